@@ -1,0 +1,25 @@
+// What a program's map access needs to know of a map. Plain data shared by the binary (g++) and the JIT's bitcode
+// (clang): no virtual functions, no TLS, no standard containers. Constant after creation, at a stable address while the
+// map lives, so the JIT copies it into a constant and the optimiser folds every field. Everything that changes lies
+// behind `values` and `table`.
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::bpf {
+
+struct MapCore {
+  uint32_t type;          // enum bpf_map_type
+  uint32_t key_size;      // bytes
+  uint32_t value_size;    // bytes, as the user gave it
+  uint32_t value_stride;  // bytes from a value to the next: value_size rounded up to 8
+  uint32_t max_entries;
+  uint32_t flags;         // BPF_F_*
+  uint32_t slots;         // copies of each value: 1, or the per-CPU slots
+  uint32_t bucket_mask;   // hash: buckets - 1
+  uint8_t* values;        // value of (index, slot): values + (index * slots + slot) * value_stride for array kinds
+  void* table;            // the type's own mutable part (hash: its buckets and free list), null for arrays
+  uint64_t hash_key[2];   // hash: random key of this map, against collision attacks
+};
+
+}  // namespace sluice::bpf

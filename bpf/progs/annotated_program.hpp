@@ -1,0 +1,56 @@
+// What the verifier proved, handed to the interpreter and the JIT: neither runs anything else, neither derives these
+// facts again. Immutable once made; any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bpf/isa/insn.hpp"
+#include "bpf/maps/map.hpp"
+
+namespace sluice::bpf {
+
+// What the base register of a load, store or atomic points at, on every path that reaches the instruction.
+enum class Region : uint8_t { none, ctx, stack, map_value, packet, mixed };
+
+inline constexpr int32_t kUnknownOffset = INT32_MIN;
+
+struct InsnFact {
+  bool reachable = false;      // false: dead code, the JIT drops it
+  Region region = Region::none;
+  // ctx access: the offset in struct __sk_buff. stack access: offset from the accessed frame's top (negative), or
+  // kUnknownOffset where it differs between paths or is variable.
+  int32_t offset = kUnknownOffset;
+  // stack access: how many frames above the current one the pointed-at frame is (0: own). Only if offset is known.
+  uint8_t frame_up = 0;
+  // map_value access, or a helper call with a map argument: index into AnnotatedProgram::maps when it is the same map
+  // on every path, else -1.
+  int32_t map_index = -1;
+  // helper call: stack offset (from the current frame's top) of each pointer argument R1..R5 that is always a pointer
+  // into the current frame at that constant offset, else kUnknownOffset.
+  int32_t argument_stack_offset[5] = {kUnknownOffset, kUnknownOffset, kUnknownOffset, kUnknownOffset, kUnknownOffset};
+  // helper call: the bytes the helper may read or write at R1..R5 where that is a pointer to memory, else 0.
+  uint32_t argument_size[5] = {};
+};
+
+struct Subprogram {
+  uint32_t start = 0;        // first instruction
+  uint32_t end = 0;          // one past the last
+  uint32_t stack_depth = 0;  // bytes of its own frame, a multiple of 8
+};
+
+struct AnnotatedProgram {
+  std::string name;
+  uint32_t type = BPF_PROG_TYPE_UNSPEC;
+  // As loaded, except that in a 64-bit immediate load with src_reg BPF_PSEUDO_MAP_FD or BPF_PSEUDO_MAP_VALUE, imm is an
+  // index into `maps` (the second slot's imm keeps the offset into the value). BPF_PSEUDO_MAP_FD yields the address of
+  // the map's MapCore, BPF_PSEUDO_MAP_VALUE the address of value 0 plus the offset.
+  std::vector<Insn> insns;
+  std::vector<InsnFact> facts;           // one an instruction slot
+  std::vector<Subprogram> subprograms;   // [0] is the main program; in order of start
+  std::vector<std::shared_ptr<Map>> maps;
+};
+
+}  // namespace sluice::bpf

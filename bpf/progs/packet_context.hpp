@@ -1,0 +1,77 @@
+// What a running packet program sees: the packet, the fields of struct __sk_buff, and the worker it runs on. Plain data
+// shared by the binary (g++) and the JIT's bitcode (clang). A packet is seen from its Ethernet header on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::bpf {
+
+class TraceSink;  // helpers/trace.hpp
+
+// One per worker (or per test run): written by its own thread only.
+struct RunEnv {
+  uint32_t slot = 0;             // worker index: per-CPU slot, bpf_get_smp_processor_id
+  uint32_t ifindex = 1;          // of the chain's port
+  uint32_t ingress_ifindex = 1;
+  uint8_t mac[6] = {};           // the port's, for pkt_type
+  uint16_t reserved = 0;
+  uint64_t random_state[2] = {0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u};  // bpf_get_prandom_u32; never both 0
+  TraceSink* trace = nullptr;    // bpf_trace_printk; null discards
+};
+
+// Where a packet's parts lie in the object a burst hands over (rte_mbuf on the data plane, LinearPacket elsewhere), so
+// that the bpf layer knows no DPDK header. Offsets in bytes from the packet pointer.
+struct PacketLayout {
+  uint16_t buffer;      // uint8_t*
+  uint16_t data_off;    // uint16_t, added to the buffer
+  uint16_t captured;    // uint32_t, bytes readable from there, in one piece
+  uint16_t wire_length; // uint32_t
+  uint16_t hash;        // uint32_t; kNoField: reads 0
+  static constexpr uint16_t kNoField = 0xffff;
+};
+
+// A packet in one piece of memory: test runs, the interpreter's tests, benchmarks.
+struct LinearPacket {
+  const uint8_t* buffer = nullptr;
+  uint16_t data_off = 0;
+  uint16_t reserved = 0;
+  uint32_t captured = 0;
+  uint32_t wire_length = 0;
+  uint32_t hash = 0;
+};
+inline constexpr PacketLayout kLinearLayout{offsetof(LinearPacket, buffer), offsetof(LinearPacket, data_off),
+                                            offsetof(LinearPacket, captured), offsetof(LinearPacket, wire_length),
+                                            offsetof(LinearPacket, hash)};
+
+// R1 of a socket filter. The verifier turns ctx offsets (struct __sk_buff) into the fields below: progs/sk_buff.hpp.
+struct PacketContext {
+  const uint8_t* data;  // Ethernet header
+  uint32_t captured;    // bytes readable at data
+  uint32_t len;         // wire length
+  uint32_t hash;
+  uint32_t mark;        // carried from one program of the chain to the next, like priority and cb
+  uint32_t priority;
+  uint32_t cb[5];
+  RunEnv* env;
+};
+
+// Builds the context of one packet.
+inline void load_context(PacketContext* ctx, const PacketLayout& layout, const void* packet, RunEnv* env) {
+  const auto* base = static_cast<const uint8_t*>(packet);
+  const uint8_t* buffer;
+  uint16_t data_off;
+  __builtin_memcpy(&buffer, base + layout.buffer, sizeof buffer);
+  __builtin_memcpy(&data_off, base + layout.data_off, sizeof data_off);
+  __builtin_memcpy(&ctx->captured, base + layout.captured, sizeof ctx->captured);
+  __builtin_memcpy(&ctx->len, base + layout.wire_length, sizeof ctx->len);
+  ctx->hash = 0;
+  if (layout.hash != PacketLayout::kNoField) __builtin_memcpy(&ctx->hash, base + layout.hash, sizeof ctx->hash);
+  ctx->data = buffer + data_off;
+  ctx->mark = 0;
+  ctx->priority = 0;
+  for (auto& word : ctx->cb) word = 0;
+  ctx->env = env;
+}
+
+}  // namespace sluice::bpf

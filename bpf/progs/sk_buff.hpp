@@ -1,0 +1,88 @@
+// Reading and writing struct __sk_buff's fields on a PacketContext, and packet loads. Shared with the JIT's bitcode; the
+// field offset is a constant there, so one case remains. Field meanings: docs/ARCHITECTURE.md, Packets and context.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "bpf/progs/packet_context.hpp"
+
+namespace sluice::bpf {
+
+inline uint16_t load_be16(const uint8_t* at) {
+  uint16_t value;
+  __builtin_memcpy(&value, at, sizeof value);
+  return __builtin_bswap16(value);
+}
+inline uint32_t load_be32(const uint8_t* at) {
+  uint32_t value;
+  __builtin_memcpy(&value, at, sizeof value);
+  return __builtin_bswap32(value);
+}
+
+// The outer Ethertype in network order. An 802.3 length gives ETH_P_802_2 (4), or ETH_P_802_3 (1) for raw IPX (ff ff).
+inline uint32_t ctx_protocol(const PacketContext* ctx) {
+  if (ctx->captured < 14) return 0;
+  const uint16_t type = load_be16(ctx->data + 12);
+  if (type >= 0x600) return __builtin_bswap16(type);
+  const bool ipx = ctx->captured >= 16 && ctx->data[14] == 0xff && ctx->data[15] == 0xff;
+  return __builtin_bswap16(ipx ? 1 : 4);
+}
+
+// PACKET_HOST 0, PACKET_BROADCAST 1, PACKET_MULTICAST 2, PACKET_OTHERHOST 3, by the destination address.
+inline uint32_t ctx_pkt_type(const PacketContext* ctx) {
+  if (ctx->captured < 6) return 0;
+  uint8_t broadcast = 0xff;
+  uint8_t differs = 0;
+  for (int i = 0; i < 6; i++) {
+    broadcast &= ctx->data[i];
+    differs |= ctx->data[i] ^ ctx->env->mac[i];
+  }
+  if (broadcast == 0xff) return 1;
+  if ((ctx->data[0] & 1) != 0) return 2;
+  return differs == 0 ? 0 : 3;
+}
+
+// A 4-byte field of struct __sk_buff; the verifier has allowed `offset`. Fields that sluice has no source for read 0.
+inline uint32_t ctx_load(const PacketContext* ctx, uint32_t offset) {
+  switch (offset) {
+    case offsetof(__sk_buff, len): return ctx->len;
+    case offsetof(__sk_buff, pkt_type): return ctx_pkt_type(ctx);
+    case offsetof(__sk_buff, mark): return ctx->mark;
+    case offsetof(__sk_buff, protocol): return ctx_protocol(ctx);
+    case offsetof(__sk_buff, priority): return ctx->priority;
+    case offsetof(__sk_buff, ingress_ifindex): return ctx->env->ingress_ifindex;
+    case offsetof(__sk_buff, ifindex): return ctx->env->ifindex;
+    case offsetof(__sk_buff, hash): return ctx->hash;
+    case offsetof(__sk_buff, cb[0]): return ctx->cb[0];
+    case offsetof(__sk_buff, cb[1]): return ctx->cb[1];
+    case offsetof(__sk_buff, cb[2]): return ctx->cb[2];
+    case offsetof(__sk_buff, cb[3]): return ctx->cb[3];
+    case offsetof(__sk_buff, cb[4]): return ctx->cb[4];
+    default: return 0;
+  }
+}
+
+inline constexpr int32_t kSkfNetOff = -0x100000;
+inline constexpr int32_t kSkfLlOff = -0x200000;
+
+inline bool packet_load_linear(const PacketContext* ctx, uint32_t offset, uint32_t size, uint32_t* value) {
+  if (uint64_t{offset} + size > ctx->captured) return false;
+  const uint8_t* at = ctx->data + offset;
+  *value = size == 1 ? *at : size == 2 ? load_be16(at) : load_be32(at);
+  return true;
+}
+
+// Packet bytes at `offset` as LD_ABS and LD_IND read them (Linux: Documentation/networking/filter.rst). Non-negative
+// offsets count from the Ethernet header; SKF_LL_OFF the same, SKF_NET_OFF from behind it (14 bytes). False: out of range, the program ends with 0.
+inline bool packet_load(const PacketContext* ctx, int32_t offset, uint32_t size, uint32_t* value) {
+  if (offset >= 0) [[likely]] return packet_load_linear(ctx, static_cast<uint32_t>(offset), size, value);
+  // eBPF (unlike classic BPF, whose SKF_AD_OFF the converter has turned into ctx loads) knows these two bases only.
+  if (offset >= kSkfNetOff) return packet_load_linear(ctx, static_cast<uint32_t>(offset - kSkfNetOff) + 14, size, value);
+  if (offset >= kSkfLlOff) return packet_load_linear(ctx, static_cast<uint32_t>(offset - kSkfLlOff), size, value);
+  return false;
+}
+
+}  // namespace sluice::bpf

@@ -1,0 +1,47 @@
+// The one way in: bpf(2) with the kernel's ABI. The YAML loader, the command line and libbpf are all its clients; nobody
+// else touches the object tables. Control thread(s); the call locks for itself.
+#pragma once
+
+#include <linux/bpf.h>
+#include <sys/types.h>
+
+#include <memory>
+
+#include "bpf/object/object_table.hpp"
+
+namespace sluice::bpf {
+
+struct Caller {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+enum class LicencePolicy { kernel, gpl_only };
+
+struct SurfaceOptions {
+  LicencePolicy licence = LicencePolicy::kernel;
+  uint32_t max_programs = 1024;
+  bool jit = true;  // PROG_TEST_RUN's engine
+};
+
+class BpfSurface {
+ public:
+  explicit BpfSurface(SurfaceOptions options = {});
+  ~BpfSurface();
+  BpfSurface(const BpfSurface&) = delete;
+  BpfSurface& operator=(const BpfSurface&) = delete;
+
+  // As the system call: a descriptor, 0 or a negative errno. Descriptors are real ones of this process (memfds whose
+  // link text holds bpf-map, bpf-prog or btf); close with bpf_close so that the reference goes.
+  long bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size);
+  void close(int fd);
+
+  [[nodiscard]] ObjectTable& objects();
+  [[nodiscard]] const SurfaceOptions& options() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice::bpf
