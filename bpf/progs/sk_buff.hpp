@@ -75,6 +75,33 @@ inline bool packet_load_linear(const PacketContext* ctx, uint32_t offset, uint32
   return true;
 }
 
+// What the JIT and the interpreter call for a program's access of `size` bytes at `offset`; the verifier has allowed it:
+// inside one 4-byte field, or anywhere inside cb[], which is plain memory.
+inline bool in_cb(uint32_t offset) {
+  return offset >= offsetof(__sk_buff, cb[0]) && offset < offsetof(__sk_buff, cb[4]) + 4;
+}
+inline uint64_t ctx_read(const PacketContext* ctx, uint32_t offset, uint32_t size) {
+  if (in_cb(offset)) {
+    uint64_t value = 0;
+    const auto* at = reinterpret_cast<const uint8_t*>(ctx->cb) + (offset - offsetof(__sk_buff, cb[0]));
+    if (size == 1) value = *at;
+    if (size == 2) __builtin_memcpy(&value, at, 2);
+    if (size == 4) __builtin_memcpy(&value, at, 4);
+    if (size == 8) __builtin_memcpy(&value, at, 8);
+    return value;
+  }
+  const uint32_t field = ctx_load(ctx, offset & ~3u) >> ((offset & 3u) * 8);
+  return size == 1 ? field & 0xff : size == 2 ? field & 0xffff : field;
+}
+// cb[] only, for a socket filter.
+inline void ctx_write(PacketContext* ctx, uint32_t offset, uint32_t size, uint64_t value) {
+  auto* at = reinterpret_cast<uint8_t*>(ctx->cb) + (offset - offsetof(__sk_buff, cb[0]));
+  if (size == 1) *at = static_cast<uint8_t>(value);
+  if (size == 2) __builtin_memcpy(at, &value, 2);
+  if (size == 4) __builtin_memcpy(at, &value, 4);
+  if (size == 8) __builtin_memcpy(at, &value, 8);
+}
+
 // Packet bytes at `offset` as LD_ABS and LD_IND read them (Linux: Documentation/networking/filter.rst). Non-negative
 // offsets count from the Ethernet header; SKF_LL_OFF the same, SKF_NET_OFF from behind it (14 bytes). False: out of range, the program ends with 0.
 inline bool packet_load(const PacketContext* ctx, int32_t offset, uint32_t size, uint32_t* value) {

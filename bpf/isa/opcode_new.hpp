@@ -1,0 +1,12 @@
+// ABI constants newer than Debian 12's linux/bpf.h (Linux 6.1). RFC 9669 has their meaning.
+#pragma once
+
+#include <cstdint>
+
+namespace sluice::bpf {
+
+inline constexpr uint8_t kModeMemSx = 0x80;       // BPF_MEMSX: sign-extending load
+inline constexpr uint8_t kJmp32Ja = 0x06;         // BPF_JMP32 | BPF_JA: gotol
+inline constexpr uint32_t kAttachTcxIngress = 46;  // BPF_TCX_INGRESS
+
+}  // namespace sluice::bpf
