@@ -1,0 +1,68 @@
+// The object tables: ids, and the descriptors that stand for objects. A descriptor is a memfd of this process, known by
+// its inode, so that dup, fcntl and plain close work on it as on the kernel's. Control threads; every call locks.
+#pragma once
+
+#include <linux/bpf.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "bpf/object/id_table.hpp"
+#include "bpf/object/objects.hpp"
+
+namespace sluice::bpf {
+
+// What a descriptor stands for.
+using ObjectRef =
+    std::variant<std::shared_ptr<MapObject>, std::shared_ptr<ProgramObject>, std::shared_ptr<BtfObject>>;
+
+struct Handle {
+  ObjectRef object;
+  bool readable = true;  // a map's descriptor made with BPF_F_WRONLY is not
+  bool writable = true;  // BPF_F_RDONLY
+};
+
+class ObjectTable {
+ public:
+  // Gives the object an id. add(program) refuses above `limit` living programs: false, and no id.
+  void add(const std::shared_ptr<MapObject>& map);
+  void add(const std::shared_ptr<BtfObject>& btf);
+  [[nodiscard]] bool add(const std::shared_ptr<ProgramObject>& program, uint32_t limit);
+
+  // A new close-on-exec descriptor for the object, or a negative errno.
+  int open(Handle handle);
+  // The handle behind a descriptor: EBADF where it is closed, EINVAL where it is something else.
+  int find(int fd, Handle* handle) const;
+  // Null where the descriptor is not such an object.
+  [[nodiscard]] std::shared_ptr<MapObject> map_of(int fd) const;
+  [[nodiscard]] std::shared_ptr<ProgramObject> program_of(int fd) const;
+  [[nodiscard]] std::shared_ptr<BtfObject> btf_of(int fd) const;
+
+  // Null: no such id.
+  [[nodiscard]] std::shared_ptr<MapObject> map(uint32_t id) const;
+  [[nodiscard]] std::shared_ptr<ProgramObject> program(uint32_t id) const;
+  [[nodiscard]] std::shared_ptr<BtfObject> btf(uint32_t id) const;
+  [[nodiscard]] std::shared_ptr<MapObject> map_after(uint32_t id) const;
+  [[nodiscard]] std::shared_ptr<ProgramObject> program_after(uint32_t id) const;
+  [[nodiscard]] std::shared_ptr<BtfObject> btf_after(uint32_t id) const;
+
+  // Drops the references of descriptors that are closed by now, however that came about.
+  void sweep();
+
+ private:
+  template <class Object>
+  std::shared_ptr<Object> object_of(int fd) const;
+
+  mutable std::mutex lock_;
+  std::unordered_map<ino_t, Handle> handles_;
+  IdTable<MapObject> maps_;
+  IdTable<ProgramObject> programs_;
+  IdTable<BtfObject> btfs_;
+};
+
+}  // namespace sluice::bpf
