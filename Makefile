@@ -1,0 +1,38 @@
+# sluice: everything a person runs. `make help` lists it.
+BUILD ?= build
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help build setup demo check check-sanitize bench lint clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+setup: ## install the Debian packages that are missing (packages.txt)
+	@scripts/setup.sh
+
+$(BUILD)/build.ninja: | setup
+	@meson setup $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+
+build: setup $(BUILD)/build.ninja ## compile everything but the tests
+	@ninja -C $(BUILD) --quiet sluice programs
+
+demo: build ## replay pcap-samples/mixed.pcap through config/demo.yaml
+	@scripts/demo.sh $(BUILD)/sluice
+
+check: setup $(BUILD)/build.ninja lint ## build everything and run all tests
+	@ninja -C $(BUILD)
+	@scripts/check.sh $(BUILD)
+
+check-sanitize: setup ## the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, the concurrent ones under ThreadSanitizer
+	@scripts/check_sanitize.sh
+
+bench: setup $(BUILD)/build.ninja ## ns per packet beside rte_bpf and libpcap; writes build/bench.json
+	@ninja -C $(BUILD) --quiet
+	@cd $(BUILD) && tests/bench/sluice_bench
+
+lint: ## the include rule and the banned tokens of the packet path
+	@python3 scripts/lint.py
+
+clean: ## remove what was built
+	@rm -rf build build-sanitize build-thread

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Runs every test of the build directory $1 and closes with one line that counts them.
+set -u
+cd "$(dirname "$0")/.."
+log=$1/check.log
+meson test -C "$1" --no-rebuild --print-errorlogs >"$log" 2>&1
+status=$?
+cat "$log"
+count() { sed -n "s/^$1: *\([0-9]*\).*/\1/p" "$log" | tail -1; }
+failed=$(( $(count Fail) + $(count Timeout) + $(count 'Unexpected Pass') ))
+passed=$(( $(count Ok) + $(count 'Expected Fail') ))
+echo "$passed passed, $failed failed, $(count Skipped) skipped"
+exit $status
