@@ -13,7 +13,7 @@ class Segments {
  public:
   static constexpr uint32_t kBytes = kBurst * 65536;
 
-  Segments() = default;
+  Segments();
   Segments(const Segments&) = delete;
   Segments& operator=(const Segments&) = delete;
   ~Segments();
@@ -24,9 +24,7 @@ class Segments {
   const rte_mbuf* view(const rte_mbuf* packet);
 
  private:
-  bool allocate();
-
-  uint8_t* memory_ = nullptr;  // mapped at the first use: most ports never need it
+  uint8_t* memory_ = nullptr;  // mapped, not touched before the first use
   rte_mbuf* views_ = nullptr;
   uint32_t used_ = 0;
   uint32_t views_used_ = 0;

@@ -1,0 +1,18 @@
+// A capture's record as a packet: an mbuf that points at the record's bytes, and what a mbuf has no field for. It belongs
+// to its capture queue, never to a pool, and no port ever sees it (pkt_len holds more than the 16 bits of data_len).
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+namespace sluice::dataplane {
+
+struct ReplayPacket {
+  rte_mbuf mbuf;
+  uint32_t wire_length;  // kReplayLayout.wire_length
+  uint32_t nanoseconds;
+  int64_t seconds;
+};
+
+}  // namespace sluice::dataplane
