@@ -1,0 +1,88 @@
+#include "config/parse.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "config/reader.hpp"
+
+namespace sluice::config {
+
+namespace {
+
+void read_document(Reader& reader, const YAML::Node& root, Config& config) {
+  if (root.IsNull()) return;  // every section is optional
+  reader.mapping(root, "configuration",
+                 {{"eal", [&](const auto& node) { read_eal(reader, node, config.eal); }},
+                  {"ports", [&](const auto& node) { read_ports(reader, node, config.ports); }},
+                  {"programs", [&](const auto& node) { read_programs(reader, node, config.programs); }},
+                  {"attach", [&](const auto& node) { read_attach(reader, node, config.attach); }},
+                  {"pins", [&](const auto& node) { read_access(reader, node, "pins", "directory", config.pins.emplace()); }},
+                  {"api", [&](const auto& node) { read_access(reader, node, "api", "socket", config.api.emplace()); }},
+                  {"licence",
+                   [&](const auto& node) {
+                     reader.choice<Licence>(node, "licence",
+                                            {{"kernel", Licence::kernel}, {"gpl_only", Licence::gpl_only}},
+                                            config.licence);
+                   }},
+                  {"jit", [&](const auto& node) { reader.boolean(node, "jit", config.jit); }},
+                  {"metrics", [&](const auto& node) { read_metrics(reader, node, config.metrics); }}});
+}
+
+// The one place where yaml-cpp's exceptions end.
+void read_text(Reader& reader, const std::string& text, Config& config) {
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) reader.error(position(documents[1]), "a second document", "one `---` document a file");
+    if (!documents.empty()) read_document(reader, documents[0], config);
+  } catch (const YAML::Exception& exception) {
+    Position at;
+    if (!exception.mark.is_null()) {
+      at = {static_cast<uint32_t>(exception.mark.line) + 1, static_cast<uint32_t>(exception.mark.column) + 1};
+    }
+    reader.error(at, "not YAML: " + exception.msg);
+  }
+}
+
+}  // namespace
+
+Result<Config> parse_config_text(const std::string& text, const std::string& filename,
+                                 const std::vector<std::string>& object_directories) {
+  Config config;
+  config.file = filename;
+  Reader reader(config);
+  read_text(reader, text, config);
+  check_attach(reader, config);
+  check_metrics(reader, config);
+  resolve_objects(reader, config, object_directories);
+  if (!reader.ok()) return fail(EINVAL, reader.errors());
+  return config;
+}
+
+Result<Config> parse_config(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(errno_error(errno, "open configuration " + path));
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return fail(EISDIR, "open configuration " + path + ": it is a folder");
+  std::ostringstream text;
+  text << file.rdbuf();
+  return parse_config_text(text.str(), path);
+}
+
+std::vector<std::string> unsupported_by_daemon(const Config& config) {
+  std::vector<std::string> messages;
+  const auto refuse = [&](Position at, const std::string& what) {
+    messages.push_back(config.message(at, what + ": not supported yet by `sluice run` (remove it; replay and check ignore it)"));
+  };
+  if (config.pins) refuse(config.pins->at, "pins");
+  if (config.api) refuse(config.api->at, "api");
+  for (const auto& program : config.programs) {
+    if (program.pin) refuse(program.pin->at, "program " + program.name.value + ": pin");
+  }
+  for (const auto& metric : config.metrics.metrics) {
+    if (metric.program.empty()) refuse(metric.map.at, "metric " + metric.name.value + ": map by pin path");
+  }
+  return messages;
+}
+
+}  // namespace sluice::config
