@@ -1,0 +1,172 @@
+// Arithmetic: on numbers by the scalar domain, on pointers by the rules of Linux (Documentation/bpf/verifier.rst).
+#include <cerrno>
+
+#include "bpf/verifier/analysis.hpp"
+
+namespace sluice::bpf {
+namespace {
+
+constexpr int64_t kMaxVariableOffset = 1 << 29;  // Linux: BPF_MAX_VAR_OFF
+
+const char* operator_name(uint8_t op) {
+  switch (op) {
+    case BPF_AND: return "&=";
+    case BPF_OR: return "|=";
+    case BPF_XOR: return "^=";
+    case BPF_MUL: return "*=";
+    case BPF_DIV: return "/=";
+    case BPF_MOD: return "%=";
+    case BPF_LSH: return "<<=";
+    case BPF_RSH: return ">>=";
+    default: return "s>>=";
+  }
+}
+
+}  // namespace
+
+bool Analysis::check_read(uint32_t index) {
+  if (reg(index).type != RegType::uninit) return true;
+  return fail(EACCES, "R%u !read_ok", index);
+}
+
+bool Analysis::check_write(uint32_t index) {
+  if (index != kFrameRegister) return true;
+  return fail(EACCES, "frame pointer is read only");
+}
+
+Register Analysis::operand(const Insn& insn) {
+  if (uses_register(insn)) return reg(insn.src_reg);
+  return Register::constant(static_cast<uint64_t>(static_cast<int64_t>(insn.imm)));
+}
+
+bool Analysis::move(const Insn& insn) {
+  const bool is64 = insn_class(insn) == BPF_ALU64;
+  if (!uses_register(insn)) {
+    const auto imm = static_cast<int64_t>(insn.imm);
+    reg(insn.dst_reg) = Register::constant(is64 ? static_cast<uint64_t>(imm) : static_cast<uint32_t>(imm));
+    return true;
+  }
+  Register& source = reg(insn.src_reg);
+  if (!source.is_scalar()) {
+    // A part of a pointer is a number like any other (root may see it).
+    reg(insn.dst_reg) = is64 && insn.off == 0 ? source : Register::scalar(is64 ? Scalar::unknown() : Scalar::of_size(4));
+    return true;
+  }
+  Scalar value = insn.off != 0 ? sign_extend(source.value, static_cast<uint32_t>(insn.off) / 8) : source.value;
+  if (!is64) value = zero_extend(value, 4);
+  const bool same = value == source.value && (is64 ? insn.off == 0 : source.value.wide.umax <= UINT32_MAX);
+  if (same && !value.is_const() && source.id == 0) source.id = fresh_id();
+  const uint32_t id = same && !value.is_const() ? source.id : 0;
+  reg(insn.dst_reg) = Register::scalar(value);
+  reg(insn.dst_reg).id = id;
+  return true;
+}
+
+bool Analysis::transfer_alu(const Insn& insn) {
+  const uint8_t op = alu_op(insn);
+  const bool is64 = insn_class(insn) == BPF_ALU64;
+  const bool from_register = uses_register(insn) && op != BPF_END && op != BPF_NEG;
+  if (from_register && !check_read(insn.src_reg)) return false;
+  if (op != BPF_MOV && !check_read(insn.dst_reg)) return false;
+  if (!check_write(insn.dst_reg)) return false;
+  if (op == BPF_MOV) return move(insn);
+
+  const Register left = reg(insn.dst_reg);
+  if (op == BPF_END || op == BPF_NEG) {
+    Scalar out = Scalar::unknown();
+    if (op == BPF_NEG) {
+      out = left.is_scalar() ? scalar_alu(op, is64, left.value, left.value)
+                             : is64 ? out : Scalar::of_size(4);
+    } else {
+      // Little-endian host: to_be and the unconditional swap reverse, to_le only truncates.
+      const Scalar value = left.is_scalar() ? left.value : Scalar::unknown();
+      out = scalar_swap(value, static_cast<uint32_t>(insn.imm), is64 || uses_register(insn));
+    }
+    reg(insn.dst_reg) = Register::scalar(out);
+    return true;
+  }
+
+  const Register right = operand(insn);
+  if (left.is_scalar() && right.is_scalar()) {
+    reg(insn.dst_reg) = Register::scalar(scalar_alu(op, is64, left.value, right.value));
+    return true;
+  }
+  if (left.is_pointer() && right.is_pointer()) {
+    if (op != BPF_SUB) return fail(EACCES, "R%u pointer %s pointer prohibited", insn.dst_reg,
+                                   op == BPF_ADD ? "+=" : operator_name(op));
+    reg(insn.dst_reg) = Register::scalar(is64 ? Scalar::unknown() : Scalar::of_size(4));
+    return true;
+  }
+  if (left.is_pointer()) return pointer_alu(insn, insn.dst_reg, left, right.value, false);
+  return pointer_alu(insn, insn.src_reg, right, left.value, true);
+}
+
+bool Analysis::check_pointer_operand(uint8_t op, uint32_t regno, const Register& pointer, const Scalar& scalar) {
+  if (pointer.type == RegType::map_value_or_null) {
+    return fail(EACCES, "R%u pointer arithmetic on %s prohibited, null-check it first", regno, type_name(pointer.type));
+  }
+  if (pointer.type == RegType::const_map && !(scalar.is_const() && scalar.value() == 0)) {
+    return fail(EACCES, "R%u pointer arithmetic on %s prohibited", regno, type_name(pointer.type));
+  }
+  if (op == BPF_AND || op == BPF_OR || op == BPF_XOR) {
+    return fail(EACCES, "R%u bitwise operator %s on pointer prohibited", regno, operator_name(op));
+  }
+  if (op != BPF_ADD && op != BPF_SUB) {
+    return fail(EACCES, "R%u pointer arithmetic with %s operator prohibited", regno, operator_name(op));
+  }
+  return true;
+}
+
+// Offsets stay so small that their sums cannot overflow.
+bool Analysis::check_sane_offset(uint32_t regno, const Register& pointer, const Scalar& scalar) {
+  const char* name = type_name(pointer.type);
+  if (scalar.is_const()) {
+    const auto value = static_cast<int64_t>(scalar.value());
+    if (value >= kMaxVariableOffset || value <= -kMaxVariableOffset) {
+      return fail(EACCES, "math between %s pointer and %lld is not allowed", name, static_cast<long long>(value));
+    }
+  }
+  if (pointer.offset >= kMaxVariableOffset || pointer.offset <= -kMaxVariableOffset) {
+    return fail(EACCES, "%s pointer offset %d is not allowed", name, pointer.offset);
+  }
+  if (scalar.wide.smin == INT64_MIN) {
+    return fail(EACCES, "math between %s pointer and register with unbounded min value is not allowed", name);
+  }
+  if (scalar.wide.smin >= kMaxVariableOffset || scalar.wide.smin <= -kMaxVariableOffset) {
+    return fail(EACCES, "value %lld makes %s pointer be out of bounds", static_cast<long long>(scalar.wide.smin), name);
+  }
+  (void)regno;
+  return true;
+}
+
+// reversed: the number was on the left, the pointer is added to it.
+bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Register& pointer, const Scalar& scalar,
+                           bool reversed) {
+  const uint8_t op = alu_op(insn);
+  if (insn_class(insn) != BPF_ALU64) {
+    if (op == BPF_SUB) {
+      reg(insn.dst_reg) = Register::scalar(Scalar::of_size(4));
+      return true;
+    }
+    return fail(EACCES, "R%u 32-bit pointer arithmetic prohibited", insn.dst_reg);
+  }
+  if (!check_pointer_operand(op, pointer_reg, pointer, scalar)) return false;
+  if (op == BPF_SUB && reversed) return fail(EACCES, "R%u tried to subtract pointer from scalar", insn.dst_reg);
+  if (op == BPF_SUB && pointer.type == RegType::stack) {
+    return fail(EACCES, "R%u subtraction from stack pointer prohibited", insn.dst_reg);
+  }
+  if (!check_sane_offset(pointer_reg, pointer, scalar)) return false;
+  Register out = pointer;
+  const auto value = static_cast<int64_t>(scalar.value());
+  const int64_t moved = op == BPF_ADD ? pointer.offset + value : pointer.offset - value;
+  if (scalar.is_const() && moved >= INT32_MIN && moved <= INT32_MAX) {
+    out.offset = static_cast<int32_t>(moved);
+  } else {
+    out.value = scalar_alu(op, true, pointer.value, scalar);
+  }
+  if (!check_sane_offset(insn.dst_reg, out, out.value)) return false;
+  reg(insn.dst_reg) = out;
+  return true;
+}
+
+}  // namespace sluice::bpf
