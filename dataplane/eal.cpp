@@ -34,9 +34,10 @@ uint64_t free_hugepage_bytes() {
 
 // The main lcore alone is EAL's, floating over all our cores: workers are threads of our own (dataplane.cpp).
 std::string lcores_argument(const std::vector<unsigned>& cores) {
-  std::string set;
-  for (const unsigned core : cores) set += (set.empty() ? "" : ",") + std::to_string(core);
-  return "--lcores=0@(" + set + ")";
+  std::string argument = "--lcores=0@(";
+  for (const unsigned core : cores) argument.append(std::to_string(core)).append(1, ',');
+  argument.back() = ')';
+  return argument;
 }
 
 std::vector<std::string> arguments(const EalSpec& spec, bool hugepages) {
@@ -79,7 +80,7 @@ Result<Eal> Eal::init(const EalSpec& spec) {
   argv.push_back(nullptr);
   if (rte_eal_init(static_cast<int>(args.size()), argv.data()) < 0) {
     std::string text = "eal: " + std::string(rte_strerror(rte_errno));
-    for (const std::string& arg : args) text += (&arg == args.data() ? " (" : " ") + arg;
+    for (const std::string& arg : args) text.append(&arg == args.data() ? " (" : " ").append(arg);
     return fail(rte_errno, text + ")");
   }
   return Eal(hugepages);
