@@ -104,7 +104,7 @@ std::string register_text(const Register& reg, const std::vector<std::shared_ptr
   if (reg.id != 0) out += "id=" + std::to_string(reg.id) + ",";
   if (reg.offset != 0) out += "off=" + std::to_string(reg.offset) + ",";
   out += "ks=" + std::to_string(spec.key_size) + ",vs=" + std::to_string(spec.value_size);
-  if (!fixed) out += "," + scalar_text(reg.value);
+  if (!fixed) out.append(",").append(scalar_text(reg.value));
   return out + ")";
 }
 
