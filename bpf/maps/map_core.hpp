@@ -12,7 +12,7 @@ struct MapCore {
   uint32_t type;          // enum bpf_map_type
   uint32_t key_size;      // bytes
   uint32_t value_size;    // bytes, as the user gave it
-  uint32_t value_stride;  // bytes from a value to the next: value_size rounded up to 8
+  uint32_t value_stride;  // bytes from a value to the next: value_size rounded up to 8 (per-CPU: to 64 where it fits)
   uint32_t max_entries;
   uint32_t flags;         // BPF_F_*
   uint32_t slots;         // copies of each value: 1, or the per-CPU slots

@@ -1,0 +1,97 @@
+#include "bpf/maps/array_map.hpp"
+
+#include <cstring>
+
+#include "base/limits.hpp"
+#include "bpf/maps/array_ops.hpp"
+#include "bpf/maps/map_checks.hpp"
+#include "bpf/maps/map_memory.hpp"
+
+namespace sluice::bpf {
+namespace {
+
+class ArrayMap final : public Map {
+ public:
+  ArrayMap(const MapSpec& spec, const MapCore& core, MapMemory memory) : Map(spec), memory_(std::move(memory)) {
+    core_ = core;
+    core_.values = memory_.data();
+  }
+
+  int lookup(const void* key, void* value) override {
+    uint32_t index = index_of(key);
+    if (index >= core_.max_entries) return -ENOENT;
+    if (!is_per_cpu(core_.type)) {
+      copy_out(value, array_value(&core_, index, 0), core_.value_size);
+      return 0;
+    }
+    uint32_t size = round_up(core_.value_size, 8);
+    for (uint32_t slot = 0; slot < core_.slots; slot++) {
+      copy_out(static_cast<uint8_t*>(value) + slot * size, array_value(&core_, index, slot), size);
+    }
+    return 0;
+  }
+
+  int update(const void* key, const void* value, uint64_t flags) override {
+    if (long error = array_check_update(&core_, key, flags); error != 0) return static_cast<int>(error);
+    uint32_t index = index_of(key);
+    uint32_t size = round_up(core_.value_size, 8);
+    for (uint32_t slot = 0; slot < core_.slots; slot++) {
+      copy_in(array_value(&core_, index, slot), static_cast<const uint8_t*>(value) + slot * size, core_.value_size);
+    }
+    return 0;
+  }
+
+  int erase(const void*) override { return -EINVAL; }
+
+  int next_key(const void* key, void* next) override {
+    uint32_t index = key == nullptr ? UINT32_MAX : index_of(key);
+    if (index == core_.max_entries - 1) return -ENOENT;
+    index = index >= core_.max_entries ? 0 : index + 1;
+    std::memcpy(next, &index, sizeof index);
+    return 0;
+  }
+
+  [[nodiscard]] uint64_t entries() const override { return core_.max_entries; }
+  [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+
+ private:
+  static uint32_t index_of(const void* key) {
+    uint32_t index;
+    std::memcpy(&index, key, sizeof index);
+    return index;
+  }
+
+  MapMemory memory_;
+};
+
+}  // namespace
+
+Status check_array(const MapSpec& spec) {
+  if (spec.key_size != 4) return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", an array's is 4");
+  if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
+  if (spec.value_size > INT32_MAX) return fail(E2BIG, "value_size " + std::to_string(spec.value_size));
+  uint32_t mmapable = is_per_cpu(spec.type) ? 0u : static_cast<uint32_t>(BPF_F_MMAPABLE);
+  if (Status good = check_flags(spec, mmapable | BPF_F_NUMA_NODE); !good) return good;
+  return check_per_cpu(spec);
+}
+
+Result<std::shared_ptr<Map>> create_array(const MapSpec& spec) {
+  MapCore core{};
+  core.type = spec.type;
+  core.key_size = spec.key_size;
+  core.value_size = spec.value_size;
+  core.value_stride = choose_value_stride(spec);
+  core.max_entries = spec.max_entries;
+  core.flags = spec.flags;
+  core.slots = is_per_cpu(spec.type) ? spec.slots : 1;
+  uint64_t element = static_cast<uint64_t>(core.slots) * core.value_stride;
+  if (element > kMaxMapBytes / core.max_entries) {
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
+                           std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
+  }
+  auto memory = MapMemory::allocate(element * core.max_entries, true);
+  if (!memory) return fail(std::move(memory.error()));
+  return std::make_shared<ArrayMap>(spec, core, std::move(*memory));
+}
+
+}  // namespace sluice::bpf

@@ -1,0 +1,219 @@
+#include "bpf/maps/hash_map.hpp"
+
+#include <sched.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <mutex>
+
+#include "base/limits.hpp"
+#include "bpf/maps/hash_ops.hpp"
+#include "bpf/maps/map_checks.hpp"
+#include "bpf/maps/map_memory.hpp"
+
+namespace sluice::bpf {
+namespace {
+
+constexpr uint64_t kMaxHashElement = 4u << 20;  // Linux: KMALLOC_MAX_SIZE
+constexpr uint32_t kControlLockRounds = 10000;
+
+// A worker that holds the bit may share this thread's core: let it run.
+bool lock_patiently(HashBucket* bucket) {
+  for (uint32_t i = 0; i < kControlLockRounds; i++) {
+    if (try_lock(bucket)) return true;
+    sched_yield();
+  }
+  return false;
+}
+
+class HashMap final : public Map {
+ public:
+  HashMap(const MapSpec& spec, const MapCore& core, uint64_t total, MapMemory table, MapMemory elements)
+      : Map(spec), table_(std::move(table)), elements_(std::move(elements)) {
+    core_ = core;
+    core_.table = table_.data();
+    core_.values = elements_.data();
+    HashTable* state = hash_table(&core_);
+    state->total = total;
+    state->free_head = state->free_tail = 1;  // element 1 is the queue's first dummy
+    state->never_used = 2;
+  }
+
+  int lookup(const void* key, void* value) override {
+    uint64_t hash = hash_of(&core_, key);
+    HashBucket* bucket = bucket_of(&core_, hash);
+    for (;;) {
+      uint32_t before = bucket_sequence(bucket);
+      uint32_t reference = hash_scan(&core_, bucket, key, hash).reference;
+      if (reference != 0) read_value(reference, value);
+      if (bucket_sequence(bucket) == before) return reference == 0 ? -ENOENT : 0;
+    }
+  }
+
+  int update(const void* key, const void* value, uint64_t flags) override {
+    if (flags > BPF_EXIST) return -EINVAL;
+    std::lock_guard one_writer(control_);
+    uint64_t hash = hash_of(&core_, key);
+    HashBucket* bucket = bucket_of(&core_, hash);
+    uint32_t reference = take_free();
+    if (reference == 0) return -EBUSY;
+    copy_in(hash_key_of(hash_element(&core_, reference)), key, core_.key_size);
+    write_value(reference, value);
+    uint32_t leftover = reference;
+    long error = -EBUSY;
+    if (lock_patiently(bucket)) {
+      error = hash_publish(&core_, bucket, key, hash, reference, flags, &leftover);
+      unlock(bucket);
+    }
+    if (leftover != 0) hash_give_free(&core_, leftover);
+    return static_cast<int>(error);
+  }
+
+  int erase(const void* key) override {
+    std::lock_guard one_writer(control_);
+    uint64_t hash = hash_of(&core_, key);
+    HashBucket* bucket = bucket_of(&core_, hash);
+    if (!lock_patiently(bucket)) return -EBUSY;
+    uint32_t reference = hash_remove(&core_, bucket, key, hash);
+    unlock(bucket);
+    if (reference == 0) return -ENOENT;
+    hash_release(&core_, reference);
+    return 0;
+  }
+
+  int next_key(const void* key, void* next) override {
+    uint64_t index = 0;
+    if (key != nullptr) {
+      uint64_t hash = hash_of(&core_, key);
+      Step step = step_in(bucket_of(&core_, hash), key, hash, next);
+      if (step == Step::found) return 0;
+      if (step == Step::end) index = (hash & core_.bucket_mask) + 1;
+    }
+    for (; index <= core_.bucket_mask; index++) {
+      if (step_in(hash_bucket(&core_, index), nullptr, 0, next) == Step::found) return 0;
+    }
+    return -ENOENT;
+  }
+
+  [[nodiscard]] uint64_t entries() const override { return __atomic_load_n(&hash_table(&core_)->live, __ATOMIC_RELAXED); }
+  [[nodiscard]] uint64_t full_errors() const override {
+    return __atomic_load_n(&hash_table(&core_)->full_errors, __ATOMIC_RELAXED);
+  }
+  [[nodiscard]] uint64_t memory_bytes() const override { return table_.bytes() + elements_.bytes(); }
+
+ private:
+  enum class Step { found, end, absent };  // absent: the key to go on from is not in the bucket
+
+  void read_value(uint32_t reference, void* value) const {
+    uint32_t size = is_per_cpu(core_.type) ? round_up(core_.value_size, 8) : core_.value_size;
+    for (uint32_t slot = 0; slot < core_.slots; slot++) {
+      copy_out(static_cast<uint8_t*>(value) + slot * size, hash_value_of(&core_, reference, slot), size);
+    }
+  }
+
+  void write_value(uint32_t reference, const void* value) const {
+    uint32_t size = round_up(core_.value_size, 8);
+    for (uint32_t slot = 0; slot < core_.slots; slot++) {
+      const uint8_t* from = static_cast<const uint8_t*>(value) + slot * size;
+      copy_in(hash_value_of(&core_, reference, slot), from, core_.value_size);
+    }
+  }
+
+  // Workers interrupted in an update may hold the spare elements for a moment.
+  uint32_t take_free() const {
+    for (uint32_t i = 0; i < kControlLockRounds; i++) {
+      if (uint32_t reference = hash_take_free(&core_); reference != 0) return reference;
+      sched_yield();
+    }
+    return 0;
+  }
+
+  // Copies out the key after `key` (null: the first) in bucket order, from a moment when the bucket did not change.
+  Step step_in(HashBucket* bucket, const void* key, uint64_t hash, void* next) const {
+    for (;;) {
+      uint32_t before = bucket_sequence(bucket);
+      HashPlace place;
+      if (key != nullptr) place = hash_scan(&core_, bucket, key, hash);
+      Step step = Step::absent;
+      if (key == nullptr || place.reference != 0) {
+        uint32_t reference = following(bucket, place);
+        if (reference != 0) copy_out(next, hash_key_of(hash_element(&core_, reference)), core_.key_size);
+        step = reference != 0 ? Step::found : Step::end;
+      }
+      if (bucket_sequence(bucket) == before) return step;
+    }
+  }
+
+  // Order: the lanes, then the list. A place without reference is before the first.
+  uint32_t following(HashBucket* bucket, const HashPlace& place) const {
+    if (place.reference != 0 && place.lane == kLanes) {
+      return load_reference(&hash_element(&core_, place.reference)->next);
+    }
+    for (uint32_t lane = place.reference == 0 ? 0 : place.lane + 1; lane < kLanes; lane++) {
+      uint64_t tags = __atomic_load_n(&bucket->tags[lane / 4], __ATOMIC_ACQUIRE);
+      if ((tags >> (16 * (lane % 4)) & 0xffff) != 0) return load_reference(&bucket->elements[lane]);
+    }
+    return load_reference(&bucket->overflow);
+  }
+
+  std::mutex control_;  // control threads take turns as one writer; workers never touch it
+  MapMemory table_;
+  MapMemory elements_;
+};
+
+Status choose_hash_key(const MapSpec& spec, uint64_t key[2]) {
+  if ((spec.flags & BPF_F_ZERO_SEED) != 0) return {};
+  if (getrandom(key, 2 * sizeof(uint64_t), 0) != 2 * sizeof(uint64_t)) return fail(errno_error(errno, "getrandom"));
+  return {};
+}
+
+// Elements in writers' hands between taking and publishing: one for each CPU's worker and the control thread.
+uint64_t spare_elements() { return static_cast<uint64_t>(std::max(4l, sysconf(_SC_NPROCESSORS_CONF))) + 1; }
+
+}  // namespace
+
+Status check_hash(const MapSpec& spec) {
+  if (spec.key_size == 0) return fail(EINVAL, "key_size 0");
+  if (spec.key_size > kMaxKeySize) {
+    return fail(E2BIG, "key_size " + std::to_string(spec.key_size) + ", more than " + std::to_string(kMaxKeySize));
+  }
+  if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
+  if (static_cast<uint64_t>(spec.key_size) + spec.value_size > kMaxHashElement - sizeof(HashElement)) {
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + ", with the key more than " +
+                           std::to_string(kMaxHashElement) + " bytes");
+  }
+  if (Status good = check_flags(spec, BPF_F_NO_PREALLOC | BPF_F_ZERO_SEED | BPF_F_NUMA_NODE); !good) return good;
+  return check_per_cpu(spec);
+}
+
+Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
+  MapCore core{};
+  core.type = spec.type;
+  core.key_size = spec.key_size;
+  core.value_size = spec.value_size;
+  core.value_stride = choose_value_stride(spec);
+  core.max_entries = spec.max_entries;
+  core.flags = spec.flags;
+  core.slots = is_per_cpu(spec.type) ? spec.slots : 1;
+  // 2 to 4 elements a bucket when full: about one bucket in fifty overflows.
+  uint32_t buckets = std::bit_ceil((spec.max_entries + kLanes / 2 - 1) / (kLanes / 2));
+  core.bucket_mask = buckets - 1;
+  if (Status good = choose_hash_key(spec, core.hash_key); !good) return fail(std::move(good.error()));
+
+  uint64_t total = spec.max_entries + spare_elements() + 1;  // and the queue's dummy
+  uint64_t stride = hash_element_stride(&core);
+  if (stride > kMaxMapBytes / (total + 1)) {
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
+                           std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
+  }
+  bool fault_in = (spec.flags & BPF_F_NO_PREALLOC) == 0;
+  auto table = MapMemory::allocate(sizeof(HashTable) + static_cast<uint64_t>(buckets) * sizeof(HashBucket), fault_in);
+  if (!table) return fail(std::move(table.error()));
+  auto elements = MapMemory::allocate((total + 1) * stride, fault_in);
+  if (!elements) return fail(std::move(elements.error()));
+  return std::make_shared<HashMap>(spec, core, total, std::move(*table), std::move(*elements));
+}
+
+}  // namespace sluice::bpf

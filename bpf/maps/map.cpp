@@ -1,0 +1,82 @@
+#include "bpf/maps/map.hpp"
+
+#include <cstdio>
+
+#include "base/limits.hpp"
+#include "bpf/maps/map_bytes.hpp"
+#include "bpf/maps/map_checks.hpp"
+#include "bpf/maps/map_types.hpp"
+
+namespace sluice::bpf {
+namespace {
+
+constexpr uint32_t kMaxPerCpuValue = 32768;  // Linux: PCPU_MIN_UNIT_SIZE
+constexpr uint32_t kMaxSlots = 8192;         // Linux: NR_CPUS on x86
+constexpr uint64_t kPaddedLimit = 64u << 20;
+constexpr uint32_t kCacheLine = 64;
+
+Status check_shape(const MapSpec& spec, const MapType& row) {
+  if (spec.max_entries == 0) return fail(EINVAL, "max_entries 0");
+  if (spec.max_entries > kMaxMapEntries) {
+    return fail(E2BIG, "max_entries " + std::to_string(spec.max_entries) + ", more than " + std::to_string(kMaxMapEntries));
+  }
+  if (row.per_cpu && (spec.slots == 0 || spec.slots > kMaxSlots)) {
+    return fail(EINVAL, "slots " + std::to_string(spec.slots) + ", not 1 to " + std::to_string(kMaxSlots));
+  }
+  return row.check(spec);
+}
+
+}  // namespace
+
+Status check_flags(const MapSpec& spec, uint32_t allowed) {
+  constexpr uint32_t kSyscall = BPF_F_RDONLY | BPF_F_WRONLY;
+  constexpr uint32_t kProgram = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
+  char text[64];
+  if (uint32_t other = spec.flags & ~(allowed | kSyscall | kProgram); other != 0) {
+    std::snprintf(text, sizeof text, "map_flags %#x, not for this type", other);
+    return fail(EINVAL, text);
+  }
+  if ((spec.flags & kSyscall) == kSyscall) return fail(EINVAL, "map_flags: both BPF_F_RDONLY and BPF_F_WRONLY");
+  if ((spec.flags & kProgram) == kProgram) {
+    return fail(EINVAL, "map_flags: both BPF_F_RDONLY_PROG and BPF_F_WRONLY_PROG");
+  }
+  return {};
+}
+
+Status check_per_cpu(const MapSpec& spec) {
+  if (!is_per_cpu(spec.type)) return {};
+  if ((spec.flags & BPF_F_NUMA_NODE) != 0) return fail(EINVAL, "map_flags: BPF_F_NUMA_NODE on a per-CPU map");
+  if (spec.value_size > kMaxPerCpuValue) {
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + ", more than " + std::to_string(kMaxPerCpuValue) +
+                           " on a per-CPU map");
+  }
+  return {};
+}
+
+uint32_t choose_value_stride(const MapSpec& spec) {
+  uint32_t padded = round_up(spec.value_size, kCacheLine);
+  bool pad = is_per_cpu(spec.type) && spec.slots > 1 &&
+             static_cast<uint64_t>(padded) * spec.slots * spec.max_entries <= kPaddedLimit;
+  return pad ? padded : round_up(spec.value_size, 8);
+}
+
+Result<std::shared_ptr<Map>> Map::create(const MapSpec& spec) {
+  std::string what = "map " + spec.name + ": create";
+  const MapType* row = find_map_type(spec.type);
+  if (row == nullptr) return fail(Error{EINVAL, "map_type " + std::to_string(spec.type) + " is not supported"}.in(what));
+  if (Status good = check_shape(spec, *row); !good) return fail(std::move(good.error()).in(what));
+  auto map = row->create(spec);
+  if (!map) return fail(std::move(map.error()).in(what));
+  return map;
+}
+
+uint32_t Map::user_value_size() const {
+  return is_per_cpu(spec_.type) ? spec_.slots * round_up(spec_.value_size, 8) : spec_.value_size;
+}
+
+bool is_per_cpu(uint32_t map_type) {
+  const MapType* row = find_map_type(map_type);
+  return row != nullptr && row->per_cpu;
+}
+
+}  // namespace sluice::bpf
