@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
 
 #include "base/limits.hpp"
 
@@ -21,19 +22,29 @@ std::string dpdk_error(int result) { return rte_strerror(result < 0 ? -result : 
 
 std::string device_name(const std::string& device) { return device.substr(0, device.find(',')); }
 
-// The port of a device that is there already, or of one that is made now.
+// Marks the port as ours, so that no second Port takes it.
+Status own(uint16_t id, const std::string& name) {
+  rte_eth_dev_owner owner{};
+  int result = rte_eth_dev_owner_new(&owner.id);
+  std::snprintf(owner.name, sizeof owner.name, "sluice");
+  if (result == 0) result = rte_eth_dev_owner_set(id, &owner);
+  if (result == -EPERM) return fail(EEXIST, "device " + name + " is in use by another port");
+  if (result != 0) return fail(-result, "device " + name + ": " + dpdk_error(result));
+  return {};
+}
+
+// The port of a device that is there already (probed at start, or by --vdev), or of one that is made now.
 Result<uint16_t> find_or_probe(const std::string& device) {
   uint16_t id = 0;
   const std::string name = device_name(device);
-  if (rte_eth_dev_get_port_by_name(name.c_str(), &id) == 0) {
-    if (is_pci_address(device)) return id;
-    return fail(EEXIST, "device " + name + " is in use by another port");
-  }
-  const int result = rte_dev_probe(device.c_str());
-  if (result != 0) return fail(result < 0 ? -result : ENODEV, "device " + device + ": " + dpdk_error(result));
   if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
-    return fail(ENODEV, "device " + device + " is not a network device");
+    const int result = rte_dev_probe(device.c_str());
+    if (result != 0) return fail(result < 0 ? -result : ENODEV, "device " + device + ": " + dpdk_error(result));
+    if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
+      return fail(ENODEV, "device " + device + " is not a network device");
+    }
   }
+  if (auto status = own(id, name); !status) return fail(std::move(status.error()));
   return id;
 }
 
