@@ -14,6 +14,13 @@ inline constexpr uint32_t kChainBytes = 64;
   return (size + to - 1) / to * to;
 }
 
+// Where a caller's key is a small local and the map is not constant, g++ sees the branches for larger keys and warns.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Warray-bounds"
+#ifndef __clang__  // which does not know it
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 // Bytes [at, min(at + 8, size)) of `from`, zero-extended; 0 from `size` on.
 [[gnu::always_inline]] inline uint64_t load_bytes(const void* from, uint32_t size, uint32_t at) {
   if (at >= size) return 0;
@@ -43,6 +50,8 @@ inline constexpr uint32_t kChainBytes = 64;
   if (left & 1) word |= static_cast<uint64_t>(*bytes) << shift;
   return word;
 }
+
+#pragma GCC diagnostic pop
 
 // Acquire and release cost nothing on x86 and let a sequence check after the copy tell whether it was torn.
 [[gnu::always_inline]] inline uint64_t load_word(const void* storage, uint32_t at) {
