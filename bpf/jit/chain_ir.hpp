@@ -1,0 +1,34 @@
+// The steps of a compilation, in order: a module from the runtime's bitcode, the programs lowered into it and optimised
+// each, the burst loop around them, the clean-up, machine code. Internal to the JIT; includes LLVM.
+#pragma once
+
+#include <llvm/IR/Module.h>
+#include <llvm/Target/TargetMachine.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/result.hpp"
+#include "bpf/progs/burst.hpp"
+
+namespace sluice::bpf::jit {
+
+inline constexpr const char* kBurstSymbol = "sluice_burst";
+
+// The host's machine, as code generation and the optimiser's cost model see it. Any thread.
+Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine();
+// The runtime's bitcode, parsed, fitted to the target: everything inlinable, internal.
+Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, llvm::TargetMachine& target);
+// Lowers every program; one function `i64 (ptr ctx)` each.
+Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainSpec& spec);
+// Adds sluice_burst, which calls `programs` in order on each packet.
+void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& programs, const PacketLayout& layout);
+
+// Phase 1 is before the programs are inlined into the loop (else bytes of the frame become values carried around it),
+// phase 2 after.
+enum class Phase { programs, chain };
+Status optimise(llvm::Module& module, llvm::TargetMachine& target, Phase phase);
+
+Result<std::vector<char>> emit_object(llvm::Module& module, llvm::TargetMachine& target);
+
+}  // namespace sluice::bpf::jit

@@ -1,0 +1,64 @@
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Support/CommandLine.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/Support/raw_ostream.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/TargetParser/SubtargetFeature.h>
+
+#include <mutex>
+
+#include "bpf/jit/chain_ir.hpp"
+
+namespace sluice::bpf::jit {
+namespace {
+
+void initialise_llvm() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+    // Domain reassignment is quadratic in the function's size and finds nothing in packet programs.
+    const char* options[] = {"sluice", "-disable-x86-domain-reassignment"};
+    llvm::cl::ParseCommandLineOptions(2, options, "", &llvm::nulls());
+  });
+}
+
+// What this machine really has: the CPU's name alone may promise more than a virtual machine offers.
+std::string host_features() {
+  llvm::SubtargetFeatures features;
+  for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
+    const bool wide = feature.getKey().starts_with("avx512") || feature.getKey().starts_with("evex512");
+    features.AddFeature(feature.getKey(), feature.getValue() && !wide);
+  }
+  return features.getString();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine() {
+  initialise_llvm();
+  const std::string triple = "x86_64-pc-linux-gnu";
+  std::string why;
+  const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, why);
+  if (target == nullptr) return fail(EOPNOTSUPP, "jit: " + why);
+  llvm::TargetOptions options;
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target->createTargetMachine(triple, llvm::sys::getHostCPUName(), host_features(), options, llvm::Reloc::PIC_,
+                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true));
+  if (machine == nullptr) return fail(EOPNOTSUPP, "jit: no code generator for " + triple);
+  return machine;
+}
+
+Result<std::vector<char>> emit_object(llvm::Module& module, llvm::TargetMachine& target) {
+  llvm::SmallVector<char, 0> object;
+  llvm::raw_svector_ostream out(object);
+  llvm::legacy::PassManager passes;
+  if (target.addPassesToEmitFile(passes, out, nullptr, llvm::CodeGenFileType::ObjectFile)) {
+    return fail(EOPNOTSUPP, "jit: this target emits no object files");
+  }
+  passes.run(module);
+  return std::vector<char>(object.begin(), object.end());
+}
+
+}  // namespace sluice::bpf::jit

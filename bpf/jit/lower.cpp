@@ -1,0 +1,252 @@
+#include "bpf/jit/lower.hpp"
+
+#include "base/limits.hpp"
+
+namespace sluice::bpf::jit {
+namespace {
+
+// A subprogram this short is inlined at every call; a longer one where it is called once.
+constexpr uint32_t kInlineInsns = 32;
+
+}  // namespace
+
+ProgramLowering::ProgramLowering(llvm::Module& module, const AnnotatedProgram& program, std::string prefix)
+    : module_(module), program_(program), prefix_(std::move(prefix)) {}
+
+size_t ProgramLowering::calls_of(uint32_t start) const {
+  size_t calls = 0;
+  for (size_t i = 0; i < program_.insns.size(); i += insn_length(program_.insns[i])) {
+    const Insn& insn = program_.insns[i];
+    if (is_local_call(insn) && jump_target(insn, static_cast<int64_t>(i)) == start) calls++;
+  }
+  return calls;
+}
+
+llvm::Function* ProgramLowering::declare(size_t index) {
+  auto& context = module_.getContext();
+  auto* i64 = llvm::Type::getInt64Ty(context);
+  auto* pointer = llvm::PointerType::getUnqual(context);
+  std::vector<llvm::Type*> arguments{pointer};
+  if (index != 0) arguments.insert(arguments.end(), 5, i64);
+  auto* type = llvm::FunctionType::get(i64, arguments, false);
+  const std::string name = index == 0 ? prefix_ : prefix_ + "." + std::to_string(index);
+  // External until it is lowered and inlined, or the first clean-up would erase it as unused.
+  const auto linkage = index == 0 ? llvm::Function::ExternalLinkage : llvm::Function::InternalLinkage;
+  auto* function = llvm::Function::Create(type, linkage, name, module_);
+  function->addFnAttr(llvm::Attribute::NoUnwind);
+  function->addFnAttr("frame-pointer", "all");
+  if (index != 0) {
+    const Subprogram& subprogram = program_.subprograms[index];
+    const bool small = subprogram.end - subprogram.start <= kInlineInsns || calls_of(subprogram.start) <= 1;
+    function->addFnAttr(small ? llvm::Attribute::AlwaysInline : llvm::Attribute::NoInline);
+  }
+  return function;
+}
+
+Result<llvm::Function*> ProgramLowering::lower() {
+  for (size_t i = 0; i < program_.subprograms.size(); i++) functions_.push_back(declare(i));
+  for (size_t i = 0; i < program_.subprograms.size(); i++) {
+    FunctionLowering body(*this, program_.subprograms[i], functions_[i], i == 0);
+    auto done = body.lower();
+    if (!done) return fail(std::move(done.error()).in("program " + program_.name));
+  }
+  return functions_[0];
+}
+
+llvm::Function* ProgramLowering::subprogram_at(int64_t insn) {
+  for (size_t i = 1; i < program_.subprograms.size(); i++) {
+    if (program_.subprograms[i].start == insn) return functions_[i];
+  }
+  return nullptr;
+}
+
+// A constant copy of the MapCore, with typed pointers, so that every field load folds. The layout is the struct's.
+llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
+  auto& slot = cores_[map_index];
+  if (slot != nullptr) return slot;
+  const MapCore& core = program_.maps[static_cast<size_t>(map_index)]->core();
+  auto& context = module_.getContext();
+  auto* i32 = llvm::Type::getInt32Ty(context);
+  auto* i64 = llvm::Type::getInt64Ty(context);
+  auto* pointer = llvm::PointerType::getUnqual(context);
+  const auto word = [&](uint32_t value) { return llvm::ConstantInt::get(i32, value); };
+  const auto address = [&](const void* value) {
+    auto* bits = llvm::ConstantInt::get(i64, reinterpret_cast<uintptr_t>(value));
+    return llvm::ConstantExpr::getIntToPtr(bits, pointer);
+  };
+  static_assert(sizeof(MapCore) == 64 && offsetof(MapCore, values) == 32 && offsetof(MapCore, table) == 40 &&
+                offsetof(MapCore, hash_key) == 48);
+  llvm::Constant* fields[] = {word(core.type), word(core.key_size), word(core.value_size), word(core.value_stride),
+                              word(core.max_entries), word(core.flags), word(core.slots), word(core.bucket_mask),
+                              address(core.values), address(core.table),
+                              llvm::ConstantInt::get(i64, core.hash_key[0]),
+                              llvm::ConstantInt::get(i64, core.hash_key[1])};
+  auto* value = llvm::ConstantStruct::getAnon(fields);
+  auto* global = new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value,
+                                          prefix_ + ".map." + std::to_string(map_index));
+  global->setAlignment(llvm::Align(8));
+  slot = global;
+  return slot;
+}
+
+llvm::Function* ProgramLowering::map_operation(const char* runtime_name, int32_t map_index) {
+  auto& slot = map_operations_[{runtime_name, map_index}];
+  if (slot != nullptr) return slot;
+  auto* runtime = module_.getFunction(runtime_name);
+  std::vector<llvm::Type*> types;
+  for (unsigned i = 0; i < runtime->arg_size(); i++) {
+    if (i != 1) types.push_back(runtime->getArg(i)->getType());
+  }
+  auto* type = llvm::FunctionType::get(runtime->getReturnType(), types, false);
+  slot = llvm::Function::Create(type, llvm::Function::InternalLinkage,
+                                prefix_ + "." + runtime_name + "." + std::to_string(map_index), module_);
+  slot->addFnAttr(llvm::Attribute::AlwaysInline);
+  slot->addFnAttr(llvm::Attribute::NoUnwind);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(module_.getContext(), "", slot));
+  std::vector<llvm::Value*> arguments;
+  for (auto& argument : slot->args()) arguments.push_back(&argument);
+  arguments.insert(arguments.begin() + 1, map_constant(map_index));
+  b.CreateRet(b.CreateCall(runtime, arguments));
+  return slot;
+}
+
+FunctionLowering::FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function,
+                                   bool main)
+    : owner_(owner), subprogram_(subprogram), function_(function), main_(main),
+      b_(owner.module().getContext()) {}
+
+tl::unexpected<Error> FunctionLowering::unsupported(uint32_t index, const std::string& what) const {
+  return fail(EOPNOTSUPP, "instruction " + std::to_string(index) + ": " + what + " is not supported by the JIT");
+}
+
+llvm::Value* FunctionLowering::read(uint32_t reg) {
+  if (reg == kFrameRegister) return frame_pointer_;
+  return b_.CreateLoad(b_.getInt64Ty(), registers_[reg]);
+}
+
+void FunctionLowering::write(uint32_t reg, Value* value) { b_.CreateStore(value, registers_[reg]); }
+
+llvm::Value* FunctionLowering::imm(int32_t value, unsigned bits) {
+  return llvm::ConstantInt::get(b_.getIntNTy(bits), static_cast<uint64_t>(int64_t{value}), true);
+}
+
+llvm::FunctionCallee FunctionLowering::runtime(const char* name) { return owner_.module().getFunction(name); }
+
+void FunctionLowering::make_entry() {
+  b_.SetInsertPoint(llvm::BasicBlock::Create(b_.getContext(), "entry", function_));
+  ctx_ = function_->getArg(0);
+  for (uint32_t i = 0; i < kFrameRegister; i++) {
+    registers_[i] = b_.CreateAlloca(b_.getInt64Ty(), nullptr, "r" + llvm::Twine(i));
+    b_.CreateStore(b_.getInt64(0), registers_[i]);
+  }
+  // Stack that the program has not written reads 0, as the design has it, and never what an earlier run left.
+  stack_ = b_.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), kMaxStack), nullptr, "stack");
+  stack_->setAlignment(llvm::Align(16));
+  b_.CreateMemSet(stack_, b_.getInt8(0), kMaxStack, llvm::Align(16));
+  frame_pointer_ = b_.CreatePtrToInt(stack_at(0), b_.getInt64Ty());
+  if (main_) {
+    write(1, b_.CreatePtrToInt(ctx_, b_.getInt64Ty()));
+  } else {
+    for (uint32_t i = 1; i <= 5; i++) write(i, function_->getArg(i));
+  }
+}
+
+void FunctionLowering::find_blocks() {
+  const auto add = [&](int64_t index) {
+    auto& slot = blocks_[index];
+    if (slot == nullptr) slot = llvm::BasicBlock::Create(b_.getContext(), "i" + llvm::Twine(index), function_);
+  };
+  add(subprogram_.start);
+  for (uint32_t i = subprogram_.start; i < subprogram_.end; i += insn_length(insn(i))) {
+    const Insn& here = insn(i);
+    if (!fact(i).reachable || !(is_goto(here) || is_conditional_jump(here))) continue;
+    const int64_t target = jump_target(here, i);
+    if (fact(static_cast<uint32_t>(target)).reachable) add(target);
+    if (is_conditional_jump(here) && fact(i + 1).reachable) add(i + 1);
+  }
+}
+
+// Where the verifier has proved that no run goes.
+llvm::BasicBlock* FunctionLowering::dead_end() {
+  if (dead_end_ == nullptr) {
+    dead_end_ = llvm::BasicBlock::Create(b_.getContext(), "end", function_);
+    llvm::IRBuilder<>(dead_end_).CreateRet(b_.getInt64(0));
+  }
+  return dead_end_;
+}
+
+llvm::BasicBlock* FunctionLowering::block_at(int64_t index) {
+  const auto found = blocks_.find(index);
+  return found == blocks_.end() ? dead_end() : found->second;
+}
+
+Status FunctionLowering::lower() {
+  make_entry();
+  find_blocks();
+  b_.CreateBr(block_at(subprogram_.start));
+  for (uint32_t i = subprogram_.start; i < subprogram_.end; i += insn_length(insn(i))) {
+    if (!fact(i).reachable) {
+      if (b_.GetInsertBlock()->getTerminator() == nullptr) b_.CreateBr(dead_end());
+      continue;
+    }
+    const auto block = blocks_.find(i);
+    if (block != blocks_.end()) {
+      if (b_.GetInsertBlock()->getTerminator() == nullptr) b_.CreateBr(block->second);
+      b_.SetInsertPoint(block->second);
+    }
+    if (b_.GetInsertBlock()->getTerminator() != nullptr) return unsupported(i, "code without an entry");
+    if (auto done = lower_insn(i); !done) return done;
+  }
+  if (b_.GetInsertBlock()->getTerminator() == nullptr) b_.CreateBr(dead_end());
+  return {};
+}
+
+Status FunctionLowering::lower_insn(uint32_t index) {
+  const Insn& here = insn(index);
+  if (is_alu(here)) return lower_alu(index);
+  if (is_jump(here)) return lower_jump(index);
+  if (is_load_imm64(here)) return lower_load_imm64(index);
+  if (is_packet_load(here)) return lower_packet_load(index);
+  if (is_atomic(here)) return lower_atomic(index);
+  if (insn_class(here) == BPF_LDX) return lower_load(index);
+  if (insn_class(here) == BPF_ST || insn_class(here) == BPF_STX) return lower_store(index);
+  return unsupported(index, "opcode " + std::to_string(here.code));
+}
+
+Status FunctionLowering::lower_jump(uint32_t index) {
+  const Insn& here = insn(index);
+  if (is_call(here)) return lower_call(index);
+  if (is_exit(here)) {
+    b_.CreateRet(read(0));
+    return {};
+  }
+  if (is_goto(here)) {
+    b_.CreateBr(block_at(jump_target(here, index)));
+    return {};
+  }
+  Value* taken = condition(here);
+  if (taken == nullptr) return unsupported(index, "jump opcode " + std::to_string(here.code));
+  b_.CreateCondBr(taken, block_at(jump_target(here, index)), block_at(index + 1));
+  return {};
+}
+
+Status FunctionLowering::lower_load_imm64(uint32_t index) {
+  const Insn& here = insn(index);
+  const Insn& high = insn(index + 1);
+  const auto& maps = owner_.program().maps;
+  const bool map = here.src_reg == BPF_PSEUDO_MAP_FD || here.src_reg == BPF_PSEUDO_MAP_VALUE;
+  if (map && static_cast<uint32_t>(here.imm) >= maps.size()) return unsupported(index, "a map that is not there");
+  uint64_t value = static_cast<uint32_t>(here.imm) | uint64_t{static_cast<uint32_t>(high.imm)} << 32;
+  if (here.src_reg == BPF_PSEUDO_MAP_FD) {
+    value = reinterpret_cast<uintptr_t>(&maps[static_cast<size_t>(here.imm)]->core());
+  } else if (here.src_reg == BPF_PSEUDO_MAP_VALUE) {
+    value = reinterpret_cast<uintptr_t>(maps[static_cast<size_t>(here.imm)]->core().values) +
+            static_cast<uint32_t>(high.imm);
+  } else if (here.src_reg != 0) {
+    return unsupported(index, "64-bit immediate of kind " + std::to_string(here.src_reg));
+  }
+  write(here.dst_reg, b_.getInt64(value));
+  return {};
+}
+
+}  // namespace sluice::bpf::jit

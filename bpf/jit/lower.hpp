@@ -1,0 +1,115 @@
+// One verified program -> LLVM IR: a function `i64 name(ptr ctx)` for the main program and one
+// `i64 name.N(ptr ctx, i64 r1..r5)` for each other subprogram. Internal to the JIT; includes LLVM.
+//
+// Registers become allocas of i64, the frame an alloca of 512 zeroed bytes; SROA dissolves both where the verifier's
+// facts give every access a constant offset. Nothing here re-derives a fact. Wrapping arithmetic only (no nsw, nuw).
+#pragma once
+
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "bpf/helpers/helper.hpp"
+#include "bpf/progs/annotated_program.hpp"
+
+namespace sluice::bpf::jit {
+
+// The functions of one program in a module that already holds the runtime's bitcode.
+class ProgramLowering {
+ public:
+  ProgramLowering(llvm::Module& module, const AnnotatedProgram& program, std::string prefix);
+  // Returns the main program's function. EOPNOTSUPP names the instruction.
+  Result<llvm::Function*> lower();
+
+  [[nodiscard]] llvm::Module& module() { return module_; }
+  [[nodiscard]] const AnnotatedProgram& program() const { return program_; }
+  // The function of the subprogram that starts at `insn`; null: none does.
+  [[nodiscard]] llvm::Function* subprogram_at(int64_t insn);
+  // A runtime map operation bound to one map: the shape is a constant that the optimiser folds.
+  llvm::Function* map_operation(const char* runtime_name, int32_t map_index);
+
+ private:
+  llvm::Function* declare(size_t index);
+  [[nodiscard]] size_t calls_of(uint32_t start) const;
+  llvm::Constant* map_constant(int32_t map_index);
+
+  llvm::Module& module_;
+  const AnnotatedProgram& program_;
+  std::string prefix_;
+  std::vector<llvm::Function*> functions_;  // one a subprogram
+  std::map<int32_t, llvm::Constant*> cores_;
+  std::map<std::pair<std::string, int32_t>, llvm::Function*> map_operations_;
+};
+
+// One subprogram's body.
+class FunctionLowering {
+ public:
+  FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function, bool main);
+  Status lower();
+
+ private:
+  using Value = llvm::Value;
+
+  // lower.cpp
+  void make_entry();
+  void find_blocks();
+  Status lower_insn(uint32_t index);
+  Status lower_jump(uint32_t index);
+  Status lower_load_imm64(uint32_t index);
+  llvm::BasicBlock* block_at(int64_t index);
+  llvm::BasicBlock* dead_end();
+  [[nodiscard]] tl::unexpected<Error> unsupported(uint32_t index, const std::string& what) const;
+  Value* read(uint32_t reg);
+  void write(uint32_t reg, Value* value);
+  Value* imm(int32_t value, unsigned bits = 64);
+  llvm::FunctionCallee runtime(const char* name);
+  const Insn& insn(uint32_t index) const { return owner_.program().insns[index]; }
+  const InsnFact& fact(uint32_t index) const { return owner_.program().facts[index]; }
+
+  // lower_alu.cpp
+  Status lower_alu(uint32_t index);
+  Value* byte_swap(const Insn& insn, Value* value);
+  Value* divide(bool is_signed, bool remainder, Value* left, Value* right);
+  Value* move(const Insn& insn, Value* source, unsigned bits);
+  Value* condition(const Insn& insn);
+
+  // lower_memory.cpp
+  Status lower_load(uint32_t index);
+  Status lower_store(uint32_t index);
+  Status lower_atomic(uint32_t index);
+  Status lower_packet_load(uint32_t index);
+  Status store_value(uint32_t index, Value* value);
+  Value* address(uint32_t index, uint32_t base_register);
+  Value* stack_at(int32_t offset);
+  bool own_stack(uint32_t index) const;
+  Value* load_ctx(uint32_t offset, uint32_t size);
+  void store_ctx(uint32_t offset, uint32_t size, Value* value);
+  Value* atomic_value(const Insn& insn, Value* pointer, Value* operand, bool own);
+  Value* compare_exchange(Value* pointer, Value* expected, Value* desired, llvm::Align align, bool own);
+
+  // lower_call.cpp
+  Status lower_call(uint32_t index);
+  Status lower_local_call(uint32_t index);
+  Status lower_helper(uint32_t index, const Helper& helper);
+  Value* call_map_operation(uint32_t index, const Helper& helper);
+  Value* memory_argument(uint32_t index, int argument, uint32_t size, bool copy_in);
+  void copy_back(uint32_t index, int argument, Value* copy, uint32_t size);
+
+  ProgramLowering& owner_;
+  const Subprogram& subprogram_;
+  llvm::Function* function_;
+  bool main_;
+  llvm::IRBuilder<> b_;
+  llvm::Value* ctx_ = nullptr;
+  llvm::AllocaInst* stack_ = nullptr;
+  llvm::Value* frame_pointer_ = nullptr;
+  llvm::AllocaInst* registers_[kRegisters] = {};
+  std::map<int64_t, llvm::BasicBlock*> blocks_;
+  llvm::BasicBlock* dead_end_ = nullptr;
+};
+
+}  // namespace sluice::bpf::jit
