@@ -96,8 +96,10 @@ void Worker::process(WorkerQueue& queue, ActiveChain& active) {
   const uint64_t start = rte_rdtsc();
   const void* views[kBurst];
   uint32_t kept = 0;
+  bool empty = false;
   for (uint32_t i = 0; i < batch_.count; i++) {
     rte_mbuf* packet = batch_.packets[i];
+    empty |= packet->pkt_len == 0;
     if (queue.clear_hash) packet->hash.rss = 0;
     const rte_mbuf* view = packet->nb_segs == 1 ? packet : segments_.view(packet);
     if (view == nullptr) [[unlikely]] {
@@ -110,10 +112,26 @@ void Worker::process(WorkerQueue& queue, ActiveChain& active) {
   }
   batch_.count = kept;
   // The views stand for const packets: programs of the types we run do not write to them.
-  active.chain.burst->run(const_cast<void* const*>(views), kept, batch_.verdicts, &queue.env, run.counters);
+  void* const* packets = const_cast<void* const*>(views);
+  if (empty) [[unlikely]] {
+    run_singly(packets, active.chain, queue.env, run);
+  } else {
+    active.chain.burst->run(packets, kept, batch_.verdicts, &queue.env, run.counters);
+  }
   segments_.reset();
   count(run.cycles, rte_rdtsc() - start);
   finish(queue, run);
+}
+
+// A capture may hold records without a byte. Their kept length is 0 either way, so that the last program's count of
+// passed packets has to tell whether they pass.
+void Worker::run_singly(void* const* packets, const Chain& chain, bpf::RunEnv& env, ChainRun& run) {
+  const size_t last = chain.programs.empty() ? 0 : chain.programs.size() - 1;
+  for (uint32_t i = 0; i < batch_.count; i++) {
+    const uint64_t passed = run.counters[last].passed;
+    chain.burst->run(packets + i, 1, &batch_.verdicts[i], &env, run.counters);
+    if (batch_.packets[i]->pkt_len == 0 && run.counters[last].passed != passed) batch_.verdicts[i] = UINT32_MAX;
+  }
 }
 
 // Verdicts into actions: the kept to the front, in order, trimmed; the others given back.

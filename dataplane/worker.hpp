@@ -63,6 +63,7 @@ class Worker {
  private:
   uint32_t poll(WorkerQueue& queue);
   void process(WorkerQueue& queue, ActiveChain& active);
+  void run_singly(void* const* packets, const Chain& chain, bpf::RunEnv& env, ChainRun& run);
   void finish(WorkerQueue& queue, ChainRun& run);
   void quiesce();
   void idle(uint32_t empty_rounds);

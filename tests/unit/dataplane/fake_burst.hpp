@@ -21,10 +21,11 @@ class FakeBurst final : public bpf::Burst {
     for (uint32_t i = 0; i < count; i++) {
       bpf::PacketContext ctx;
       bpf::load_context(&ctx, layout_, packets[i], env);
-      verdicts[i] = std::min(verdict_(ctx), ctx.captured);
+      const uint32_t verdict = verdict_(ctx);
+      verdicts[i] = std::min(verdict, ctx.captured);
       counters->run++;
-      if (verdicts[i] != 0) counters->passed++;
-      if (verdicts[i] != 0 && verdicts[i] < ctx.captured) counters->trimmed++;
+      if (verdict != 0) counters->passed++;
+      if (verdict != 0 && verdict < ctx.captured) counters->trimmed++;
     }
   }
 

@@ -88,6 +88,22 @@ TEST_F(Replay, ShowsProgramsTheWireLengthAndTheCapturedBytes) {
   EXPECT_EQ(stats->passed, 1u);
 }
 
+TEST_F(Replay, KeepsRecordsWithoutAByteWhenTheyPass) {
+  PcapBytes capture;
+  capture.header();
+  capture.record(1, 1, "", 60);
+  capture.record(1, 2, frame(60, 1));
+  capture.record(1, 3, "", 60);
+  auto stats = replay(request(capture.bytes));
+  ASSERT_TRUE(stats) << stats.error().text;
+  EXPECT_EQ(stats->passed, 3u);
+  EXPECT_EQ(read_file(folder.file("out.pcap")), capture.bytes);
+  stats = replay(request(capture.bytes, [](const bpf::PacketContext& ctx) { return ctx.captured; }));
+  ASSERT_TRUE(stats) << stats.error().text;
+  EXPECT_EQ(stats->passed, 1u);
+  EXPECT_EQ(stats->dropped, 2u);
+}
+
 TEST_F(Replay, TakesTheLongestRecordThatLibpcapReads) {
   PcapBytes capture;
   capture.header();
