@@ -73,7 +73,7 @@ class Analysis {
   bool move(const Insn& insn);
   bool pointer_alu(const Insn& insn, uint32_t pointer_reg, const Register& pointer, const Scalar& scalar, bool reversed);
   bool check_pointer_operand(uint8_t op, uint32_t regno, const Register& pointer, const Scalar& scalar);
-  bool check_sane_offset(uint32_t regno, const Register& pointer, const Scalar& scalar);
+  bool check_sane_offset(const Register& pointer, const Scalar& scalar);
 
   Step transfer_branch(const Insn& insn);
   int decide(const Insn& insn, const Register& left, const Register& right);
@@ -81,7 +81,7 @@ class Analysis {
   bool assume(const Insn& insn, bool taken);
   void resolve_null(uint32_t id, bool null);
   void spread_scalar(const Register& known);
-  bool push(uint32_t insn, bool taken, State&& state);
+  bool push(uint32_t insn, State&& state);
 
   bool transfer_load(const Insn& insn);
   bool transfer_store(const Insn& insn);

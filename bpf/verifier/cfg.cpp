@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 
 #include "base/limits.hpp"
 #include "bpf/isa/opcode.hpp"
@@ -32,7 +33,12 @@ class Builder {
   bool check_opcodes() {
     second_slot_.assign(count_, false);
     for (uint32_t i = 0; i < count_; i++) {
-      if (auto fault = insn_fault(insns_, i)) return refuse(i, std::move(*fault));
+      if (auto fault = insn_fault(insns_, i)) {
+        if (fault->find("opcode") == std::string::npos) return refuse(i, std::move(*fault));
+        char text[32];
+        snprintf(text, sizeof text, "unknown opcode %02x", insns_[i].code);
+        return refuse(i, text);
+      }
       if (is_load_imm64(insns_[i])) second_slot_[++i] = true;
     }
     return true;

@@ -85,14 +85,13 @@ bool Analysis::next_pending() {
   return true;
 }
 
-bool Analysis::push(uint32_t insn, bool taken, State&& state) {
+bool Analysis::push(uint32_t insn, State&& state) {
   if (pending_.size() >= kMaxPending) {
     return fail(E2BIG, "The sequence of %zu jumps is too complex.", pending_.size());
   }
   pruner_.open(parent_);
   pending_.push_back({std::move(state), insn, path_, parent_, log_.size(), insns_since_, jumps_since_});
   peak_pending_ = std::max(peak_pending_, pending_.size());
-  (void)taken;
   return true;
 }
 

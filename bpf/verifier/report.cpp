@@ -61,6 +61,7 @@ const char* type_name(RegType type) {
 }
 
 std::string tnum_text(Tnum bits) {
+  if (bits.is_const()) return std::to_string(bits.value);
   char text[64];
   snprintf(text, sizeof text, "(0x%llx; 0x%llx)", static_cast<unsigned long long>(bits.value),
            static_cast<unsigned long long>(bits.mask));

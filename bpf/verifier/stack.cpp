@@ -32,9 +32,11 @@ bool Analysis::check_stack(uint32_t regno, const Register& pointer, int32_t offs
   if (!bounded(pointer)) return fail(EACCES, "invalid unbounded variable-offset %s stack R%u", how, regno);
   const Span span = span_of(pointer, offset, size);
   if (span.low < -kDepth || span.high > 0) {
-    if (!variable) return fail(EACCES, "invalid %s stack R%u off=%lld size=%u", how, regno,
+    // Linux tells an access that begins outside from one that ends there.
+    const int code = span.low < -kDepth || span.low > -1 ? EACCES : EINVAL;
+    if (!variable) return fail(code, "invalid %s stack R%u off=%lld size=%u", how, regno,
                                static_cast<long long>(span.low), size);
-    return fail(EACCES, "invalid variable-offset %s stack R%u var_off=%s off=%lld size=%u", how, regno,
+    return fail(code, "invalid variable-offset %s stack R%u var_off=%s off=%lld size=%u", how, regno,
                 tnum_text(pointer.value.bits).c_str(), static_cast<long long>(pointer.offset) + offset, size);
   }
   use_stack(pointer, span.low);

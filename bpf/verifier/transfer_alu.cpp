@@ -118,24 +118,23 @@ bool Analysis::check_pointer_operand(uint8_t op, uint32_t regno, const Register&
 }
 
 // Offsets stay so small that their sums cannot overflow.
-bool Analysis::check_sane_offset(uint32_t regno, const Register& pointer, const Scalar& scalar) {
+bool Analysis::check_sane_offset(const Register& pointer, const Scalar& scalar) {
   const char* name = type_name(pointer.type);
   if (scalar.is_const()) {
     const auto value = static_cast<int64_t>(scalar.value());
     if (value >= kMaxVariableOffset || value <= -kMaxVariableOffset) {
-      return fail(EACCES, "math between %s pointer and %lld is not allowed", name, static_cast<long long>(value));
+      return fail(EINVAL, "math between %s pointer and %lld is not allowed", name, static_cast<long long>(value));
     }
   }
   if (pointer.offset >= kMaxVariableOffset || pointer.offset <= -kMaxVariableOffset) {
-    return fail(EACCES, "%s pointer offset %d is not allowed", name, pointer.offset);
+    return fail(EINVAL, "%s pointer offset %d is not allowed", name, pointer.offset);
   }
   if (scalar.wide.smin == INT64_MIN) {
-    return fail(EACCES, "math between %s pointer and register with unbounded min value is not allowed", name);
+    return fail(EINVAL, "math between %s pointer and register with unbounded min value is not allowed", name);
   }
   if (scalar.wide.smin >= kMaxVariableOffset || scalar.wide.smin <= -kMaxVariableOffset) {
-    return fail(EACCES, "value %lld makes %s pointer be out of bounds", static_cast<long long>(scalar.wide.smin), name);
+    return fail(EINVAL, "value %lld makes %s pointer be out of bounds", static_cast<long long>(scalar.wide.smin), name);
   }
-  (void)regno;
   return true;
 }
 
@@ -155,7 +154,7 @@ bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Registe
   if (op == BPF_SUB && pointer.type == RegType::stack) {
     return fail(EACCES, "R%u subtraction from stack pointer prohibited", insn.dst_reg);
   }
-  if (!check_sane_offset(pointer_reg, pointer, scalar)) return false;
+  if (!check_sane_offset(pointer, scalar)) return false;
   Register out = pointer;
   const auto value = static_cast<int64_t>(scalar.value());
   const int64_t moved = op == BPF_ADD ? pointer.offset + value : pointer.offset - value;
@@ -164,7 +163,7 @@ bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Registe
   } else {
     out.value = scalar_alu(op, true, pointer.value, scalar);
   }
-  if (!check_sane_offset(insn.dst_reg, out, out.value)) return false;
+  if (!check_sane_offset(out, out.value)) return false;
   reg(insn.dst_reg) = out;
   return true;
 }

@@ -9,8 +9,8 @@ int Analysis::decide(const Insn& insn, const Register& left, const Register& rig
   const uint8_t op = alu_op(insn);
   const bool is64 = insn_class(insn) == BPF_JMP;
   if (left.is_scalar() && right.is_scalar()) return scalar_compare(op, is64, left.value, right.value);
-  // A pointer that is no "or null" is not null.
-  const bool present = left.is_pointer() && left.type != RegType::map_value_or_null;
+  // Linux decides this for pointers to objects only, not for the context or the stack.
+  const bool present = left.type == RegType::map_value || left.type == RegType::const_map;
   if (is64 && present && right.is_const(0)) {
     if (op == BPF_JEQ) return 0;
     if (op == BPF_JNE) return 1;
@@ -91,7 +91,7 @@ Step Analysis::transfer_branch(const Insn& insn) {
       insn_ = target;
       return Step::next;
     }
-    if (!push(target, true, std::move(taken))) return Step::failed;
+    if (!push(target, std::move(taken))) return Step::failed;
   } else {
     state_ = std::move(original);
     // Both sides impossible: this whole path is.

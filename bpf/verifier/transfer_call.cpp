@@ -17,7 +17,8 @@ void Analysis::clobber_caller_saved() {
 }
 
 bool Analysis::check_helper_allowed(const Helper* helper, uint32_t id) {
-  if (helper == nullptr) return fail(EINVAL, "invalid func bpf_%s#%u", helper_name(id), id);
+  if (id >= __BPF_FUNC_MAX_ID) return fail(EINVAL, "invalid func unknown#%u", id);
+  if (helper == nullptr) return fail(EINVAL, "unknown func bpf_%s#%u", helper_name(id), id);
   bool allowed = false;
   for (const uint32_t each : type_->helpers) allowed |= each == id;
   const std::string name(helper->name);
@@ -42,7 +43,8 @@ bool Analysis::check_memory_argument(uint32_t regno, uint32_t size, Access acces
   const int64_t low = pointer.offset + range.smin;
   const int64_t high = pointer.offset + range.smax + size;
   if (low < -static_cast<int64_t>(kMaxStack) || high > 0 || low >= 0) {
-    return fail(EACCES, "invalid %s stack R%u off=%lld size=%u", access == Access::read ? "read from" : "write to", regno,
+    const int code = low < -static_cast<int64_t>(kMaxStack) || low >= 0 ? EACCES : EINVAL;
+    return fail(code, "invalid %s stack R%u off=%lld size=%u", access == Access::read ? "read from" : "write to", regno,
                 static_cast<long long>(low), size);
   }
   use_stack(pointer, low);

@@ -89,7 +89,9 @@ bool Analysis::check_access(uint32_t regno, const Register& pointer, int32_t off
     case RegType::stack:
       if (!check_alignment(pointer, offset, size, atomic)) return false;
       return check_stack(regno, pointer, offset, size, access);
-    default: return fail(EACCES, "R%u invalid mem access '%s'", regno, type_name(pointer.type));
+    default:
+      if (!check_alignment(pointer, offset, size, atomic)) return false;
+      return fail(EACCES, "R%u invalid mem access '%s'", regno, type_name(pointer.type));
   }
 }
 
@@ -179,7 +181,8 @@ bool Analysis::check_maps() {
     if (spec.type != BPF_MAP_TYPE_ARRAY) return fail(EINVAL, "no direct value access support for this map type");
     if (spec.max_entries != 1) return fail(EOPNOTSUPP, "direct value access to map with max_entries!=1");
     if (static_cast<uint32_t>(offset) >= spec.value_size) {
-      return fail(EINVAL, "direct value offset of %u is not allowed", static_cast<uint32_t>(offset));
+      return fail(EINVAL, "invalid access to map value pointer, value_size=%u off=%u", spec.value_size,
+                  static_cast<uint32_t>(offset));
     }
   }
   return true;
@@ -196,7 +199,7 @@ bool Analysis::transfer_packet_load(const Insn& insn) {
   }
   if (!check_ctx_pointer(BPF_REG_6, reg(BPF_REG_6))) return false;
   clobber_caller_saved();
-  reg(BPF_REG_0) = Register::scalar(Scalar::of_size(access_size(insn)));
+  reg(BPF_REG_0) = Register::unknown();  // as wide as Linux takes it
   note_access(Region::packet, kUnknownOffset, 0, -1);
   return true;
 }
