@@ -47,4 +47,4 @@ int count_queries(struct __sk_buff *skb) {
   return ACCEPT;
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

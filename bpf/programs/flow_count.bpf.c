@@ -68,4 +68,4 @@ int count_flows(struct __sk_buff *skb) {
   return ACCEPT;
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -33,4 +33,4 @@ int filter_ports(struct __sk_buff *skb) {
   return is_allowed(source) || is_allowed(destination) ? ACCEPT : DROP;
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

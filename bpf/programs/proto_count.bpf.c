@@ -25,4 +25,4 @@ int count_protocols(struct __sk_buff *skb) {
   return ACCEPT;
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -35,4 +35,4 @@ int count_sizes(struct __sk_buff *skb) {
   return ACCEPT;
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -34,4 +34,4 @@ int filter_vlans(struct __sk_buff *skb) {
   return blocked && *blocked ? DROP : ACCEPT;
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -6,17 +6,26 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <string>
 
+#include "base/result.hpp"
+#include "bpf/object/licence.hpp"
 #include "bpf/object/object_table.hpp"
 
 namespace sluice::bpf {
 
+// Why a PROG_LOAD or MAP_CREATE failed, for people. bpf(2) itself has only an errno and the log buffer.
+struct LoadFailure {
+  Error error;          // one line: `licence "Proprietary" is not GPL-compatible, but it calls bpf_trace_printk (gpl_only)`
+  std::string log;      // the verifier's, in the kernel's format, whole
+  std::string details;  // reason, at, path, suggestion: one a line; empty where the verifier was not reached
+};
+
 struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
+  LoadFailure* failure = nullptr;  // filled by a PROG_LOAD or MAP_CREATE that fails; null: not wanted
 };
-
-enum class LicencePolicy { kernel, gpl_only };
 
 struct SurfaceOptions {
   LicencePolicy licence = LicencePolicy::kernel;

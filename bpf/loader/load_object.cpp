@@ -1,0 +1,108 @@
+#include <bpf/libbpf.h>
+
+#include "bpf/loader/libbpf_session.hpp"
+#include "bpf/loader/loader.hpp"
+#include "bpf/loader/object_file.hpp"
+#include "bpf/loader/refusal.hpp"
+
+namespace sluice::bpf {
+namespace {
+
+struct CloseObject {
+  void operator()(bpf_object* object) const { ::bpf_object__close(object); }
+};
+using Object = std::unique_ptr<bpf_object, CloseObject>;
+
+// What a program's .kconfig externs find.
+constexpr const char* kKconfig = "CONFIG_BPF=y\nCONFIG_BPF_SYSCALL=y\nCONFIG_BPF_JIT=y\nCONFIG_NET=y\nCONFIG_HZ=250\n";
+
+std::string with_messages(LibbpfSession& session, std::string text) {
+  const std::string messages = session.take_messages();
+  return messages.empty() ? text : text + ": " + messages;
+}
+
+Result<Object> open_object(LibbpfSession& session, const std::string& path, const std::vector<char>& file) {
+  const std::string name = path.substr(path.find_last_of('/') + 1);
+  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name.c_str(), .kconfig = kKconfig);
+  Object object(::bpf_object__open_mem(file.data(), file.size(), &options));
+  const int code = errno;
+  if (object == nullptr) return fail(code, with_messages(session, "not a valid BPF object"));
+  return object;
+}
+
+// Marks the wanted program, and it alone, for loading.
+Result<bpf_program*> choose_program(bpf_object* object, const std::string& wanted) {
+  bpf_program* chosen = nullptr;
+  std::string names;
+  int count = 0;
+  bpf_program* program = nullptr;
+  while ((program = ::bpf_object__next_program(object, program)) != nullptr) {
+    const std::string name = ::bpf_program__name(program);
+    names += (count++ == 0 ? "" : ", ") + name;
+    if (wanted.empty() || wanted == name) chosen = program;
+    ::bpf_program__set_autoload(program, false);
+  }
+  if (count == 0) return fail(ENOENT, "the object has no programs");
+  if (chosen == nullptr) return fail(ENOENT, "no program \"" + wanted + "\"; the object has " + names);
+  if (wanted.empty() && count > 1) return fail(EINVAL, "the object has several programs, name one: " + names);
+  // Whatever the section is called: a program for the data plane is a socket filter.
+  ::bpf_program__set_autoload(chosen, true);
+  ::bpf_program__set_type(chosen, BPF_PROG_TYPE_SOCKET_FILTER);
+  ::bpf_program__set_expected_attach_type(chosen, static_cast<bpf_attach_type>(0));
+  return chosen;
+}
+
+Error explain(LibbpfSession& session, const std::string& program, int code) {
+  std::string map;
+  if (const LoadFailure* failure = session.failure_of(program)) return refusal(*failure).in("program " + program);
+  if (const LoadFailure* failure = session.map_failure(&map)) {
+    Error error = refusal(*failure);
+    if (error.text.empty()) error.text = with_messages(session, "refused");
+    return std::move(error).in("map " + map);
+  }
+  return {code, with_messages(session, "libbpf cannot load it")};
+}
+
+Result<LoadedProgram> collect(BpfSurface& surface, bpf_object* object, bpf_program* program) {
+  LoadedProgram loaded;
+  const auto program_object = surface.objects().program_of(::bpf_program__fd(program));
+  if (program_object == nullptr) return fail(EBADF, "libbpf has no descriptor of the program");
+  loaded.id = program_object->id;
+  loaded.program = share_program(program_object);
+  bpf_map* map = nullptr;
+  while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
+    const auto map_object = surface.objects().map_of(::bpf_map__fd(map));
+    if (map_object != nullptr) loaded.maps.emplace(::bpf_map__name(map), share_map(map_object));
+  }
+  return loaded;
+}
+
+Result<LoadedProgram> load(BpfSurface& surface, const ObjectRequest& request) {
+  const auto file = read_object_file(request.path);
+  if (!file) return fail(file.error());
+  LibbpfSession session(surface);
+  auto object = open_object(session, request.path, *file);
+  if (!object) return fail(std::move(object.error()));
+  const auto program = choose_program(object->get(), request.program);
+  if (!program) return fail(program.error());
+  // A pin path in the object is not libbpf's to follow: pins are the surface's.
+  bpf_map* map = nullptr;
+  while ((map = ::bpf_object__next_map(object->get(), map)) != nullptr) ::bpf_map__set_pin_path(map, nullptr);
+  const int code = -::bpf_object__load(object->get());
+  if (code != 0) return fail(explain(session, ::bpf_program__name(*program), code));
+  auto loaded = collect(surface, object->get(), *program);
+  if (!loaded) return fail(std::move(loaded.error()).in(with_messages(session, "collect")));
+  object->reset();  // the session's end sweeps what its descriptors held
+  return loaded;
+}
+
+}  // namespace
+
+Result<LoadedProgram> load_object(BpfSurface& surface, const ObjectRequest& request) {
+  auto loaded = load(surface, request);
+  if (!loaded) return fail(std::move(loaded.error()).in("load " + request.path));
+  loaded->name = request.name;
+  return loaded;
+}
+
+}  // namespace sluice::bpf

@@ -1,0 +1,15 @@
+// An ELF object read into memory, with the mistakes people make told apart before libbpf sees it: a folder, an empty
+// file, something that is no ELF, an object of another architecture, one that is cut short. Control thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace sluice::bpf {
+
+// errors: the open's errno, ENOEXEC, EFBIG.
+Result<std::vector<char>> read_object_file(const std::string& path);
+
+}  // namespace sluice::bpf

@@ -1,0 +1,125 @@
+// OBJ_GET_INFO_BY_FD: what tools show of an object.
+#include <algorithm>
+
+#include "bpf/surface/call.hpp"
+
+namespace sluice::bpf::surface {
+namespace {
+
+constexpr uint32_t kInfoMax = 4096;
+
+void copy_name(char (&field)[BPF_OBJ_NAME_LEN], const std::string& name) {
+  std::memset(field, 0, sizeof field);
+  std::memcpy(field, name.data(), std::min(name.size(), sizeof field - 1));
+}
+
+// An array of the caller's with room for `room` elements: as many as fit are copied. EFAULT without memory for them.
+template <class Element>
+bool copy_array(uint64_t user, uint32_t room, const std::vector<Element>& elements) {
+  const size_t count = std::min<size_t>(room, elements.size());
+  if (count == 0) return true;
+  if (user == 0) return false;
+  std::memcpy(pointer(user), elements.data(), count * sizeof(Element));
+  return true;
+}
+
+bool fill(const BtfObject& btf, bpf_btf_info* info) {
+  const bpf_btf_info wanted = *info;
+  info->id = btf.id;
+  info->kernel_btf = 0;
+  info->btf_size = static_cast<uint32_t>(btf.blob.size());
+  info->name_len = static_cast<uint32_t>(btf.name.size());
+  if (wanted.name != 0 && wanted.name_len > 0) *pointer<char>(wanted.name) = '\0';
+  return wanted.btf == 0 || copy_array(wanted.btf, wanted.btf_size, btf.blob);
+}
+
+bool fill(const MapObject& map, bpf_map_info* info) {
+  const MapSpec& spec = map.map->spec();
+  *info = {};
+  info->type = spec.type;
+  info->id = map.id;
+  info->key_size = spec.key_size;
+  info->value_size = spec.value_size;
+  info->max_entries = spec.max_entries;
+  info->map_flags = spec.flags;
+  copy_name(info->name, spec.name);
+  info->btf_id = map.btf == nullptr ? 0 : map.btf->id;
+  info->btf_key_type_id = spec.btf_key_type_id;
+  info->btf_value_type_id = spec.btf_value_type_id;
+  info->map_extra = map.extra;
+  return true;
+}
+
+bool fill_debug_info(const ProgramObject& program, const bpf_prog_info& wanted, bpf_prog_info* info) {
+  info->btf_id = program.btf == nullptr ? 0 : program.btf->id;
+  info->func_info = wanted.func_info;
+  info->line_info = wanted.line_info;
+  info->func_info_rec_size = sizeof(bpf_func_info);
+  info->line_info_rec_size = sizeof(bpf_line_info);
+  info->nr_func_info = static_cast<uint32_t>(program.func_info.size());
+  info->nr_line_info = static_cast<uint32_t>(program.line_info.size());
+  return copy_array(wanted.func_info, wanted.nr_func_info, program.func_info) &&
+         copy_array(wanted.line_info, wanted.nr_line_info, program.line_info);
+}
+
+bool fill(const ProgramObject& program, bpf_prog_info* info) {
+  const bpf_prog_info wanted = *info;
+  *info = {};
+  info->type = program.type;
+  info->id = program.id;
+  std::copy(program.tag.begin(), program.tag.end(), info->tag);
+  copy_name(info->name, program.name);
+  info->load_time = program.load_time_ns;
+  info->created_by_uid = program.uid;
+  info->gpl_compatible = program.gpl_compatible ? 1 : 0;
+  info->verified_insns = static_cast<uint32_t>(program.verified_insns);
+  std::vector<uint32_t> map_ids;
+  for (const auto& map : program.used_maps()) map_ids.push_back(map->id);
+  info->nr_map_ids = static_cast<uint32_t>(map_ids.size());
+  info->map_ids = wanted.map_ids;
+  info->xlated_prog_len = static_cast<uint32_t>(program.xlated.size() * sizeof(Insn));
+  info->xlated_prog_insns = wanted.xlated_prog_insns;
+  const std::vector<Tag> tags{program.tag};
+  info->nr_prog_tags = 1;
+  info->prog_tags = wanted.prog_tags;
+  return copy_array(wanted.map_ids, wanted.nr_map_ids, map_ids) &&
+         copy_array(wanted.prog_tags, wanted.nr_prog_tags, tags) &&
+         copy_array(wanted.xlated_prog_insns, wanted.xlated_prog_len / uint32_t{sizeof(Insn)}, program.xlated) &&
+         fill_debug_info(program, wanted, info);
+}
+
+// The caller's structure may be shorter than ours or longer (then its tail must be zero): the common part is filled.
+template <class Info, class Object>
+long give(Call& call, const Object& object) {
+  const uint32_t user_length = call.attr.info.info_len;
+  auto* user = pointer<char>(call.attr.info.info);
+  if (user_length > kInfoMax) return -E2BIG;
+  if (user == nullptr) return -EFAULT;
+  for (uint32_t at = sizeof(Info); at < user_length; at++) {
+    if (user[at] != 0) return -E2BIG;
+  }
+  Info info{};
+  const uint32_t length = std::min<uint32_t>(user_length, sizeof info);
+  std::memcpy(&info, user, length);
+  if (!fill(object, &info)) return -EFAULT;
+  std::memcpy(user, &info, length);
+  call.attr.info.info_len = length;
+  call.write_back(call.attr.info.info_len);
+  return 0;
+}
+
+}  // namespace
+
+long info_by_fd(Call& call) {
+  Handle handle;
+  if (const int error = call.objects.find(static_cast<int>(call.attr.info.bpf_fd), &handle); error != 0) return error;
+  if (const auto* map = std::get_if<std::shared_ptr<MapObject>>(&handle.object)) {
+    return give<bpf_map_info>(call, **map);
+  }
+  if (const auto* program = std::get_if<std::shared_ptr<ProgramObject>>(&handle.object)) {
+    return give<bpf_prog_info>(call, **program);
+  }
+  return give<bpf_btf_info>(call, *std::get<std::shared_ptr<BtfObject>>(handle.object));
+}
+
+}  // namespace sluice::bpf::surface

@@ -1,0 +1,102 @@
+// MAP_CREATE, the element commands, MAP_FREEZE.
+#include "base/limits.hpp"
+#include "bpf/surface/call.hpp"
+
+namespace sluice::bpf::surface {
+namespace {
+
+using std::shared_ptr;
+
+// Reading or writing elements needs the right on the descriptor; a frozen map takes no writes.
+enum class Access { read, write };
+
+int map_for(Call& call, Access access, shared_ptr<MapObject>* map) {
+  Handle handle;
+  if (const int error = object_of(call.objects, call.attr.map_fd, map, &handle); error != 0) return error;
+  if (access == Access::read) return handle.readable ? 0 : -EPERM;
+  return handle.writable && !(*map)->frozen.load() ? 0 : -EPERM;
+}
+
+int check_btf(Call& call, shared_ptr<BtfObject>* btf) {
+  const auto& attr = call.attr;
+  if (attr.btf_vmlinux_value_type_id != 0) return -EINVAL;  // struct_ops maps only
+  if (attr.btf_key_type_id == 0 && attr.btf_value_type_id == 0) return 0;
+  if (attr.btf_value_type_id == 0) return -EINVAL;
+  return object_of(call.objects, attr.btf_fd, btf);
+}
+
+}  // namespace
+
+long map_create(Call& call) {
+  const auto& attr = call.attr;
+  MapSpec spec;
+  if (!read_name(attr.map_name, &spec.name) || attr.map_ifindex != 0 || attr.inner_map_fd != 0) return -EINVAL;
+  if ((attr.map_flags & BPF_F_NUMA_NODE) == 0 && attr.numa_node != 0) return -EINVAL;
+  // Our descriptors do not carry a map's memory. Clients that ask for a mappable array are told at once; libbpf asks
+  // first and does without.
+  if ((attr.map_flags & BPF_F_MMAPABLE) != 0 || attr.map_extra != 0) return -EINVAL;
+  constexpr uint32_t kOneWay = BPF_F_RDONLY | BPF_F_WRONLY;
+  if ((attr.map_flags & kOneWay) == kOneWay) return -EINVAL;
+  auto object = std::make_shared<MapObject>();
+  if (const int error = check_btf(call, &object->btf); error != 0) return error;
+  spec.type = attr.map_type;
+  spec.key_size = attr.key_size;
+  spec.value_size = attr.value_size;
+  spec.max_entries = attr.max_entries;
+  // The one-way flags belong to the descriptor, not to the map.
+  spec.flags = attr.map_flags & ~kOneWay;
+  spec.slots = is_per_cpu(attr.map_type) ? call.map_slots : 1;
+  spec.btf_key_type_id = attr.btf_key_type_id;
+  spec.btf_value_type_id = attr.btf_value_type_id;
+  auto map = Map::create(spec);
+  if (!map) {
+    const int code = map.error().code;
+    if (call.caller.failure != nullptr) *call.caller.failure = {std::move(map.error()), {}, {}};
+    return -code;
+  }
+  object->map = std::move(*map);
+  object->uid = call.caller.uid;
+  call.objects.add(object);
+  return call.objects.open({object, (attr.map_flags & BPF_F_WRONLY) == 0, (attr.map_flags & BPF_F_RDONLY) == 0});
+}
+
+long map_lookup(Call& call) {
+  shared_ptr<MapObject> map;
+  if ((call.attr.flags & ~uint64_t{BPF_F_LOCK}) != 0) return -EINVAL;
+  if (const int error = map_for(call, Access::read, &map); error != 0) return error;
+  if ((call.attr.flags & BPF_F_LOCK) != 0) return -EINVAL;  // no map here has a bpf_spin_lock
+  if (call.attr.key == 0 || call.attr.value == 0) return -EFAULT;
+  return map->map->lookup(pointer(call.attr.key), pointer(call.attr.value));
+}
+
+long map_update(Call& call) {
+  shared_ptr<MapObject> map;
+  if (const int error = map_for(call, Access::write, &map); error != 0) return error;
+  if ((call.attr.flags & BPF_F_LOCK) != 0) return -EINVAL;
+  if (call.attr.key == 0 || call.attr.value == 0) return -EFAULT;
+  return map->map->update(pointer(call.attr.key), pointer(call.attr.value), call.attr.flags);
+}
+
+long map_delete(Call& call) {
+  shared_ptr<MapObject> map;
+  if (const int error = map_for(call, Access::write, &map); error != 0) return error;
+  if (call.attr.key == 0) return -EFAULT;
+  return map->map->erase(pointer(call.attr.key));
+}
+
+long map_next_key(Call& call) {
+  shared_ptr<MapObject> map;
+  if (const int error = map_for(call, Access::read, &map); error != 0) return error;
+  if (call.attr.next_key == 0) return -EFAULT;
+  return map->map->next_key(pointer(call.attr.key), pointer(call.attr.next_key));
+}
+
+long map_freeze(Call& call) {
+  shared_ptr<MapObject> map;
+  Handle handle;
+  if (const int error = object_of(call.objects, call.attr.map_fd, &map, &handle); error != 0) return error;
+  if (!handle.writable) return -EPERM;
+  return map->frozen.exchange(true) ? -EBUSY : 0;
+}
+
+}  // namespace sluice::bpf::surface

@@ -1,0 +1,96 @@
+#include "bpf/surface/surface.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "bpf/surface/call.hpp"
+#include "bpf/surface/possible_cpus.hpp"
+
+namespace sluice::bpf {
+namespace surface {
+namespace {
+
+// Bytes of the attribute a command knows, up to and with `field`; what lies behind must be zero.
+#define ATTR_SIZE(field) (offsetof(union bpf_attr, field) + sizeof(bpf_attr{}.field))
+
+struct Command {
+  int number;
+  size_t attr_size;
+  Handler handler;
+};
+
+// One row a command, in order of number.
+constexpr std::array kCommands = {
+    Command{BPF_MAP_CREATE, ATTR_SIZE(map_extra), map_create},
+    Command{BPF_MAP_LOOKUP_ELEM, ATTR_SIZE(flags), map_lookup},
+    Command{BPF_MAP_UPDATE_ELEM, ATTR_SIZE(flags), map_update},
+    Command{BPF_MAP_DELETE_ELEM, ATTR_SIZE(key), map_delete},
+    Command{BPF_MAP_GET_NEXT_KEY, ATTR_SIZE(next_key), map_next_key},
+    Command{BPF_PROG_LOAD, ATTR_SIZE(core_relo_rec_size), prog_load},
+    Command{BPF_PROG_TEST_RUN, ATTR_SIZE(test.batch_size), prog_test_run},
+    Command{BPF_PROG_GET_NEXT_ID, ATTR_SIZE(next_id), prog_next_id},
+    Command{BPF_MAP_GET_NEXT_ID, ATTR_SIZE(next_id), map_next_id},
+    Command{BPF_PROG_GET_FD_BY_ID, ATTR_SIZE(prog_id), prog_by_id},
+    Command{BPF_MAP_GET_FD_BY_ID, ATTR_SIZE(open_flags), map_by_id},
+    Command{BPF_OBJ_GET_INFO_BY_FD, ATTR_SIZE(info.info), info_by_fd},
+    Command{BPF_BTF_LOAD, ATTR_SIZE(btf_log_level), btf_load},
+    Command{BPF_BTF_GET_FD_BY_ID, ATTR_SIZE(btf_id), btf_by_id},
+    Command{BPF_MAP_FREEZE, ATTR_SIZE(map_fd), map_freeze},
+    Command{BPF_BTF_GET_NEXT_ID, ATTR_SIZE(next_id), btf_next_id},
+    Command{BPF_LINK_GET_FD_BY_ID, ATTR_SIZE(link_id), link_by_id},
+    Command{BPF_LINK_GET_NEXT_ID, ATTR_SIZE(next_id), link_next_id},
+    Command{BPF_PROG_BIND_MAP, ATTR_SIZE(prog_bind_map.flags), prog_bind_map},
+};
+#undef ATTR_SIZE
+
+constexpr unsigned kAttrMax = 4096;  // Linux: PAGE_SIZE
+
+bool all_zero(const void* bytes, size_t from, size_t to) {
+  const auto* at = static_cast<const uint8_t*>(bytes);
+  return from >= to || std::all_of(at + from, at + to, [](uint8_t byte) { return byte == 0; });
+}
+
+}  // namespace
+
+bool read_name(const char (&field)[BPF_OBJ_NAME_LEN], std::string* name) {
+  const size_t length = ::strnlen(field, sizeof field);
+  if (length == sizeof field || !all_zero(field, length, sizeof field)) return false;
+  const auto allowed = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; };
+  if (!std::all_of(field, field + length, allowed)) return false;
+  name->assign(field, length);
+  return true;
+}
+
+}  // namespace surface
+
+BpfSurface::BpfSurface(SurfaceOptions options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  state_->map_slots = surface::possible_cpus();
+}
+
+BpfSurface::~BpfSurface() = default;
+
+long BpfSurface::bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size) {
+  if (size > surface::kAttrMax) return -E2BIG;
+  if (attr == nullptr) return -EFAULT;
+  if (!surface::all_zero(attr, sizeof *attr, size)) return -E2BIG;
+  const auto row = std::find_if(surface::kCommands.begin(), surface::kCommands.end(),
+                                [cmd](const surface::Command& command) { return command.number == cmd; });
+  if (row == surface::kCommands.end()) return -EINVAL;
+  surface::Call call{state_->objects, state_->options, state_->map_slots, state_->test_run_lock, caller, {}, attr, size};
+  std::memset(&call.attr, 0, sizeof call.attr);
+  std::memcpy(&call.attr, attr, std::min<size_t>(size, sizeof call.attr));
+  if (!surface::all_zero(&call.attr, row->attr_size, sizeof call.attr)) return -EINVAL;
+  return row->handler(call);
+}
+
+void BpfSurface::close(int fd) {
+  ::close(fd);
+  state_->objects.sweep();
+}
+
+ObjectTable& BpfSurface::objects() { return state_->objects; }
+const SurfaceOptions& BpfSurface::options() const { return state_->options; }
+
+}  // namespace sluice::bpf
