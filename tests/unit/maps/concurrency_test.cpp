@@ -9,8 +9,9 @@
 namespace sluice::bpf {
 namespace {
 
-constexpr uint32_t kWords = 6;
+constexpr uint32_t kWords = 256;  // long enough to be reused in the middle of a copy
 constexpr int kRounds = 160000;
+constexpr int kMixRounds = 40000;
 
 struct Checked {
   uint64_t words[kWords];
@@ -46,7 +47,7 @@ uint64_t walk(Map& map, uint64_t limit) {
 // A worker's mix; values are checked where the control thread copies them, since a program's own reads may see reuse.
 void worker_mix(const MapCore* core, uint32_t slot, uint32_t keys, std::atomic<uint64_t>& wrong) {
   std::mt19937_64 random(slot + 1);
-  for (int i = 0; i < kRounds; i++) {
+  for (int i = 0; i < kMixRounds; i++) {
     uint64_t key = random() % keys;
     long error = 0;
     switch (random() % 4) {
@@ -66,7 +67,7 @@ void worker_mix(const MapCore* core, uint32_t slot, uint32_t keys, std::atomic<u
 
 void control_mix(Map& map, uint32_t keys, std::atomic<uint64_t>& wrong) {
   std::mt19937_64 random(99);
-  for (int i = 0; i < kRounds / 2; i++) {
+  for (int i = 0; i < kMixRounds; i++) {
     uint64_t key = random() % keys;
     Checked value = checked(key, random());
     int error = 0;
