@@ -135,22 +135,7 @@ Range<U> range_of(uint8_t op, const Range<U>& a, const Range<U>& b) {
   }
 }
 
-// Shifts by an amount that is not a known number below the width give an unknown.
-Scalar scalar_shift(uint8_t op, bool is64, const Scalar& a, const Scalar& b) {
-  const uint64_t width = is64 ? 64 : 32;
-  const bool known = is64 ? b.is_const() : b.is_low_const();
-  const uint64_t amount = is64 ? b.value() : static_cast<uint32_t>(b.value());
-  if (!known || amount >= width) {
-    const uint64_t least = is64 ? b.wide.umin : b.low.umin;
-    const uint64_t most = is64 ? b.wide.umax : b.low.umax;
-    if (most >= width || op != BPF_RSH) return Scalar::unknown();
-    Scalar out;  // shifting right never grows the value
-    out.wide.umin = (is64 ? a.wide.umin : a.low.umin) >> most;
-    out.wide.umax = (is64 ? a.wide.umax : a.low.umax) >> least;
-    out.sync();
-    return out;
-  }
-  const auto by = static_cast<uint32_t>(amount);
+Scalar scalar_shift(uint8_t op, bool is64, const Scalar& a, uint32_t by) {
   Scalar out;
   if (op == BPF_LSH) out.bits = tnum_shift_left(a.bits, by);
   if (op == BPF_RSH) out.bits = tnum_shift_right(is64 ? a.bits : tnum_low(a.bits), by);
@@ -166,22 +151,31 @@ Scalar scalar_shift(uint8_t op, bool is64, const Scalar& a, const Scalar& b) {
   return out;
 }
 
-Scalar scalar_divide(uint8_t op, bool is64) {
-  (void)op;
-  return is64 ? Scalar::unknown() : Scalar::of_size(4);
+// Linux follows no division, and shifts only by a known number below the width: these give any number of 64 bits. What is
+// followed here and not there would be accepted here alone.
+bool followed(uint8_t op, bool is64, const Scalar& b) {
+  switch (op) {
+    case BPF_DIV:
+    case BPF_MOD: return false;
+    case BPF_LSH:
+    case BPF_RSH:
+    case BPF_ARSH:
+      if (is64) return b.is_const() && b.value() < 64;
+      return b.is_low_const() && static_cast<uint32_t>(b.value()) < 32;
+    default: return true;
+  }
 }
 
 }  // namespace
 
 Scalar scalar_alu(uint8_t op, bool is64, const Scalar& a, const Scalar& b) {
+  if (op != BPF_NEG && !followed(op, is64, b)) return Scalar::unknown();
   Scalar out;
   switch (op) {
     case BPF_NEG: return scalar_alu(BPF_SUB, is64, Scalar::constant(0), a);
-    case BPF_DIV:
-    case BPF_MOD: return scalar_divide(op, is64);
     case BPF_LSH:
     case BPF_RSH:
-    case BPF_ARSH: out = scalar_shift(op, is64, a, b); break;
+    case BPF_ARSH: out = scalar_shift(op, is64, a, static_cast<uint32_t>(b.value())); break;
     default:
       out.bits = bits_of(op, a.bits, b.bits);
       out.wide = range_of(op, a.wide, b.wide);

@@ -108,6 +108,7 @@ bool Analysis::check_pointer_operand(uint8_t op, uint32_t regno, const Register&
   if (pointer.type == RegType::const_map && !(scalar.is_const() && scalar.value() == 0)) {
     return fail(EACCES, "R%u pointer arithmetic on %s prohibited", regno, type_name(pointer.type));
   }
+  if (!check_sane_offset(pointer, scalar)) return false;
   if (op == BPF_AND || op == BPF_OR || op == BPF_XOR) {
     return fail(EACCES, "R%u bitwise operator %s on pointer prohibited", regno, operator_name(op));
   }
@@ -154,7 +155,6 @@ bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Registe
   if (op == BPF_SUB && pointer.type == RegType::stack) {
     return fail(EACCES, "R%u subtraction from stack pointer prohibited", insn.dst_reg);
   }
-  if (!check_sane_offset(pointer, scalar)) return false;
   Register out = pointer;
   const auto value = static_cast<int64_t>(scalar.value());
   const int64_t moved = op == BPF_ADD ? pointer.offset + value : pointer.offset - value;

@@ -136,12 +136,13 @@ bool Analysis::transfer_atomic(const Insn& insn) {
   const Register pointer = reg(insn.dst_reg);
   const uint32_t size = access_size(insn);
   if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::read, true)) return false;
-  if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::write, true)) return false;
+  // Linux fills the register before it looks at the write: an address that the result replaces is refused.
+  if (fetch) reg(result) = Register::scalar(Scalar::of_size(size));
+  if (!check_access(insn.dst_reg, reg(insn.dst_reg), insn.off, size, Access::write, true)) return false;
   if (pointer.type == RegType::stack) {
     Register stored = Register::scalar(Scalar::unknown());
     if (!write_stack(pointer, insn.off, size, stored)) return false;
   }
-  if (fetch) reg(result) = Register::scalar(Scalar::of_size(size));
   return true;
 }
 
