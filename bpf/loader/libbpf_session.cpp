@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdarg>
 #include <cstdio>
@@ -54,7 +55,14 @@ long LibbpfSession::bpf(int cmd, union bpf_attr* attr, unsigned size) {
   if (record == nullptr) return surface_.bpf({::geteuid(), ::getegid()}, cmd, attr, size);
   const std::string name = name_in(cmd == BPF_PROG_LOAD ? attr->prog_name : attr->map_name);
   LoadFailure failure;
-  const long result = surface_.bpf({::geteuid(), ::getegid(), &failure}, cmd, attr, size);
+  // Only skeletons map global data, and none runs here. Refusing the flag would not do: libbpf 1.1 answers a refused
+  // probe by *toggling* the flag on every map, which sets it where it was not (objects with nothing but string literals).
+  union bpf_attr own;
+  std::memset(&own, 0, sizeof own);
+  std::memcpy(&own, attr, std::min<size_t>(size, sizeof own));
+  if (cmd == BPF_MAP_CREATE) own.map_flags &= ~uint32_t{BPF_F_MMAPABLE};
+  const long result =
+      surface_.bpf({::geteuid(), ::getegid(), &failure}, cmd, &own, std::min<unsigned>(size, sizeof own));
   // A map that fails with BTF is tried again without: the later success does not concern another map's failure.
   if (result < 0 || record->name == name) *record = {name, std::move(failure), result < 0};
   return result;

@@ -22,7 +22,9 @@ std::string with_messages(LibbpfSession& session, std::string text) {
 }
 
 Result<Object> open_object(LibbpfSession& session, const std::string& path, const std::vector<char>& file) {
-  const std::string name = path.substr(path.find_last_of('/') + 1);
+  // "web" of "dir/web.bpf.o", as libbpf itself would name it: global data's maps are called web.rodata then.
+  std::string name = path.substr(path.find_last_of('/') + 1);
+  name = name.substr(0, name.find('.'));
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name.c_str(), .kconfig = kKconfig);
   Object object(::bpf_object__open_mem(file.data(), file.size(), &options));
   const int code = errno;
