@@ -1,0 +1,23 @@
+// The `sluice` command.
+#include <cstdio>
+#include <cstring>
+
+#include "cli/verbs.hpp"
+
+int main(int argc, char** argv) {
+  CLI::App app("sluice: verified, JIT-compiled eBPF packet filters on DPDK", "sluice");
+  sluice::cli::Action action;
+  app.set_version_flag("--version", "sluice " SLUICE_VERSION);
+  app.require_subcommand(1);
+  app.footer("Exit status: 0 done, 1 failed, 2 usage.");
+  sluice::cli::add_run(app, action);
+  sluice::cli::add_check(app, action);
+  sluice::cli::add_replay(app, action);
+  app.add_subcommand("help", "Show this help")->callback([&] { throw CLI::CallForHelp(); });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? sluice::cli::kDone : sluice::cli::kUsage;
+  }
+  return action();
+}

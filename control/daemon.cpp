@@ -1,0 +1,218 @@
+#include "control/daemon.hpp"
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <cstdio>
+#include <optional>
+
+#include "base/log.hpp"
+#include "base/unique_fd.hpp"
+#include "config/parse.hpp"
+#include "control/exporter.hpp"
+#include "control/programs.hpp"
+#include "control/readiness.hpp"
+#include "control/report.hpp"
+#include "control/trace_log.hpp"
+#include "dataplane/dataplane.hpp"
+#include "dataplane/eal.hpp"
+#include "dataplane/mbuf_layout.hpp"
+
+namespace sluice::control {
+
+namespace {
+
+constexpr int kTickMilliseconds = 50;
+
+unsigned first_allowed_cpu() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (CPU_ISSET(cpu, &set)) return cpu;
+  }
+  return 0;
+}
+
+std::vector<unsigned> worker_cores(const config::Config& config) {
+  if (config.eal.cores.empty()) return {first_allowed_cpu()};
+  return {config.eal.cores.begin(), config.eal.cores.end()};
+}
+
+dataplane::EalSpec eal_spec(const config::Config& config) {
+  dataplane::EalSpec spec;
+  spec.cores = worker_cores(config);
+  if (config.eal.memory_mb != 0) spec.memory_mb = config.eal.memory_mb;
+  switch (config.eal.hugepages) {
+    case config::Hugepages::automatic: spec.hugepages = dataplane::EalSpec::Hugepages::automatic; break;
+    case config::Hugepages::always: spec.hugepages = dataplane::EalSpec::Hugepages::always; break;
+    case config::Hugepages::never: spec.hugepages = dataplane::EalSpec::Hugepages::never; break;
+  }
+  for (const auto& port : config.ports) {
+    if (dataplane::is_pci_address(port.device.value)) spec.pci_devices.push_back(port.device.value);
+  }
+  spec.extra_args = config.eal.extra_args;
+  return spec;
+}
+
+dataplane::DataplaneSpec dataplane_spec(const config::Config& config) {
+  dataplane::DataplaneSpec spec;
+  spec.cores = worker_cores(config);
+  for (const auto& port : config.ports) {
+    dataplane::PortSpec made;
+    made.name = port.name.value;
+    made.device = port.device.value;
+    made.rx_queues = static_cast<uint16_t>(port.rx_queues);
+    made.ifindex = static_cast<uint32_t>(spec.ports.size() + 1);
+    made.idle_backoff = port.idle_backoff;
+    spec.ports.push_back(std::move(made));
+  }
+  return spec;
+}
+
+uint32_t port_index(const config::Config& config, const std::string& name) {
+  return static_cast<uint32_t>(config.find_port(name) - config.ports.data());
+}
+
+dataplane::Action chain_action(const config::Config& config, const config::Attach& attach) {
+  switch (attach.action) {
+    case config::Action::none: return {dataplane::ActionKind::none, 0};
+    case config::Action::reflect: return {dataplane::ActionKind::reflect, 0};
+    case config::Action::drop: return {dataplane::ActionKind::drop, 0};
+    case config::Action::forward: return {dataplane::ActionKind::forward, port_index(config, attach.forward.value)};
+  }
+  return {};
+}
+
+// SIGINT and SIGTERM as a descriptor. Blocked before any thread is made, so that no other thread takes them.
+Result<UniqueFd> open_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  if (const int code = pthread_sigmask(SIG_BLOCK, &signals, nullptr); code != 0) {
+    return fail(errno_error(code, "block signals"));
+  }
+  UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return fail(errno_error(errno, "signalfd"));
+  return fd;
+}
+
+class Daemon {
+ public:
+  explicit Daemon(const config::Config& config) : config_(config) {}
+
+  Status start();
+  void serve(int signals);
+  void stop();
+
+ private:
+  Status open_ports();
+  Status attach_chains();
+  Status listen();
+
+  // In order of dependence: workers run the programs' code, the exporter reads both.
+  const config::Config& config_;
+  std::unique_ptr<Programs> programs_;
+  std::vector<MapMetric> metrics_;
+  std::optional<dataplane::Eal> eal_;
+  std::unique_ptr<dataplane::Dataplane> dataplane_;
+  std::unique_ptr<Exporter> exporter_;
+};
+
+Status Daemon::start() {
+  auto programs = Programs::load(config_);
+  if (!programs) return fail(std::move(programs.error()));
+  programs_ = std::move(*programs);
+  auto metrics = make_map_metrics(config_, *programs_);
+  if (!metrics) return fail(std::move(metrics.error()));
+  metrics_ = std::move(*metrics);
+  if (auto status = open_ports(); !status) return status;
+  if (auto status = attach_chains(); !status) return status;
+  if (auto status = dataplane_->start(); !status) return status;
+  return listen();
+}
+
+Status Daemon::open_ports() {
+  if (!config_.ports.empty()) {
+    auto eal = dataplane::Eal::init(eal_spec(config_));
+    if (!eal) return fail(std::move(eal.error()).in(config_.file));
+    eal_.emplace(std::move(*eal));
+  }
+  auto dataplane = dataplane::Dataplane::create(dataplane_spec(config_));
+  if (!dataplane) return fail(std::move(dataplane.error()).in(config_.file));
+  dataplane_ = std::move(*dataplane);
+  return {};
+}
+
+Status Daemon::attach_chains() {
+  for (const auto& attach : config_.attach) {
+    auto chain = programs_->make_chain(chain_names(attach), dataplane::kPortLayout);
+    if (!chain) return fail(chain.error().code, config_.message(attach.at, chain.error().text));
+    chain->action = chain_action(config_, attach);
+    auto status = dataplane_->set_chain(port_index(config_, attach.port.value), std::move(*chain));
+    if (!status) return fail(status.error().code, config_.message(attach.at, status.error().text));
+  }
+  return {};
+}
+
+Status Daemon::listen() {
+  if (!config_.metrics.listen) return {};
+  const auto collect = [this] {
+    return collect_all(*programs_, metrics_, [this](Families& families) {
+      add_dataplane_series(families, dataplane_->snapshot());
+    });
+  };
+  const auto& listen = *config_.metrics.listen;
+  auto exporter = Exporter::start(listen.value, collect);
+  if (!exporter) return fail(exporter.error().code, config_.message(listen.at, exporter.error().text));
+  exporter_ = std::move(*exporter);
+  const std::string address = listen.value.substr(0, listen.value.rfind(':'));
+  log_info("metrics: http://" + address + ":" + std::to_string(exporter_->port()) + "/metrics");
+  return {};
+}
+
+void Daemon::serve(int signals) {
+  TraceLog trace;
+  pollfd waiting{signals, POLLIN, 0};
+  for (;;) {
+    trace.drain([this](std::string& line) { return dataplane_->take_trace(line); });
+    if (::poll(&waiting, 1, kTickMilliseconds) <= 0) continue;
+    signalfd_siginfo info{};
+    if (::read(signals, &info, sizeof info) != sizeof info) continue;
+    log_info(info.ssi_signo == SIGINT ? "SIGINT: stopping" : "SIGTERM: stopping");
+    return;
+  }
+}
+
+void Daemon::stop() {
+  exporter_.reset();
+  dataplane_->stop();
+  TraceLog().drain([this](std::string& line) { return dataplane_->take_trace(line); });
+  std::fputs(format_final(dataplane_->snapshot()).c_str(), stdout);
+  for (const auto& metric : metrics_) std::fputs(format_metric(metric.collect()).c_str(), stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+Status run_daemon(const config::Config& config) {
+  std::string refused;
+  for (const auto& message : config::unsupported_by_daemon(config)) refused += (refused.empty() ? "" : "\n") + message;
+  if (!refused.empty()) return fail(ENOTSUP, refused);
+  auto signals = open_signals();
+  if (!signals) return fail(std::move(signals.error()));
+  Daemon daemon(config);
+  if (auto status = daemon.start(); !status) return status;
+  log_info("ready: " + std::to_string(config.ports.size()) + " ports, " + std::to_string(config.programs.size()) +
+           " programs");
+  notify_service_manager("READY=1");
+  daemon.serve(signals->get());
+  notify_service_manager("STOPPING=1");
+  daemon.stop();
+  return {};
+}
+
+}  // namespace sluice::control

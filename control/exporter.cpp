@@ -1,0 +1,103 @@
+#include "control/exporter.hpp"
+
+#include <CivetServer.h>
+#include <prometheus/exposer.h>
+#include <prometheus/text_serializer.h>
+
+#include <cstring>
+#include <exception>
+
+namespace sluice::control {
+
+namespace {
+
+class Collector final : public prometheus::Collectable {
+ public:
+  explicit Collector(std::function<std::vector<prometheus::MetricFamily>()> collect) : collect_(std::move(collect)) {}
+  std::vector<prometheus::MetricFamily> Collect() const override { return collect_(); }
+
+ private:
+  std::function<std::vector<prometheus::MetricFamily>()> collect_;
+};
+
+// civetweb asks this first: 0 leaves the request to prometheus-cpp's handlers.
+int answer_health(mg_connection* connection) {
+  const char* uri = mg_get_request_info(connection)->local_uri;
+  const char* text = nullptr;
+  if (std::strcmp(uri, "/-/healthy") == 0) text = "sluice is healthy.\n";
+  if (std::strcmp(uri, "/-/ready") == 0) text = "sluice is ready.\n";
+  if (text == nullptr) return 0;
+  mg_printf(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+            std::strlen(text), text);
+  return 200;
+}
+
+}  // namespace
+
+Result<std::vector<MapMetric>> make_map_metrics(const config::Config& config, const Programs& programs) {
+  std::vector<MapMetric> metrics;
+  std::string errors;
+  const auto report = [&](const std::string& text) { errors += (errors.empty() ? "" : "\n") + text; };
+  for (const auto& metric : config.metrics.metrics) {
+    if (metric.program.empty()) continue;
+    const ProgramEntry* entry = programs.find(metric.program);
+    if (entry == nullptr) continue;  // the parser has refused it
+    const auto map = entry->loaded.maps.find(metric.map_name);
+    if (map == entry->loaded.maps.end()) {
+      std::string has;
+      for (const auto& [name, unused] : entry->loaded.maps) has += (has.empty() ? "" : ", ") + name;
+      report(config.message(metric.map.at, "metric " + metric.name.value + ": program " + metric.program + " has no map \"" +
+                                               metric.map_name + "\" (it has: " + (has.empty() ? "none" : has) + ")"));
+      continue;
+    }
+    auto made = MapMetric::create(config, metric, map->second);
+    if (made) {
+      metrics.push_back(std::move(*made));
+    } else {
+      report(made.error().text);
+    }
+  }
+  if (!errors.empty()) return fail(EINVAL, errors);
+  return metrics;
+}
+
+std::vector<prometheus::MetricFamily> collect_all(const Programs& programs, const std::vector<MapMetric>& metrics,
+                                                  const AddSeries& more) {
+  Families families;
+  for (const auto& metric : metrics) families.add(metric.collect());
+  add_build_info(families);
+  more(families);
+  add_program_series(families, programs);
+  add_map_series(families, programs);
+  return families.take();
+}
+
+std::string render_text(const std::vector<prometheus::MetricFamily>& families) {
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+Exporter::Exporter() = default;
+Exporter::~Exporter() = default;
+
+Result<std::unique_ptr<Exporter>> Exporter::start(const std::string& listen,
+                                                  std::function<std::vector<prometheus::MetricFamily>()> collect) {
+  std::unique_ptr<Exporter> exporter(new Exporter);
+  exporter->collector_ = std::make_shared<Collector>(std::move(collect));
+  CivetCallbacks callbacks{};
+  callbacks.begin_request = answer_health;
+  try {  // the library reports a taken port by an exception
+    exporter->exposer_ = std::make_unique<prometheus::Exposer>(listen, 2, &callbacks);
+    exporter->exposer_->RegisterCollectable(exporter->collector_);
+  } catch (const std::exception& exception) {
+    return fail(EADDRINUSE, "metrics: listen on " + listen + ": " + exception.what() +
+                                " (is the address taken, or not of this machine?)");
+  }
+  return exporter;
+}
+
+int Exporter::port() const {
+  const std::vector<int> ports = exposer_->GetListeningPorts();
+  return ports.empty() ? 0 : ports[0];
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,98 @@
+#include "control/programs.hpp"
+
+#include <chrono>
+
+#include "bpf/interp/interp.hpp"
+#include "bpf/jit/jit.hpp"
+
+namespace sluice::control {
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Result<bpf::LoadedProgram> load_one(bpf::BpfSurface& surface, const config::Program& program) {
+  if (program.filter) return bpf::load_filter(surface, program.name.value, program.filter->value);
+  return bpf::load_object(surface, {program.name.value, program.path, program.function});
+}
+
+bpf::SurfaceOptions surface_options(const config::Config& config) {
+  bpf::SurfaceOptions options;
+  options.licence = config.licence == config::Licence::gpl_only ? bpf::LicencePolicy::gpl_only : bpf::LicencePolicy::kernel;
+  options.jit = config.jit;
+  return options;
+}
+
+}  // namespace
+
+Programs::Programs(const bpf::SurfaceOptions& options)
+    : surface_(std::make_unique<bpf::BpfSurface>(options)), jit_(options.jit) {}
+
+Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config) {
+  std::unique_ptr<Programs> programs(new Programs(surface_options(config)));
+  Error errors{0, ""};
+  for (const auto& program : config.programs) {
+    const auto start = std::chrono::steady_clock::now();
+    auto loaded = load_one(*programs->surface_, program);
+    if (!loaded) {
+      const config::Position& at = program.filter ? program.filter->at : program.object.at;
+      if (errors.code == 0) errors.code = loaded.error().code;
+      errors.text += (errors.text.empty() ? "" : "\n") + config.message(at, loaded.error().text);
+      continue;
+    }
+    programs->entries_.push_back({&program, std::move(*loaded), seconds_since(start)});
+  }
+  if (errors.code != 0) return fail(std::move(errors));
+  return programs;
+}
+
+Result<std::unique_ptr<Programs>> Programs::load_expression(const std::string& expression, bool jit) {
+  bpf::SurfaceOptions options;
+  options.jit = jit;
+  std::unique_ptr<Programs> programs(new Programs(options));
+  const auto start = std::chrono::steady_clock::now();
+  auto loaded = bpf::load_filter(*programs->surface_, "filter", expression);
+  if (!loaded) return fail(std::move(loaded.error()));
+  programs->entries_.push_back({nullptr, std::move(*loaded), seconds_since(start)});
+  return programs;
+}
+
+const ProgramEntry* Programs::find(const std::string& name) const {
+  for (const auto& entry : entries_) {
+    if (entry.loaded.name == name) return &entry;
+  }
+  return nullptr;
+}
+
+Result<dataplane::Chain> Programs::make_chain(const std::vector<std::string>& names, const bpf::PacketLayout& layout) {
+  dataplane::Chain chain;
+  chain.programs = names;
+  if (names.empty()) return chain;
+  bpf::ChainSpec spec;
+  spec.layout = layout;
+  for (const auto& name : names) {
+    const ProgramEntry* entry = find(name);
+    if (entry == nullptr) return fail(ENOENT, "no program \"" + name + "\"");
+    spec.programs.push_back(entry->loaded.program);
+  }
+  if (!jit_) {
+    chain.burst = bpf::make_interpreted_burst(std::move(spec));
+    return chain;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  auto burst = bpf::jit::make_burst(std::move(spec));
+  jit_seconds_ += seconds_since(start);
+  if (!burst) return fail(std::move(burst.error()).in("compile"));
+  chain.burst = std::move(*burst);
+  return chain;
+}
+
+std::vector<std::string> chain_names(const config::Attach& attach) {
+  std::vector<std::string> names;
+  for (const auto& name : attach.programs) names.push_back(name.value);
+  return names;
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,52 @@
+// A configuration's programs, loaded and verified, and the chains made of them. Control thread. Nothing here opens a port.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "bpf/loader/loader.hpp"
+#include "bpf/progs/packet_context.hpp"
+#include "config/schema.hpp"
+#include "dataplane/chain.hpp"
+
+namespace sluice::control {
+
+struct ProgramEntry {
+  const config::Program* config = nullptr;
+  bpf::LoadedProgram loaded;
+  double load_seconds = 0;  // object file or expression -> verified program
+};
+
+class Programs {
+ public:
+  // Loads every program of `config`, which must outlive this. The error has a line for each that fails, with its
+  // file:line:column.
+  static Result<std::unique_ptr<Programs>> load(const config::Config& config);
+  // One pcap expression as program "filter", without a configuration.
+  static Result<std::unique_ptr<Programs>> load_expression(const std::string& expression, bool jit);
+
+  [[nodiscard]] const std::vector<ProgramEntry>& entries() const { return entries_; }
+  [[nodiscard]] const ProgramEntry* find(const std::string& name) const;
+  [[nodiscard]] bpf::BpfSurface& surface() const { return *surface_; }
+
+  // The programs named, in that order, as one function for packets of `layout`: compiled, or interpreted under `jit: off`.
+  Result<dataplane::Chain> make_chain(const std::vector<std::string>& names, const bpf::PacketLayout& layout);
+  // Time that compilation has taken so far.
+  [[nodiscard]] double jit_seconds() const { return jit_seconds_; }
+
+ private:
+  explicit Programs(const bpf::SurfaceOptions& options);
+
+  std::unique_ptr<bpf::BpfSurface> surface_;
+  std::vector<ProgramEntry> entries_;
+  bool jit_ = true;
+  double jit_seconds_ = 0;
+};
+
+// Names of an attach's programs, in order.
+std::vector<std::string> chain_names(const config::Attach& attach);
+
+}  // namespace sluice::control

@@ -1,0 +1,49 @@
+#!/bin/bash
+# `sluice run` without ports: it serves metrics, and SIGTERM or SIGINT ends it with final statistics and exit status 0.
+# usage: live_signals.sh SLUICE
+set -u
+sluice=$1
+folder=$(mktemp -d)
+pid=
+trap '[ -n "$pid" ] && kill -9 "$pid" 2> /dev/null; rm -rf "$folder"' EXIT
+
+fail() {
+  echo "FAIL: $*"
+  cat "$folder"/*.txt
+  exit 1
+}
+
+cat > "$folder/t.yaml" << 'YAML'
+programs: [{name: count, object: proto_count.bpf.o}, {name: web, filter: tcp port 80}]
+metrics: {listen: "127.0.0.1:0"}
+YAML
+
+for signal in TERM INT; do
+  "$sluice" run "$folder/t.yaml" > "$folder/out.txt" 2> "$folder/err.txt" &
+  pid=$!
+  for _ in $(seq 100); do
+    grep -q ready: "$folder/err.txt" && break
+    sleep 0.1
+  done
+  url=$(grep -o 'http://[0-9.:]*/metrics' "$folder/err.txt") || fail 'no metrics address in the log'
+  curl -sf --max-time 5 "$url" > "$folder/metrics.txt" || fail "no answer from $url"
+  grep -q '^sluice_program_info{.*name="web".*} 1$' "$folder/metrics.txt" || fail 'no program in the metrics'
+  promtool check metrics < "$folder/metrics.txt" > "$folder/promtool.txt" 2>&1 || fail 'promtool complains'
+  [ -s "$folder/promtool.txt" ] && fail 'promtool is not silent'
+  kill -"$signal" "$pid"
+  for _ in $(seq 100); do
+    kill -0 "$pid" 2> /dev/null || break
+    sleep 0.1
+  done
+  kill -0 "$pid" 2> /dev/null && fail "SIG$signal does not end it"
+  wait "$pid"
+  status=$?
+  pid=
+  [ "$status" = 0 ] || fail "exit status $status after SIG$signal"
+  grep -q 'final statistics' "$folder/out.txt" || fail 'no final statistics'
+done
+
+echo 'pins: {directory: /run/x}' > "$folder/pins.yaml"
+timeout 20 "$sluice" run "$folder/pins.yaml" 2> "$folder/err.txt" && fail 'pins are accepted'
+grep -q 'pins.yaml:1:7: pins: not supported yet' "$folder/err.txt" || fail 'no message about pins'
+echo 'all as expected'
