@@ -18,7 +18,8 @@ constexpr const char* kProgramsPipeline =
     "instcombine<no-verify-fixpoint>,simplifycfg,sroa<modify-cfg>,early-cse<memssa>,"
     "instcombine<no-verify-fixpoint>,simplifycfg)";
 constexpr const char* kChainPipeline =
-    "always-inline,globaldce,function(sroa<modify-cfg>,early-cse<memssa>,simplifycfg)";
+    "always-inline,globaldce,function(sroa<modify-cfg>,early-cse<memssa>,jump-threading,"
+    "instcombine<no-verify-fixpoint>,simplifycfg)";
 
 // The burst's own entry points must outlive the first clean-up.
 bool is_kept(const llvm::Function& function) {

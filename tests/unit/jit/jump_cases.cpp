@@ -71,8 +71,8 @@ std::vector<InsnCase> jump_cases() {
     cases.push_back(comparison(row, true));
     cases.push_back(comparison(row, false));
   }
-  cases.push_back({"goto skips", {mov(0, 3), go(1), mov(0, 4), alu(BPF_ADD, 0, 1)}, 4});
-  cases.push_back({"gotol skips", {mov(0, 3), go_long(1), mov(0, 4), alu(BPF_ADD, 0, 1)}, 4});
+  cases.push_back({"goto forward and back", {mov(0, 3), go(2), alu(BPF_ADD, 0, 1), go(1), go(-3)}, 4});
+  cases.push_back({"gotol forward and back", {mov(0, 3), go_long(2), alu(BPF_ADD, 0, 1), go_long(1), go_long(-3)}, 4});
   cases.push_back({"a loop that ends",
                    {mov(0, 0), mov(7, 10), alu_reg(BPF_ADD, 0, 7), alu(BPF_SUB, 7, 1), jump(BPF_JNE, 7, 0, -3)},
                    55});
