@@ -1,6 +1,7 @@
 #!/bin/bash
-# Two network namespaces with sluice between them on net_af_packet ports and the chain `arp or tcp port 80`: curl gets a
-# page from nginx, ping gets nothing, and a Prometheus server scrapes the counters.
+# Two network namespaces with sluice in a third between them, on net_af_packet ports with the chain `arp or tcp port 80`:
+# curl gets a page from nginx, ping gets nothing, and a Prometheus server scrapes the counters. Sluice's namespace has no
+# address but the loopback's, so that nobody but the server can answer the client.
 # usage: live_forward.sh SLUICE
 set -u
 sluice=$1
@@ -12,8 +13,9 @@ done
 folder=$(mktemp -d)
 client=sluice-c-$$
 server=sluice-s-$$
-left=slc$$    # host ends of the veth pairs
-right=sls$$
+middle=sluice-m-$$
+left=left    # ends of the veth pairs in the middle
+right=right
 pids=()
 
 clean() {
@@ -22,10 +24,7 @@ clean() {
     for _ in $(seq 50); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
     kill -9 "$pid" 2> /dev/null
   done
-  ip link del "$left" 2> /dev/null
-  ip link del "$right" 2> /dev/null
-  ip netns del "$client" 2> /dev/null
-  ip netns del "$server" 2> /dev/null
+  for name in "$client" "$server" "$middle"; do ip netns del "$name" 2> /dev/null; done
   rm -rf "$folder"
 }
 trap clean EXIT
@@ -48,12 +47,15 @@ wait_for() {
 
 ip netns add "$client" 2> "$folder/netns.txt" || { echo "skipped: no network namespaces: $(cat "$folder/netns.txt")"; exit 77; }
 ip netns add "$server"
-link() {  # link HOST_END NAMESPACE ADDRESS
-  ip link add "$1" type veth peer name eth0 netns "$2" || return 1
-  ethtool -K "$1" tx off rx off tso off gso off gro off > /dev/null
+ip netns add "$middle"
+between() { ip netns exec "$middle" "$@"; }
+between sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2> /dev/null
+ip -n "$middle" link set lo up
+link() {  # link END NAMESPACE ADDRESS
+  ip -n "$middle" link add "$1" type veth peer name eth0 netns "$2" || return 1
+  between ethtool -K "$1" tx off rx off tso off gso off gro off > /dev/null
   ip netns exec "$2" ethtool -K eth0 tx off rx off tso off gso off gro off > /dev/null
-  sysctl -qw "net.ipv6.conf.$1.disable_ipv6=1" 2> /dev/null
-  ip link set "$1" up promisc on
+  ip -n "$middle" link set "$1" up promisc on
   ip -n "$2" addr add "$3" dev eth0
   ip -n "$2" link set eth0 up
   ip -n "$2" link set lo up
@@ -94,7 +96,7 @@ metrics:
       map: count/proto_packets
       labels: [{name: protocol, size: 4, decoders: [{name: uint}, {name: static_map, allow_unknown: true, static_map: {1: icmp, 6: tcp, 17: udp}}]}]
 EOF2
-"$sluice" run "$folder/sluice.yaml" > "$folder/out.txt" 2> "$folder/sluice.txt" &
+ip netns exec "$middle" "$sluice" run "$folder/sluice.yaml" > "$folder/out.txt" 2> "$folder/sluice.txt" &
 sluice_pid=$!
 pids+=("$sluice_pid")
 wait_for 20 grep -q ready: "$folder/sluice.txt" || fail 'sluice does not get ready'
@@ -107,10 +109,10 @@ page=$(ip netns exec "$client" curl -s --max-time 10 --retry 3 --retry-connrefus
 ip netns exec "$client" ping -c 3 -i 0.2 -W 1 192.0.2.2 > "$folder/ping.txt" 2>&1 && fail 'ping gets through'
 grep -q '3 packets transmitted, 0 received' "$folder/ping.txt" || fail 'ping did not run'
 
-curl -sf --max-time 5 "http://$address/metrics" > "$folder/metrics.txt" || fail 'scrape'
+between curl -sf --max-time 5 "http://$address/metrics" > "$folder/metrics.txt" || fail 'scrape'
 promtool check metrics < "$folder/metrics.txt" > "$folder/promtool.txt" 2>&1 || fail 'promtool complains'
 [ -s "$folder/promtool.txt" ] && fail 'promtool is not silent'
-[ "$(curl -s --max-time 5 -o "$folder/ready" -w '%{http_code}' "http://$address/-/ready")" = 200 ] || fail 'not ready'
+[ "$(between curl -s --max-time 5 -o "$folder/ready" -w '%{http_code}' "http://$address/-/ready")" = 200 ] || fail 'not ready'
 
 # A Prometheus server of our own; its port is chosen by trying.
 cat > "$folder/prometheus.yml" << EOF2
@@ -119,16 +121,16 @@ scrape_configs: [{job_name: sluice, static_configs: [{targets: ["$address"]}]}]
 EOF2
 for attempt in 1 2 3 4 5; do
   port=$((20000 + RANDOM % 10000))
-  prometheus --config.file="$folder/prometheus.yml" --storage.tsdb.path="$folder/tsdb" --web.listen-address="127.0.0.1:$port" \
+  ip netns exec "$middle" prometheus --config.file="$folder/prometheus.yml" --storage.tsdb.path="$folder/tsdb" --web.listen-address="127.0.0.1:$port" \
     --log.level=warn > "$folder/prometheus.txt" 2>&1 &
   prometheus_pid=$!
   pids+=("$prometheus_pid")
-  wait_for 20 curl -sf --max-time 2 "http://127.0.0.1:$port/-/ready" && break
+  wait_for 20 between curl -sf --max-time 2 "http://127.0.0.1:$port/-/ready" && break
   [ "$attempt" = 5 ] && fail 'prometheus does not start'
   kill "$prometheus_pid" 2> /dev/null
 done
 query() {
-  curl -sfG --max-time 5 "http://127.0.0.1:$port/api/v1/query" --data-urlencode "query=$1"
+  between curl -sfG --max-time 5 "http://127.0.0.1:$port/api/v1/query" --data-urlencode "query=$1"
 }
 # The value of an instant query, as a whole number: {"value":[time,"number"]}
 value_of() { query "$1" | sed -n 's/.*"value":\[[0-9.]*,"\([0-9]*\)"\].*/\1/p'; }
