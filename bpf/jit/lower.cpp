@@ -156,7 +156,7 @@ void FunctionLowering::find_blocks() {
     auto& slot = blocks_[index];
     if (slot == nullptr) slot = llvm::BasicBlock::Create(b_.getContext(), "i" + llvm::Twine(index), function_);
   };
-  add(subprogram_.start);
+  if (fact(subprogram_.start).reachable) add(subprogram_.start);  // not so where every call of it is dead
   for (uint32_t i = subprogram_.start; i < subprogram_.end; i += insn_length(insn(i))) {
     const Insn& here = insn(i);
     if (!fact(i).reachable || !(is_goto(here) || is_conditional_jump(here))) continue;
