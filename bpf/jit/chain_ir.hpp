@@ -17,8 +17,11 @@ inline constexpr const char* kBurstSymbol = "sluice_burst";
 
 // The host's machine, as code generation and the optimiser's cost model see it. Any thread.
 Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine();
-// The runtime's bitcode, parsed, fitted to the target: everything inlinable, internal.
+// The runtime's bitcode, its bodies not yet read, fitted to the target: everything inlinable, internal.
 Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, llvm::TargetMachine& target);
+// Most of the runtime is of no use to one chain, and reading it would be most of the compile time: load_runtime leaves
+// the bodies unread, this reads those that the lowered programs use and drops the others.
+Status read_used_bodies(llvm::Module& module);
 // Lowers every program; one function `i64 (ptr ctx)` each.
 Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainSpec& spec);
 // Adds sluice_burst, which calls `programs` in order on each packet.

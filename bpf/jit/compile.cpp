@@ -17,6 +17,7 @@ Result<ObjectCode> compile(const ChainSpec& spec, const CompileOptions& options)
   if (!module) return tl::unexpected<Error>(std::move(module.error()));
   auto programs = lower_programs(**module, spec);
   if (!programs) return tl::unexpected<Error>(std::move(programs.error()).in("jit"));
+  if (auto done = read_used_bodies(**module); !done) return tl::unexpected<Error>(done.error());
   if (auto done = optimise(**module, **target, Phase::programs); !done) return tl::unexpected<Error>(done.error());
   add_burst(**module, *programs, spec.layout);
   if (auto done = optimise(**module, **target, Phase::chain); !done) return tl::unexpected<Error>(done.error());

@@ -36,7 +36,8 @@ std::string broken(const llvm::Module& module) {
 
 Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, llvm::TargetMachine& target) {
   const std::string_view bitcode = runtime_bitcode();
-  auto parsed = llvm::parseBitcodeFile(llvm::MemoryBufferRef({bitcode.data(), bitcode.size()}, "runtime"), context);
+  auto parsed =
+      llvm::getLazyBitcodeModule(llvm::MemoryBufferRef({bitcode.data(), bitcode.size()}, "runtime"), context);
   if (!parsed) return fail(EINVAL, "runtime bitcode: " + llvm::toString(parsed.takeError()));
   std::unique_ptr<llvm::Module> module = std::move(*parsed);
   module->setTargetTriple(target.getTargetTriple().str());
@@ -55,6 +56,26 @@ Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, l
     if (!function.hasFnAttribute(llvm::Attribute::NoInline)) function.addFnAttr(llvm::Attribute::AlwaysInline);
   }
   return module;
+}
+
+Status read_used_bodies(llvm::Module& module) {
+  for (bool more = true; more;) {
+    more = false;
+    for (auto& function : module) {
+      if (!function.isMaterializable() || (function.use_empty() && !is_kept(function))) continue;
+      if (auto error = function.materialize()) {
+        return fail(EINVAL, "runtime bitcode: " + llvm::toString(std::move(error)));
+      }
+      more = true;
+    }
+  }
+  for (auto& function : llvm::make_early_inc_range(module)) {
+    if (function.isMaterializable()) function.eraseFromParent();
+  }
+  if (auto error = module.materializeMetadata()) {
+    return fail(EINVAL, "runtime bitcode: " + llvm::toString(std::move(error)));
+  }
+  return {};
 }
 
 Status optimise(llvm::Module& module, llvm::TargetMachine& target, Phase phase) {
