@@ -21,17 +21,16 @@ Result<bpf::LoadedProgram> load_one(bpf::BpfSurface& surface, const config::Prog
 bpf::SurfaceOptions surface_options(const config::Config& config) {
   bpf::SurfaceOptions options;
   options.licence = config.licence == config::Licence::gpl_only ? bpf::LicencePolicy::gpl_only : bpf::LicencePolicy::kernel;
-  options.jit = config.jit;
   return options;
 }
 
 }  // namespace
 
-Programs::Programs(const bpf::SurfaceOptions& options)
-    : surface_(std::make_unique<bpf::BpfSurface>(options)), jit_(options.jit) {}
+Programs::Programs(const bpf::SurfaceOptions& options, bool jit)
+    : surface_(std::make_unique<bpf::BpfSurface>(options)), jit_(jit) {}
 
 Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config) {
-  std::unique_ptr<Programs> programs(new Programs(surface_options(config)));
+  std::unique_ptr<Programs> programs(new Programs(surface_options(config), config.jit));
   Error errors{0, ""};
   for (const auto& program : config.programs) {
     const auto start = std::chrono::steady_clock::now();
@@ -49,9 +48,7 @@ Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config) {
 }
 
 Result<std::unique_ptr<Programs>> Programs::load_expression(const std::string& expression, bool jit) {
-  bpf::SurfaceOptions options;
-  options.jit = jit;
-  std::unique_ptr<Programs> programs(new Programs(options));
+  std::unique_ptr<Programs> programs(new Programs({}, jit));
   const auto start = std::chrono::steady_clock::now();
   auto loaded = bpf::load_filter(*programs->surface_, "filter", expression);
   if (!loaded) return fail(std::move(loaded.error()));

@@ -38,7 +38,7 @@ class Programs {
   [[nodiscard]] double jit_seconds() const { return jit_seconds_; }
 
  private:
-  explicit Programs(const bpf::SurfaceOptions& options);
+  explicit Programs(const bpf::SurfaceOptions& options, bool jit);
 
   std::unique_ptr<bpf::BpfSurface> surface_;
   std::vector<ProgramEntry> entries_;

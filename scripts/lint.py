@@ -38,7 +38,7 @@ MAY_INCLUDE = {
 PACKET_PATH = ["bpf/helpers/bodies.hpp", "bpf/progs/sk_buff.hpp", "bpf/progs/packet_context.hpp", "bpf/jit/runtime.cpp",
                "bpf/maps/*_ops.hpp", "bpf/interp/interp.cpp", "bpf/interp/alu.cpp", "bpf/interp/memory.cpp",
                "dataplane/worker.cpp", "dataplane/segments.cpp", "dataplane/queue.cpp"]
-BANNED = re.compile(r"\b(new|delete|malloc|calloc|free|std::string|std::vector|std::mutex|lock_guard|unique_lock|throw|try"
+BANNED = re.compile(r"\b(new|delete|malloc|calloc|free|std::string|push_back|emplace_back|resize|reserve|std::mutex|lock_guard|unique_lock|throw|try"
                     r"|log_info|log_warning|log_error|log_debug|printf|fopen|std::cout|std::cerr)\b")
 
 

@@ -30,7 +30,6 @@ struct Caller {
 struct SurfaceOptions {
   LicencePolicy licence = LicencePolicy::kernel;
   uint32_t max_programs = 1024;
-  bool jit = true;  // PROG_TEST_RUN's engine
 };
 
 class BpfSurface {
