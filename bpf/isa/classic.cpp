@@ -31,6 +31,10 @@ class Converter {
     emit(BPF_ALU | BPF_MOV | BPF_K, kX, 0, 0, 0);
     for (at_ = 0; at_ < program_.size(); at_++) {
       starts_.push_back(static_cast<uint32_t>(out_.size()));
+      if (jumps_back(program_[at_])) {
+        return fail(EINVAL, "classic program: instruction " + std::to_string(at_) +
+                                ": jumps back: a loop over headers (protochain) has no bound that can be proved");
+      }
       if (!convert(program_[at_])) {
         return fail(EINVAL, "classic program: instruction " + std::to_string(at_) + ": not valid (code " +
                                 std::to_string(program_[at_].code) + ")");
@@ -61,6 +65,9 @@ class Converter {
     emit(code, dst, src, 0, imm);
   }
   void emit_fail() { emit_jump(BPF_JMP | BPF_JA, 0, 0, 0, kFailTarget); }
+  static bool jumps_back(const ClassicInsn& insn) {
+    return insn.code == (BPF_JMP | BPF_JA) && static_cast<int32_t>(insn.k) < 0;
+  }
   bool ends() const { return BPF_CLASS(program_.back().code) == BPF_RET; }
 
   bool convert(const ClassicInsn& insn) {

@@ -25,7 +25,8 @@ Result<std::vector<ExpressionInsn>> compile_expression(const std::string& expres
   if (expression.find('\0') != std::string::npos) return fail(EINVAL, "the expression holds a zero byte");
   bpf_program program{};
   constexpr int kOptimise = 1;
-  if (::pcap_compile(pcap.get(), &program, expression.c_str(), kOptimise, PCAP_NETMASK_UNKNOWN) != 0) {
+  constexpr bpf_u_int32 kNetmask = 0;  // as tcpdump has it for a capture file, so that `ip broadcast` compiles
+  if (::pcap_compile(pcap.get(), &program, expression.c_str(), kOptimise, kNetmask) != 0) {
     return fail(EINVAL, ::pcap_geterr(pcap.get()));
   }
   const std::unique_ptr<bpf_program, FreeCode> owner(&program);

@@ -24,6 +24,12 @@ TEST(Classic, AJumpBehindTheEndIsRefused) {
   EXPECT_FALSE(convert({{BPF_JMP | BPF_JA, 0, 0, 0xffffffff}, kReturnAll}));
 }
 
+TEST(Classic, AJumpBackIsRefusedWithTheReason) {
+  const auto program = convert({kReturnAll, {BPF_JMP | BPF_JA, 0, 0, static_cast<uint32_t>(-2)}, kReturnAll});
+  ASSERT_FALSE(program);
+  EXPECT_NE(program.error().text.find("instruction 1: jumps back"), std::string::npos) << program.error().text;
+}
+
 TEST(Classic, DivisionByAConstantZeroIsRefused) {
   EXPECT_FALSE(convert({{BPF_ALU | BPF_DIV | BPF_K, 0, 0, 0}, kReturnAll}));
 }
