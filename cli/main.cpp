@@ -13,7 +13,10 @@ int main(int argc, char** argv) {
   sluice::cli::add_run(app, action);
   sluice::cli::add_check(app, action);
   sluice::cli::add_replay(app, action);
-  app.add_subcommand("help", "Show this help")->callback([&] { throw CLI::CallForHelp(); });
+  app.add_subcommand("help", "Show this help")->callback([&] {
+    std::fputs(app.get_formatter()->make_help(&app, "sluice", CLI::AppFormatMode::All).c_str(), stdout);
+    throw CLI::Success();
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,8 +4,8 @@ set -u
 cd "$(dirname "$0")/.."
 if [ -z "${SLUICE_SHARED_PCAPS:-}" ] && [ -d ../shared/pcaps ]; then
   SLUICE_SHARED_PCAPS=$(cd ../shared/pcaps && pwd)
+  export SLUICE_SHARED_PCAPS
 fi
-export SLUICE_SHARED_PCAPS=${SLUICE_SHARED_PCAPS:-}
 log=$1/check.log
 meson test -C "$1" --no-rebuild --print-errorlogs >"$log" 2>&1
 status=$?
