@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 [ -f build-sanitize/build.ninja ] ||
   meson setup build-sanitize -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 ninja -C build-sanitize
-UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_stack_use_after_return=0 \
+SLUICE_PROGRAMS=1000 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_stack_use_after_return=0 \
   meson test -C build-sanitize --no-rebuild --print-errorlogs --no-suite smoke --timeout-multiplier 6
 [ -f build-thread/build.ninja ] ||
   meson setup build-thread -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false >/dev/null
