@@ -2,7 +2,7 @@
 BUILD ?= build
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build setup demo check check-sanitize bench lint clean
+.PHONY: help build setup demo check check-sanitize bench fuzz lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -31,8 +31,11 @@ bench: setup $(BUILD)/build.ninja ## ns per packet beside rte_bpf and libpcap; w
 	@ninja -C $(BUILD) --quiet
 	@cd $(BUILD) && tests/bench/sluice_bench
 
+fuzz: setup ## libFuzzer over verifier, classic converter and configuration, SECONDS (60) each
+	@scripts/fuzz.sh $(or $(SECONDS),60)
+
 lint: ## the include rule and the banned tokens of the packet path
 	@python3 scripts/lint.py
 
 clean: ## remove what was built
-	@rm -rf build build-sanitize build-thread
+	@rm -rf build build-sanitize build-thread build-fuzz

@@ -1,0 +1,26 @@
+#!/bin/sh
+# `make fuzz SECONDS=600`: builds the libFuzzer targets with clang, ASan and UBSan, and runs each for $1 seconds (default 60). Findings and corpora
+# are in build-fuzz/.
+set -eu
+cd "$(dirname "$0")/.."
+seconds=${1:-60}
+mkdir -p build-fuzz
+flags='-std=c++20 -Wno-deprecated-declarations -g -O1 -march=x86-64-v2 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all'
+core='base/*.cpp bpf/isa/*.cpp bpf/maps/*.cpp bpf/helpers/*.cpp bpf/progs/*.cpp'
+build() {
+  target=$1
+  shift
+  echo "fuzz: building $target"
+  clang++-19 $flags "tests/fuzz/${target}_fuzzer.cpp" "$@" -o "build-fuzz/$target"
+}
+build verify $core bpf/verifier/*.cpp bpf/interp/*.cpp
+build classic base/*.cpp bpf/isa/*.cpp
+build config base/*.cpp config/*.cpp -lyaml-cpp
+for target in verify classic config; do
+  mkdir -p "build-fuzz/corpus-$target"
+  echo "fuzz: $target for $seconds s"
+  "build-fuzz/$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=4096 -artifact_prefix="build-fuzz/$target-" \
+    -print_final_stats=1 "build-fuzz/corpus-$target" 2>"build-fuzz/$target.log" ||
+    { tail -40 "build-fuzz/$target.log" >&2; exit 1; }
+  grep -E 'number_of_executed_units|new_units_added' "build-fuzz/$target.log"
+done
