@@ -1,5 +1,7 @@
 #include "config/parse.hpp"
 
+#include <yaml-cpp/eventhandler.h>
+
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -29,12 +31,35 @@ void read_document(Reader& reader, const YAML::Node& root, Config& config) {
                   {"metrics", [&](const auto& node) { read_metrics(reader, node, config.metrics); }}});
 }
 
+// Listens for where a document begins. (YAML::LoadAll never ends on some texts, "," among them.)
+class DocumentStart : public YAML::EventHandler {
+ public:
+  YAML::Mark at;
+  void OnDocumentStart(const YAML::Mark& mark) override { at = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+void refuse_second_document(Reader& reader, const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStart start;
+  if (!parser.HandleNextDocument(start) || !parser.HandleNextDocument(start)) return;
+  const Position at{static_cast<uint32_t>(start.at.line) + 1, static_cast<uint32_t>(start.at.column) + 1};
+  reader.error(at, "a second document", "one `---` document a file");
+}
+
 // The one place where yaml-cpp's exceptions end.
 void read_text(Reader& reader, const std::string& text, Config& config) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) reader.error(position(documents[1]), "a second document", "one `---` document a file");
-    if (!documents.empty()) read_document(reader, documents[0], config);
+    refuse_second_document(reader, text);
+    read_document(reader, YAML::Load(text), config);
   } catch (const YAML::Exception& exception) {
     Position at;
     if (!exception.mark.is_null()) {

@@ -119,7 +119,8 @@ const Mistake kMistakes[] = {
      "t.yaml:1:66: label: \"__l\" is not a label name (letters, digits and _, no digit first, no __ first)"},
     {"NotYaml", "ports: [1\njit: {", "t.yaml:2:4: not YAML: end of sequence flow not found"},
     {"TwoDocuments", "jit: on\n---\njit: off\n",
-     "t.yaml:3:1: a second document (one `---` document a file)"},
+     "t.yaml:2:1: a second document (one `---` document a file)"},
+    {"ACommaAlone", ",", "t.yaml:1:1: a second document (one `---` document a file)"},
     {"ScalarDocument", "hello\n", "t.yaml:1:1: configuration: expected a mapping, found \"hello\""},
 };
 
