@@ -90,19 +90,10 @@ bool covers(const State& old, const State& now, uint32_t insn, const Cfg& cfg, b
   return true;
 }
 
-Pruner::~Pruner() {
-  for (auto& list : lists_) {
-    for (Checkpoint* point : list) delete point;
-  }
-  for (Checkpoint* point : limbo_) {
-    if (point->branches != 0) delete point;
-  }
-}
-
 Arrival Pruner::arrive(uint32_t insn, const State& state, const Cfg& cfg) {
   auto& list = lists_[insn];
   for (size_t i = list.size(); i-- > 0;) {
-    Checkpoint* point = list[i];
+    Checkpoint* point = list[i].get();
     if (point->branches != 0) {
       if (covers(point->state, state, insn, cfg, true)) return Arrival::loops;
     } else if (covers(point->state, state, insn, cfg, false)) {
@@ -115,26 +106,22 @@ Arrival Pruner::arrive(uint32_t insn, const State& state, const Cfg& cfg) {
   return Arrival::fresh;
 }
 
-void Pruner::drop(std::vector<Checkpoint*>* list, size_t index) {
-  Checkpoint* point = (*list)[index];
+void Pruner::drop(Checkpoints* list, size_t index) {
+  std::unique_ptr<Checkpoint> point = std::move((*list)[index]);
   list->erase(list->begin() + static_cast<ptrdiff_t>(index));
   held_--;
-  if (point->branches == 0) {
-    delete point;
-    return;
-  }
-  point->dropped = true;
+  if (point->branches == 0) return;
   point->state = State{};
-  limbo_.push_back(point);
+  limbo_.push_back(std::move(point));
 }
 
 Checkpoint* Pruner::add(uint32_t insn, const State& state, Checkpoint* parent) {
-  auto* point = new Checkpoint{state, parent, 1};
-  lists_[insn].push_back(point);
+  auto& list = lists_[insn];
+  list.push_back(std::make_unique<Checkpoint>(Checkpoint{state, parent, 1}));
   total_++;
   peak_ = std::max(peak_, ++held_);
-  most_per_insn_ = std::max<uint64_t>(most_per_insn_, lists_[insn].size());
-  return point;
+  most_per_insn_ = std::max<uint64_t>(most_per_insn_, list.size());
+  return list.back().get();
 }
 
 void Pruner::close(Checkpoint* point) {

