@@ -14,6 +14,7 @@ constexpr uint32_t kMaxPerCpuValue = 32768;  // Linux: PCPU_MIN_UNIT_SIZE
 constexpr uint32_t kMaxSlots = 8192;         // Linux: NR_CPUS on x86
 constexpr uint64_t kPaddedLimit = 64u << 20;
 constexpr uint32_t kCacheLine = 64;
+constexpr int kNotSupported = 524;  // Linux: ENOTSUPP, which user space's errno.h lacks
 
 Status check_shape(const MapSpec& spec, const MapType& row) {
   if (spec.max_entries == 0) return fail(EINVAL, "max_entries 0");
@@ -69,6 +70,10 @@ Result<std::shared_ptr<Map>> Map::create(const MapSpec& spec) {
   if (!map) return fail(std::move(map.error()).in(what));
   return map;
 }
+
+int Map::lookup_and_erase(const void*, void*, uint64_t) { return -kNotSupported; }
+
+int Map::set_reference(const void*, const MapReference&, uint64_t) { return -EINVAL; }
 
 uint32_t Map::user_value_size() const {
   return is_per_cpu(spec_.type) ? spec_.slots * round_up(spec_.value_size, 8) : spec_.value_size;

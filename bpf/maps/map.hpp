@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "bpf/maps/grace.hpp"
 #include "bpf/maps/map_core.hpp"
 
 namespace sluice::bpf {
@@ -25,6 +26,18 @@ struct MapSpec {
   uint32_t slots = 1;  // per-CPU kinds: values an element has (the host's possible CPUs); others ignore it
   uint32_t btf_key_type_id = 0;
   uint32_t btf_value_type_id = 0;
+  uint64_t extra = 0;             // map_extra: bloom filter's hash functions
+  int32_t spin_lock_offset = -1;  // of struct bpf_spin_lock in the value, from its BTF; -1: none
+  std::shared_ptr<const class Map> inner;  // map-in-map: what inner maps look like
+  Grace* grace = nullptr;         // outlives the map; null: nothing runs programs beside the control thread
+};
+
+// What an element of a prog_array or map-in-map holds: a program or map, kept alive by `owner`. Programs load `target`
+// (TailTarget*, const MapCore*); bpf(2) shows `id`.
+struct MapReference {
+  std::shared_ptr<const void> owner;
+  const void* target = nullptr;
+  uint32_t id = 0;
 };
 
 class Map {
@@ -46,6 +59,10 @@ class Map {
   virtual int update(const void* key, const void* value, uint64_t flags) = 0;
   // ENOENT; EINVAL on arrays.
   virtual int erase(const void* key) = 0;
+  // LOOKUP_AND_DELETE_ELEM: the hash kinds; queue and stack (key null): pop. ENOENT; ENOTSUPP (524) where the type has none.
+  virtual int lookup_and_erase(const void* key, void* value, uint64_t flags);
+  // prog_array, array_of_maps, hash_of_maps: update by reference; lookup() then gives its id. EINVAL elsewhere.
+  virtual int set_reference(const void* key, const MapReference& reference, uint64_t flags);
   // key null or not found: the first key. ENOENT after the last.
   virtual int next_key(const void* key, void* next) = 0;
   // Elements now in the map; max_entries for arrays.

@@ -13,14 +13,19 @@
 namespace sluice::bpf {
 
 // What the base register of a load, store or atomic points at, on every path that reaches the instruction.
-enum class Region : uint8_t { none, ctx, stack, map_value, packet, mixed };
+enum class Region : uint8_t { none, ctx, stack, map_value, packet, memory, mixed };  // memory: ring buffer record
 
 inline constexpr int32_t kUnknownOffset = INT32_MIN;
 
 struct InsnFact {
   bool reachable = false;      // false: dead code, the JIT drops it
   Region region = Region::none;
-  // ctx access: the offset in struct __sk_buff. stack access: offset from the accessed frame's top (negative), or
+  bool aligned = false;        // the access is naturally aligned on every path
+  // helper call that looks up an array's element: the index is known to be in range, R0 is not null.
+  bool in_range = false;
+  // helper call with a callback: the subprogram it calls, else -1. (BPF_PSEUDO_FUNC loads: imm is the subprogram's index.)
+  int32_t callback = -1;
+  // ctx access: the offset in the type's ctx structure. stack access: offset from the accessed frame's top (negative), or
   // kUnknownOffset where it differs between paths or is variable.
   int32_t offset = kUnknownOffset;
   // stack access: how many frames above the current one the pointed-at frame is (0: own). Only if offset is known.

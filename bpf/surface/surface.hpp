@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "bpf/object/licence.hpp"
 #include "bpf/object/object_table.hpp"
+#include "bpf/surface/process.hpp"
 
 namespace sluice::bpf {
 
@@ -25,6 +26,7 @@ struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
   LoadFailure* failure = nullptr;  // filled by a PROG_LOAD or MAP_CREATE that fails; null: not wanted
+  Process* process = nullptr;      // whose addresses and descriptors the attribute holds; null: this process
 };
 
 struct SurfaceOptions {

@@ -1,0 +1,16 @@
+// Memory that a worker may still be looking at is freed after a grace period. The data plane has one (QSBR); where nothing
+// runs programs beside the caller there is none, and release is immediate. Control threads.
+#pragma once
+
+#include <memory>
+
+namespace sluice::bpf {
+
+class Grace {
+ public:
+  virtual ~Grace() = default;
+  // Drops the reference once every worker has been quiescent. Does not wait.
+  virtual void retire(std::shared_ptr<const void> reference) = 0;
+};
+
+}  // namespace sluice::bpf

@@ -1,0 +1,69 @@
+#include "bpf/surface/process.hpp"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <string>
+
+namespace sluice::bpf {
+namespace {
+
+// Through the kernel, so that a bad address is an error and not a crash.
+using Copy = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long, unsigned long);
+
+int copy(Copy how, uint64_t address, void* local, size_t size) {
+  if (size == 0) return 0;
+  const iovec here{local, size};
+  const iovec there{reinterpret_cast<void*>(static_cast<uintptr_t>(address)), size};
+  return how(::getpid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(size) ? 0 : -EFAULT;
+}
+
+int read_path(Process& process, uint64_t address, std::string* path) {
+  char text[PATH_MAX];
+  for (size_t length = 0; length < sizeof text; length++) {
+    if (const int error = process.read(address + length, &text[length], 1); error != 0) return error;
+    if (text[length] != '\0') continue;
+    path->assign(text, length);
+    return path->empty() ? -ENOENT : 0;
+  }
+  return -ENAMETOOLONG;
+}
+
+}  // namespace
+
+int LocalProcess::read(uint64_t address, void* to, size_t size) { return copy(::process_vm_readv, address, to, size); }
+
+int LocalProcess::write(uint64_t address, const void* from, size_t size) {
+  return copy(::process_vm_writev, address, const_cast<void*>(from), size);
+}
+
+int LocalProcess::file(int fd) { return ::fcntl(fd, F_GETFD) < 0 ? -EBADF : fd; }
+
+int LocalProcess::open(uint64_t address, int flags) {
+  std::string path;
+  if (const int error = read_path(*this, address, &path); error != 0) return error;
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+int LocalProcess::create_unnamed(uint64_t address) {
+  std::string path;
+  if (const int error = read_path(*this, address, &path); error != 0) return error;
+  const size_t slash = path.find_last_of('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  return fd < 0 ? -errno : fd;
+}
+
+int LocalProcess::link_unnamed(int file, uint64_t address) {
+  std::string path;
+  if (const int error = read_path(*this, address, &path); error != 0) return error;
+  const std::string self = "/proc/self/fd/" + std::to_string(file);
+  return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+}
+
+}  // namespace sluice::bpf
