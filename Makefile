@@ -31,7 +31,7 @@ bench: setup $(BUILD)/build.ninja ## ns per packet beside rte_bpf and libpcap; w
 	@ninja -C $(BUILD) --quiet
 	@cd $(BUILD) && tests/bench/sluice_bench
 
-fuzz: setup ## libFuzzer over verifier, classic converter and configuration, SECONDS (60) each
+fuzz: setup ## libFuzzer over each parser and the verifier, SECONDS (60) each
 	@scripts/fuzz.sh $(or $(SECONDS),60)
 
 lint: ## the include rule and the banned tokens of the packet path

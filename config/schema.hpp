@@ -114,6 +114,8 @@ struct Config {
 
   [[nodiscard]] const Port* find_port(const std::string& name) const;
   [[nodiscard]] const Program* find_program(const std::string& name) const;
+  // "file:line:column".
+  [[nodiscard]] std::string place(const Position& at) const;
   // "file:line:column: message", the form of every error that a configuration causes.
   [[nodiscard]] std::string message(const Position& at, const std::string& text) const;
 };

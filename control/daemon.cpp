@@ -63,6 +63,7 @@ dataplane::DataplaneSpec dataplane_spec(const config::Config& config) {
   for (const auto& port : config.ports) {
     dataplane::PortSpec made;
     made.name = port.name.value;
+    made.origin = config.place(port.device.at);
     made.device = port.device.value;
     made.rx_queues = static_cast<uint16_t>(port.rx_queues);
     made.ifindex = static_cast<uint32_t>(spec.ports.size() + 1);
@@ -142,7 +143,7 @@ Status Daemon::open_ports() {
     eal_.emplace(std::move(*eal));
   }
   auto dataplane = dataplane::Dataplane::create(dataplane_spec(config_));
-  if (!dataplane) return fail(std::move(dataplane.error()).in(config_.file));
+  if (!dataplane) return fail(std::move(dataplane.error()));
   dataplane_ = std::move(*dataplane);
   return {};
 }

@@ -60,7 +60,7 @@ bool is_pci_address(std::string_view device) {
 }
 
 Result<Port> Port::open(const PortSpec& spec, uint16_t tx_queues) {
-  const std::string where = "port " + spec.name;
+  const std::string where = (spec.origin.empty() ? "" : spec.origin + ": ") + "port " + spec.name;
   if (spec.rx_queues == 0) return fail(EINVAL, where + ": rx_queues is 0");
   auto id = find_or_probe(spec.device);
   if (!id) return fail(std::move(id.error()).in(where));

@@ -16,6 +16,7 @@ namespace sluice::dataplane {
 
 struct PortSpec {
   std::string name;
+  std::string origin;  // where it is configured ("file:line:column"), for errors; may be empty
   std::string device;  // "0000:01:00.0", "net_af_packet0,iface=veth0", any DPDK device string
   uint16_t rx_queues = 1;
   uint32_t ifindex = 1;              // 1 + place in the config
@@ -38,7 +39,7 @@ struct PortStats {
 class Port {
  public:
   // tx_queues: wanted; a device with fewer gets what it has. errors: EINVAL, ENODEV, what the driver says; the texts
-  // begin with "port NAME:".
+  // begin with the origin and "port NAME:".
   static Result<Port> open(const PortSpec& spec, uint16_t tx_queues);
   Port(Port&& other) noexcept;
   Port& operator=(Port&&) = delete;
