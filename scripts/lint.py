@@ -15,7 +15,8 @@ PROGS = HELPERS
 ENGINE = PROGS
 OBJECT = ENGINE | {"bpf/verifier", "bpf/interp", "bpf/jit", "bpf/object"}
 SURFACE = OBJECT | {"bpf/surface"}
-LOADER = SURFACE | {"bpf/loader"}
+CLIENT = {"base", "bpf/surface", "bpf/client"}  # of the surface, process.hpp alone
+LOADER = SURFACE | {"bpf/client", "bpf/loader"}
 MAY_INCLUDE = {
     "base": {"base"},
     "bpf/isa": ISA,
@@ -27,6 +28,7 @@ MAY_INCLUDE = {
     "bpf/jit": ENGINE | {"bpf/jit"},
     "bpf/object": OBJECT,
     "bpf/surface": SURFACE,
+    "bpf/client": CLIENT,
     "bpf/loader": LOADER,
     "dataplane": LOADER | {"dataplane"},
     "config": {"base", "config"},

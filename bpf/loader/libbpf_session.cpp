@@ -3,6 +3,8 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <zlib.h>
@@ -39,7 +41,16 @@ std::string name_in(const char (&field)[BPF_OBJ_NAME_LEN]) { return {field, ::st
 }  // namespace
 
 LibbpfSession::LibbpfSession(BpfSurface& surface)
-    : turn_(turn), surface_(surface), thread_(std::this_thread::get_id()) {
+    : turn_(turn), surface_(&surface), thread_(std::this_thread::get_id()) {
+  begin();
+}
+
+LibbpfSession::LibbpfSession(Client& client)
+    : turn_(turn), client_(&client), thread_(std::this_thread::get_id()) {
+  begin();
+}
+
+void LibbpfSession::begin() {
   current_session.store(this);
   ::libbpf_set_print(print);
   ::libbpf_set_memlock_rlim(0);  // maps are our own memory: the process's limits are nobody's business here
@@ -47,22 +58,39 @@ LibbpfSession::LibbpfSession(BpfSurface& surface)
 
 LibbpfSession::~LibbpfSession() {
   current_session.store(nullptr);
-  surface_.objects().sweep();
+  if (surface_ != nullptr) surface_->objects().sweep();
+}
+
+long LibbpfSession::pass_on(int cmd, union bpf_attr* attr, unsigned size, LoadFailure* failure) {
+  if (surface_ != nullptr) return surface_->bpf({::geteuid(), ::getegid(), failure}, cmd, attr, size);
+  const long result = client_->bpf(cmd, attr, size);
+  if (result >= 0 || failure == nullptr) return result;
+  failure->error = {static_cast<int>(-result), {}};
+  // libbpf repeats a refused load with a log buffer: the last failure has the text.
+  if (cmd == BPF_PROG_LOAD && attr->log_level != 0 && attr->log_buf != 0) {
+    failure->log = reinterpret_cast<const char*>(static_cast<uintptr_t>(attr->log_buf));
+  }
+  return result;
+}
+
+bool LibbpfSession::may_pin_in(const char* directory) const {
+  if (client_ == nullptr) return false;
+  const UniqueFd fd(::open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return fd && client_->in_pin_directory(fd.get());
 }
 
 long LibbpfSession::bpf(int cmd, union bpf_attr* attr, unsigned size) {
   Failed* record = cmd == BPF_PROG_LOAD ? &program_ : cmd == BPF_MAP_CREATE ? &map_ : nullptr;
-  if (record == nullptr) return surface_.bpf({::geteuid(), ::getegid()}, cmd, attr, size);
+  if (record == nullptr) return pass_on(cmd, attr, size, nullptr);
   const std::string name = name_in(cmd == BPF_PROG_LOAD ? attr->prog_name : attr->map_name);
   LoadFailure failure;
-  // Only skeletons map global data, and none runs here. Refusing the flag would not do: libbpf 1.1 answers a refused
+  // Only skeletons map global data, and none runs in our own process. Refusing the flag would not do: libbpf 1.1 answers a refused
   // probe by *toggling* the flag on every map, which sets it where it was not (objects with nothing but string literals).
   union bpf_attr own;
   std::memset(&own, 0, sizeof own);
   std::memcpy(&own, attr, std::min<size_t>(size, sizeof own));
-  if (cmd == BPF_MAP_CREATE) own.map_flags &= ~uint32_t{BPF_F_MMAPABLE};
-  const long result =
-      surface_.bpf({::geteuid(), ::getegid(), &failure}, cmd, &own, std::min<unsigned>(size, sizeof own));
+  if (cmd == BPF_MAP_CREATE && surface_ != nullptr) own.map_flags &= ~uint32_t{BPF_F_MMAPABLE};
+  const long result = pass_on(cmd, &own, std::min<unsigned>(size, sizeof own), &failure);
   // A map that fails with BTF is tried again without: the later success does not concern another map's failure.
   if (result < 0 || record->name == name) *record = {name, std::move(failure), result < 0};
   return result;
@@ -97,6 +125,7 @@ extern "C" {
 
 long __real_syscall(long number, ...);
 int __real_uname(utsname* name);
+int __real_statfs64(const char* path, struct statfs64* result);
 gzFile __real_gzopen64(const char* path, const char* mode);
 
 long __wrap_syscall(long number, ...) {
@@ -123,6 +152,15 @@ int __wrap_uname(utsname* name) {
   const int result = __real_uname(name);
   if (result == 0 && sluice::bpf::current() != nullptr) std::snprintf(name->release, sizeof name->release, "6.18.0");
   return result;
+}
+
+// libbpf pins where a BPF file system is: the daemon's pin directory is one.
+int __wrap_statfs64(const char* path, struct statfs64* result) {
+  constexpr auto kBpfFileSystem = 0xcafe4a11;  // BPF_FS_MAGIC
+  const int status = __real_statfs64(path, result);
+  const sluice::bpf::LibbpfSession* session = sluice::bpf::current();
+  if (status == 0 && session != nullptr && session->may_pin_in(path)) result->f_type = kBpfFileSystem;
+  return status;
 }
 
 // CONFIG_ values of .kconfig: libbpf finds the host's configuration empty and keeps to the one it is given.

@@ -1,5 +1,5 @@
 // libbpf in our own process: while a session lives, the bpf() calls of libbpf (linked statically, its syscall() wrapped
-// by the linker) go to the session's surface, on the thread that made it. One session at a time in the process; the
+// by the linker) go to the session's surface or daemon, on the thread that made it. One session at a time in the process; the
 // constructor waits. Without a session libbpf's bpf() fails with ENOSYS: none ever reaches the kernel.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "bpf/client/client.hpp"
 #include "bpf/surface/surface.hpp"
 
 namespace sluice::bpf {
@@ -16,6 +17,8 @@ namespace sluice::bpf {
 class LibbpfSession {
  public:
   explicit LibbpfSession(BpfSurface& surface);
+  // A failure's text is then the log that the daemon wrote, and libbpf's pins in the daemon's directory succeed.
+  explicit LibbpfSession(Client& client);
   ~LibbpfSession();
   LibbpfSession(const LibbpfSession&) = delete;
   LibbpfSession& operator=(const LibbpfSession&) = delete;
@@ -24,6 +27,8 @@ class LibbpfSession {
   long bpf(int cmd, union bpf_attr* attr, unsigned size);
   // A warning of libbpf's.
   void hear(std::string message);
+  // Whether libbpf may pin in `directory`: it lies in the daemon's pin directory.
+  [[nodiscard]] bool may_pin_in(const char* directory) const;
 
   // The last PROG_LOAD or MAP_CREATE named `name` (as libbpf cuts names), if it failed; else null.
   [[nodiscard]] const LoadFailure* failure_of(const std::string& name) const;
@@ -40,8 +45,13 @@ class LibbpfSession {
     bool failed = false;
   };
 
+  void begin();
+  // To the surface or the daemon; `failure` as Caller::failure.
+  long pass_on(int cmd, union bpf_attr* attr, unsigned size, LoadFailure* failure);
+
   std::unique_lock<std::mutex> turn_;
-  BpfSurface& surface_;
+  BpfSurface* surface_ = nullptr;  // one of the two
+  Client* client_ = nullptr;
   std::thread::id thread_;
   Failed program_;
   Failed map_;
