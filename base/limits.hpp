@@ -9,6 +9,7 @@ namespace sluice {
 inline constexpr uint32_t kMaxInsns = 1'000'000;
 inline constexpr uint32_t kMaxVerifiedInsns = 1'000'000;
 inline constexpr uint32_t kMaxMapsPerProgram = 64;
+inline constexpr uint64_t kMaxVerifierBytes = 512ull << 20;  // states of one verification
 inline constexpr uint32_t kMaxFrames = 8;
 inline constexpr uint32_t kMaxStack = 512;
 inline constexpr uint32_t kMaxTailCalls = 33;

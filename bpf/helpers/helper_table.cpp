@@ -1,35 +1,65 @@
+// Helpers that any program may use: maps, time, numbers, text, ring buffers, control.
+// In order of id. Prototypes: bpf-helpers(7); what it leaves open was found by asking Linux 6.18.
 #include "bpf/helpers/bodies.hpp"
-#include "bpf/helpers/helper.hpp"
+#include "bpf/helpers/helper_rows.hpp"
 
 namespace sluice::bpf {
 namespace {
 
-// One row a helper, in order of id. Prototypes: bpf-helpers(7).
-#define SLUICE_HELPER(name, gpl_only, returns, inlined, ...)                                              \
-  Helper {                                                                                                \
-    BPF_FUNC_##name, #name, gpl_only, returns, {__VA_ARGS__}, sluice_helper_##name, "sluice_helper_" #name, \
-        inlined                                                                                           \
-  }
-constexpr std::array kHelpers{
-    SLUICE_HELPER(map_lookup_elem, false, Ret::map_value_or_null, true, Arg::const_map, Arg::map_key),
-    SLUICE_HELPER(map_update_elem, false, Ret::integer, true, Arg::const_map, Arg::map_key, Arg::map_value,
-                  Arg::anything),
-    SLUICE_HELPER(map_delete_elem, false, Ret::integer, true, Arg::const_map, Arg::map_key),
-    SLUICE_HELPER(ktime_get_ns, false, Ret::integer, false),
-    SLUICE_HELPER(trace_printk, true, Ret::integer, false, Arg::mem, Arg::size),
-    SLUICE_HELPER(get_prandom_u32, false, Ret::integer, true),
-    SLUICE_HELPER(get_smp_processor_id, false, Ret::integer, true),
-    SLUICE_HELPER(skb_load_bytes, false, Ret::integer, true, Arg::ctx, Arg::anything, Arg::uninit_mem, Arg::size),
+constexpr std::array kGeneral{
+    SLUICE_HELPER(map_lookup_elem, true, kPacketMemory, Ret::map_value_or_null, Arg::const_map, Arg::map_key),
+    SLUICE_HELPER(map_update_elem, true, kPacketMemory, Ret::integer, Arg::const_map, Arg::map_key, Arg::map_value,
+                     Arg::anything),
+    SLUICE_HELPER(map_delete_elem, true, kPacketMemory, Ret::integer, Arg::const_map, Arg::map_key),
+    SLUICE_HELPER(ktime_get_ns, false, kPlain, Ret::integer),
+    SLUICE_HELPER(trace_printk, false, kGplOnly, Ret::integer, Arg::mem, Arg::size),
+    SLUICE_HELPER(get_prandom_u32, true, kPlain, Ret::integer),
+    SLUICE_HELPER(get_smp_processor_id, true, kPlain, Ret::integer),
+    SLUICE_PROTOTYPE(tail_call, kPlain, Ret::void_, Arg::ctx, Arg::const_map, Arg::anything),
+    SLUICE_PROTOTYPE(perf_event_output, kGplOnly, Ret::integer, Arg::ctx, Arg::const_map, Arg::anything, Arg::mem,
+                     Arg::size_or_zero),
+    SLUICE_PROTOTYPE(get_numa_node_id, kPlain, Ret::integer),
+    SLUICE_PROTOTYPE(map_push_elem, kPacketMemory, Ret::integer, Arg::const_map, Arg::map_value, Arg::anything),
+    SLUICE_PROTOTYPE(map_pop_elem, kPlain, Ret::integer, Arg::const_map, Arg::uninit_map_value),
+    SLUICE_PROTOTYPE(map_peek_elem, kPlain, Ret::integer, Arg::const_map, Arg::uninit_map_value),
+    SLUICE_PROTOTYPE(spin_lock, kPlain, Ret::void_, Arg::spin_lock),
+    SLUICE_PROTOTYPE(spin_unlock, kPlain, Ret::void_, Arg::spin_lock),
+    SLUICE_PROTOTYPE(strtol, kPlain, Ret::integer, Arg::mem, Arg::size, Arg::anything, Arg::long_out),
+    SLUICE_PROTOTYPE(strtoul, kPlain, Ret::integer, Arg::mem, Arg::size, Arg::anything, Arg::long_out),
+    SLUICE_PROTOTYPE(jiffies64, kPlain, Ret::integer),
+    SLUICE_PROTOTYPE(ktime_get_boot_ns, kPlain, Ret::integer),
+    SLUICE_PROTOTYPE(ringbuf_output, kPlain, Ret::integer, Arg::const_map, Arg::mem, Arg::size_or_zero,
+                     Arg::anything),
+    SLUICE_PROTOTYPE(ringbuf_reserve, kPlain, Ret::alloc_mem_or_null, Arg::const_map, Arg::alloc_size, Arg::anything),
+    SLUICE_PROTOTYPE(ringbuf_submit, kPlain, Ret::void_, Arg::alloc_mem, Arg::anything),
+    SLUICE_PROTOTYPE(ringbuf_discard, kPlain, Ret::void_, Arg::alloc_mem, Arg::anything),
+    SLUICE_PROTOTYPE(ringbuf_query, kPlain, Ret::integer, Arg::const_map, Arg::anything),
+    SLUICE_PROTOTYPE(ktime_get_coarse_ns, kPlain, Ret::integer),
+    SLUICE_PROTOTYPE(for_each_map_elem, kPlain, Ret::integer, Arg::const_map, Arg::callback, Arg::stack_or_null,
+                     Arg::anything),
+    SLUICE_PROTOTYPE(snprintf, kGplOnly, Ret::integer, Arg::write_mem_or_null, Arg::size_or_zero, Arg::const_str,
+                     Arg::mem_or_null, Arg::size_or_zero),
+    SLUICE_PROTOTYPE(trace_vprintk, kGplOnly, Ret::integer, Arg::mem, Arg::size, Arg::mem_or_null, Arg::size_or_zero),
+    SLUICE_PROTOTYPE(loop, kPlain, Ret::integer, Arg::anything, Arg::callback, Arg::stack_or_null, Arg::anything),
+    SLUICE_PROTOTYPE(strncmp, kPlain, Ret::integer, Arg::mem, Arg::size, Arg::const_str),
+    SLUICE_PROTOTYPE(map_lookup_percpu_elem, kPacketMemory, Ret::map_value_or_null, Arg::const_map, Arg::map_key,
+                     Arg::anything),
+    SLUICE_PROTOTYPE(ktime_get_tai_ns, kPlain, Ret::integer),
 };
-#undef SLUICE_HELPER
 
 }  // namespace
 
+std::span<const Helper> general_helpers() { return kGeneral; }
+
 const Helper* find_helper(uint32_t id) {
-  for (const auto& helper : kHelpers) {
-    if (helper.id == id) return &helper;
-  }
-  return nullptr;
+  static const auto table = [] {
+    std::array<const Helper*, kHelperIds> by_id{};
+    for (const auto part : {general_helpers(), packet_helpers(), kernel_helpers()}) {
+      for (const Helper& helper : part) by_id[helper.id] = &helper;
+    }
+    return by_id;
+  }();
+  return id < table.size() ? table[id] : nullptr;
 }
 
 }  // namespace sluice::bpf

@@ -41,6 +41,9 @@ VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t
   input.log_level = log_level;
   input.insns = spec.resolved;
   for (const auto& map : spec.maps) input.maps.push_back(share_map(map));
+  if (spec.btf != nullptr) input.btf = spec.btf->blob;
+  input.func_info = spec.func_info;
+  input.line_info = spec.line_info;
   return input;
 }
 

@@ -17,12 +17,10 @@ void Analysis::clobber_caller_saved() {
 }
 
 bool Analysis::check_helper_allowed(const Helper* helper, uint32_t id) {
-  if (id >= __BPF_FUNC_MAX_ID) return fail(EINVAL, "invalid func unknown#%u", id);
+  if (id >= kHelperIds) return fail(EINVAL, "invalid func unknown#%u", id);
   if (helper == nullptr) return fail(EINVAL, "unknown func bpf_%s#%u", helper_name(id), id);
-  bool allowed = false;
-  for (const uint32_t each : type_->helpers) allowed |= each == id;
   const std::string name(helper->name);
-  if (!allowed) return fail(EINVAL, "unknown func bpf_%s#%u", name.c_str(), id);
+  if (!may_call(*type_, id)) return fail(EINVAL, "unknown func bpf_%s#%u", name.c_str(), id);
   if (helper->gpl_only && !input_.gpl_compatible) {
     return fail(EINVAL, "cannot call GPL-restricted function from non-GPL compatible program");
   }
@@ -115,7 +113,11 @@ bool Analysis::check_argument(const Helper& helper, uint32_t index, int32_t* map
     }
     case Arg::size:
     case Arg::size_or_zero: return check_size_argument(helper, index);
-    default: return true;  // mem kinds are checked with their size
+    case Arg::anything:
+    case Arg::mem:
+    case Arg::mem_or_null:
+    case Arg::uninit_mem: return true;  // checked with their size
+    default: return fail(EOPNOTSUPP, "an argument of bpf_%s is not supported", std::string(helper.name).c_str());
   }
 }
 
@@ -146,6 +148,7 @@ bool Analysis::transfer_helper(const Insn& insn) {
       reg(BPF_REG_0).map_index = static_cast<int16_t>(map_index);
       reg(BPF_REG_0).id = fresh_id();
       break;
+    default: return fail(EOPNOTSUPP, "the result of bpf_%s is not supported", std::string(helper->name).c_str());
   }
   return true;
 }

@@ -35,12 +35,10 @@ bool Analysis::check_ctx(uint32_t regno, const Register& pointer, int32_t offset
   if (!check_ctx_pointer(regno, pointer)) return false;
   const CtxField* field =
       offset < 0 ? nullptr : find_ctx_field(*type_, static_cast<uint32_t>(offset), size);
-  bool good = field != nullptr && field->access != CtxAccess::none && offset % static_cast<int32_t>(size) == 0;
-  // A field over 4 bytes (cb[]) is plain memory; the others are read narrower or whole, and written whole.
-  const bool memory = good && field->size > 4;
-  if (good && !memory) good = size == 4 || (size < 4 && field->narrow && access == Access::read);
-  if (good && access == Access::write) good = field->access == CtxAccess::read_write;
+  bool good = field != nullptr && offset % static_cast<int32_t>(size) == 0;
+  if (good) good = ((access == Access::read ? field->reads : field->writes) & size) != 0;
   if (!good) return fail(EACCES, "invalid bpf_context access off=%d size=%u", offset, size);
+  if (field->value != CtxValue::number) return fail(EOPNOTSUPP, "this field of the context is not supported");
   note_access(Region::ctx, offset, 0, -1);
   return true;
 }

@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/limits.hpp"
 #include "bpf/progs/annotated_program.hpp"
 
 namespace sluice::bpf {
@@ -18,9 +20,17 @@ struct VerifierInput {
   bool gpl_compatible = false;
   uint32_t flags = 0;                      // BPF_F_STRICT_ALIGNMENT, BPF_F_ANY_ALIGNMENT
   uint32_t log_level = 0;                  // 1, 2, 4 as in bpf(2): kernel-format log
+  uint32_t expected_attach_type = 0;       // enum bpf_attach_type; 0: none given
+  uint32_t possible_cpus = 0;              // bpf_get_smp_processor_id() is below it; 0: not known
+  uint64_t memory_limit = kMaxVerifierBytes;  // bytes of states held; more is ENOMEM
   // 64-bit immediate loads of maps already carry indices into `maps` (see AnnotatedProgram::insns).
   std::vector<Insn> insns;
   std::vector<std::shared_ptr<Map>> maps;
+  // Type information as loaded with the program (BTF_LOAD's blob; the caller's, for the time of the call). Global
+  // subprograms, maps' special fields and the report's source lines need it; all may be empty.
+  std::span<const uint8_t> btf;
+  std::vector<bpf_func_info> func_info;
+  std::vector<bpf_line_info> line_info;
 };
 
 // A rejected program. `log` is in the kernel's format; the rest is for people.
@@ -30,6 +40,7 @@ struct Report {
   std::string reason;       // one sentence, the kernel's words where it has some: "R1 !read_ok"
   std::vector<std::string> path;  // branches that led there, with the register facts that matter
   std::string suggestion;   // may be empty
+  std::string source;       // "file.c:12: text", from the line info; may be empty
 };
 
 struct VerifierResult {
