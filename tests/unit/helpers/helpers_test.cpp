@@ -7,6 +7,7 @@
 #include "bpf/helpers/bodies.hpp"
 #include "bpf/helpers/helper.hpp"
 #include "bpf/helpers/trace.hpp"
+#include "bpf/progs/program_type.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -114,10 +115,27 @@ TEST(HelperTable, EveryRowIsFoundByItsId) {
     const Helper* helper = find_helper(id);
     if (helper == nullptr) continue;
     EXPECT_EQ(helper->id, id);
-    EXPECT_EQ(helper->symbol, "sluice_helper_" + std::string(helper->name));
+    const std::string symbol = helper->body == nullptr ? "" : "sluice_helper_" + std::string(helper->name);
+    EXPECT_EQ(helper->symbol, symbol);
   }
   EXPECT_TRUE(find_helper(BPF_FUNC_trace_printk)->gpl_only);
   EXPECT_FALSE(find_helper(BPF_FUNC_map_lookup_elem)->gpl_only);
+}
+
+// Counted on Linux 6.18 by loading a program a helper.
+TEST(HelperTable, EachTypeMayCallAsManyHelpersAsInLinux) {
+  const std::pair<uint32_t, int> expected[] = {{BPF_PROG_TYPE_SOCKET_FILTER, 88}, {BPF_PROG_TYPE_SCHED_CLS, 139},
+                                               {BPF_PROG_TYPE_XDP, 104},          {BPF_PROG_TYPE_KPROBE, 81},
+                                               {BPF_PROG_TYPE_TRACEPOINT, 81}};
+  for (const auto& [type, count] : expected) {
+    int found = 0;
+    for (uint32_t id = 0; id < kHelperIds; id++) {
+      if (!may_call(*find_program_type(type), id)) continue;
+      found++;
+      EXPECT_NE(find_helper(id), nullptr) << id;
+    }
+    EXPECT_EQ(found, count) << type;
+  }
 }
 
 }  // namespace
