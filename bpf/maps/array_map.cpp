@@ -53,6 +53,9 @@ class ArrayMap final : public Map {
 
   [[nodiscard]] uint64_t entries() const override { return core_.max_entries; }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+  [[nodiscard]] int memory_file() const override {
+    return (core_.flags & BPF_F_MMAPABLE) != 0 ? memory_.file() : -1;
+  }
 
  private:
   static uint32_t index_of(const void* key) {
@@ -89,7 +92,8 @@ Result<std::shared_ptr<Map>> create_array(const MapSpec& spec) {
     return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
                            std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
   }
-  auto memory = MapMemory::allocate(element * core.max_entries, true);
+  const uint64_t bytes = element * core.max_entries;
+  auto memory = (spec.flags & BPF_F_MMAPABLE) != 0 ? MapMemory::allocate_shared(bytes) : MapMemory::allocate(bytes, true);
   if (!memory) return fail(std::move(memory.error()));
   return std::make_shared<ArrayMap>(spec, core, std::move(*memory));
 }

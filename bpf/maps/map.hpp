@@ -71,6 +71,8 @@ class Map {
   [[nodiscard]] virtual uint64_t full_errors() const { return 0; }
   // Bytes of memory held.
   [[nodiscard]] virtual uint64_t memory_bytes() const = 0;
+  // The file that clients map (BPF_F_MMAPABLE arrays, ring buffers): a descriptor of the map's; -1: nothing to map.
+  [[nodiscard]] virtual int memory_file() const { return -1; }
 
  protected:
   explicit Map(MapSpec spec) : spec_(std::move(spec)) {}

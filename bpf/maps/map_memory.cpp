@@ -1,8 +1,14 @@
 #include "bpf/maps/map_memory.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <utility>
+
+#include "base/bus_error.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14, newer than Debian 12's libc
@@ -15,34 +21,70 @@ constexpr uint64_t kPage = 4096;
 constexpr uint64_t kHugePage = 2u << 20;
 constexpr uint64_t kFaultInLimit = 256u << 20;  // more would stall the control thread for long
 
+Error no_memory(uint64_t bytes) { return {ENOMEM, "no memory for " + std::to_string(bytes) + " bytes"}; }
+
+// The description that memfd_create gives is not counted as an open file by leases; one opened by its path is.
+UniqueFd open_memory_file(uint64_t bytes) {
+  const UniqueFd made(::memfd_create("bpf-map", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!made || ::ftruncate(made.get(), static_cast<off_t>(bytes)) != 0) return {};
+  if (::fcntl(made.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 || ::fchmod(made.get(), 0600) != 0) return {};
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", made.get());
+  return UniqueFd(::open(path, O_RDWR | O_CLOEXEC));
+}
+
 }  // namespace
 
-Result<MapMemory> MapMemory::allocate(uint64_t bytes, bool fault_in) {
-  uint64_t rounded = (bytes + kPage - 1) / kPage * kPage;
-  void* data = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) return fail(ENOMEM, "no memory for " + std::to_string(bytes) + " bytes");
+uint64_t MapMemory::rounded(uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+Result<MapMemory> MapMemory::map(UniqueFd file, uint64_t bytes, bool fault_in) {
+  const uint64_t size = rounded(bytes);
+  const int flags = file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, file.get(), 0);
+  if (data == MAP_FAILED) return fail(no_memory(bytes));
   MapMemory memory;
+  memory.file_ = std::move(file);
   memory.data_ = static_cast<uint8_t*>(data);
-  memory.bytes_ = rounded;
+  memory.bytes_ = size;
   // Refused where the kernel has no huge pages, which only costs speed.
-  if (rounded >= kHugePage) (void)madvise(data, rounded, MADV_HUGEPAGE);
-  if (fault_in && rounded <= kFaultInLimit && madvise(data, rounded, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
-    return fail(ENOMEM, "no memory for " + std::to_string(bytes) + " bytes");
+  if (size >= kHugePage) (void)::madvise(data, size, MADV_HUGEPAGE);
+  if (fault_in && size <= kFaultInLimit && ::madvise(data, size, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
+    return fail(no_memory(bytes));
   }
   return memory;
 }
 
-MapMemory::MapMemory(MapMemory&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+Result<MapMemory> MapMemory::allocate(uint64_t bytes, bool fault_in) { return map({}, bytes, fault_in); }
+
+Result<MapMemory> MapMemory::allocate_shared(uint64_t bytes) {
+  UniqueFd file = open_memory_file(rounded(bytes));
+  if (!file) return fail(no_memory(bytes));
+  return map(std::move(file), bytes, true);
+}
+
+Result<MapMemory> MapMemory::map_file(UniqueFd file, uint64_t bytes, bool fault_in) {
+  auto memory = map(std::move(file), bytes, fault_in);
+  if (!memory) return memory;
+  memory->guard_ = guard_bus_errors(memory->data_, memory->bytes_);
+  if (memory->guard_ < 0) return fail(ENOMEM, "more mapped files than can be guarded");
+  return memory;
+}
+
+bool MapMemory::broken() const { return guard_ >= 0 && saw_bus_error(guard_); }
+
+MapMemory::MapMemory(MapMemory&& other) noexcept { *this = std::move(other); }
 
 MapMemory& MapMemory::operator=(MapMemory&& other) noexcept {
+  std::swap(file_, other.file_);
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
+  std::swap(guard_, other.guard_);
   return *this;
 }
 
 MapMemory::~MapMemory() {
-  if (data_ != nullptr) munmap(data_, bytes_);
+  if (guard_ >= 0) unguard_bus_errors(guard_);
+  if (data_ != nullptr) ::munmap(data_, bytes_);
 }
 
 }  // namespace sluice::bpf

@@ -1,10 +1,12 @@
-// A map's memory: anonymous, zeroed, page-aligned, private to the daemon. Control threads.
+// A map's memory: zeroed, page-aligned. Anonymous and private to the daemon; or a file's, so that clients can map it
+// too or that it outlives the daemon (map_store.hpp). Control threads.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "base/result.hpp"
+#include "base/unique_fd.hpp"
 
 namespace sluice::bpf {
 
@@ -12,6 +14,13 @@ class MapMemory {
  public:
   // `fault_in`: take the pages now, not under a packet (large ones are left to first use). ENOMEM.
   static Result<MapMemory> allocate(uint64_t bytes, bool fault_in);
+  // A sealed memory file named "bpf-map", which whoever holds a descriptor can map but not resize.
+  static Result<MapMemory> allocate_shared(uint64_t bytes);
+  // A file opened for reading and writing, at least rounded(bytes) long. Should it shrink while it is mapped, its pages
+  // become zeros and broken() is true (base/bus_error.hpp).
+  static Result<MapMemory> map_file(UniqueFd file, uint64_t bytes, bool fault_in);
+  // Up to whole pages.
+  static uint64_t rounded(uint64_t bytes);
 
   MapMemory() = default;
   MapMemory(MapMemory&& other) noexcept;
@@ -20,10 +29,16 @@ class MapMemory {
 
   [[nodiscard]] uint8_t* data() const { return data_; }
   [[nodiscard]] uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] int file() const { return file_.get(); }  // -1: anonymous
+  [[nodiscard]] bool broken() const;
 
  private:
+  static Result<MapMemory> map(UniqueFd file, uint64_t bytes, bool fault_in);
+
+  UniqueFd file_;
   uint8_t* data_ = nullptr;
   uint64_t bytes_ = 0;
+  int guard_ = -1;  // of base/bus_error.hpp
 };
 
 }  // namespace sluice::bpf

@@ -1,40 +1,39 @@
 #include "bpf/object/object_table.hpp"
 
-#include <dirent.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <string>
-#include <unordered_set>
-
-#include "base/unique_fd.hpp"
 
 namespace sluice::bpf {
 namespace {
 
-// What tools look for in /proc/self/fd (bpftool: "bpf-map", "bpf-prog").
-std::string link_text(const ObjectRef& object) {
-  if (const auto* map = std::get_if<std::shared_ptr<MapObject>>(&object)) {
-    return "bpf-map." + std::to_string((*map)->id);
-  }
-  return std::holds_alternative<std::shared_ptr<ProgramObject>>(object) ? "bpf-prog" : "btf";
-}
+constexpr int kEventsAtOnce = 64;
 
-std::unordered_set<ino_t> open_inodes() {
-  std::unordered_set<ino_t> inodes;
-  DIR* directory = ::opendir("/proc/self/fd");
-  if (directory == nullptr) return inodes;
-  while (const dirent* entry = ::readdir(directory)) {
-    struct stat status;
-    if (entry->d_name[0] != '.' && ::fstat(std::atoi(entry->d_name), &status) == 0) inodes.insert(status.st_ino);
+// What tools look for in /proc/self/fd (bpftool: "bpf-map", "bpf-prog").
+struct LinkText {
+  std::string operator()(const std::shared_ptr<MapObject>& map) const { return "bpf-map." + std::to_string(map->id); }
+  std::string operator()(const std::shared_ptr<ProgramObject>& prog) const {
+    return "bpf-prog." + std::to_string(prog->id);
   }
-  ::closedir(directory);
-  return inodes;
+  std::string operator()(const std::shared_ptr<BtfObject>& btf) const { return "btf." + std::to_string(btf->id); }
+};
+
+// The map's memory file, if it is one that clients map; else -1.
+int memory_of(const ObjectRef& object) {
+  const auto* map = std::get_if<std::shared_ptr<MapObject>>(&object);
+  return map == nullptr ? -1 : (*map)->map->memory_file();
 }
 
 }  // namespace
+
+ObjectTable::ObjectTable()
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};  // no inode has number 0
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, inotify_.get(), &event);
+}
 
 void ObjectTable::add(const std::shared_ptr<MapObject>& map) {
   std::lock_guard guard(lock_);
@@ -59,12 +58,36 @@ bool ObjectTable::add(const std::shared_ptr<ProgramObject>& program, uint32_t li
 }
 
 int ObjectTable::open(Handle handle) {
-  // Under the lock from creation to entry, or a sweep in between would take the descriptor for a stranger.
   std::lock_guard guard(lock_);
-  UniqueFd fd(::memfd_create(link_text(handle.object).c_str(), MFD_CLOEXEC));
+  const int memory = memory_of(handle.object);
+  return memory < 0 ? open_token(std::move(handle)) : open_memory(handle, memory);
+}
+
+int ObjectTable::open_token(Handle handle) {
+  Token token;
+  if (const int error = make_token(std::visit(LinkText{}, handle.object), &token); error != 0) return error;
+  // Tokens all lie on one file system, so the inode alone names one.
+  epoll_event event{.events = 0, .data = {.u64 = token.id.inode}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, token.kept.get(), &event) != 0) return -errno;
+  token_device_ = token.id.device;
+  given_.insert_or_assign(token.id, Given{.handle = std::move(handle), .kept = std::move(token.kept)});
+  return token.given.release();
+}
+
+// Every open of the map is a new open file of its memory; what each may do is its access mode.
+int ObjectTable::open_memory(const Handle& handle, int memory) {
   struct stat status;
-  if (!fd || ::fstat(fd.get(), &status) != 0) return -errno;
-  handles_.insert_or_assign(status.st_ino, std::move(handle));
+  if (::fstat(memory, &status) != 0) return -errno;
+  const int access = !handle.writable ? O_RDONLY : !handle.readable ? O_WRONLY : O_RDWR;
+  UniqueFd fd(reopen(memory, access));
+  if (!fd) return fd.get();
+  if (const FileId id = file_id(status); !given_.contains(id)) {
+    const std::string path = "/proc/self/fd/" + std::to_string(memory);
+    const int watch = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_CLOSE);
+    if (watch < 0) return -errno;
+    by_watch_[watch] = id;
+    given_.insert_or_assign(id, Given{.handle = {handle.object}, .kept = {}, .memory = memory, .watch = watch});
+  }
   return fd.release();
 }
 
@@ -72,9 +95,14 @@ int ObjectTable::find(int fd, Handle* handle) const {
   struct stat status;
   if (fd < 0 || ::fstat(fd, &status) != 0) return -EBADF;
   std::lock_guard guard(lock_);
-  const auto found = handles_.find(status.st_ino);
-  if (found == handles_.end()) return -EINVAL;
-  *handle = found->second;
+  const auto found = given_.find(file_id(status));
+  if (found == given_.end()) return -EINVAL;
+  *handle = found->second.handle;
+  if (found->second.memory >= 0) {
+    const int access = ::fcntl(fd, F_GETFL) & O_ACCMODE;
+    handle->readable = access != O_WRONLY;
+    handle->writable = access != O_RDONLY;
+  }
   return 0;
 }
 
@@ -115,20 +143,53 @@ std::shared_ptr<BtfObject> ObjectTable::btf_after(uint32_t id) const {
   return btfs_.after(id);
 }
 
+// Taken out of epoll by hand: a forked child's copy of `kept` would keep it there.
+void ObjectTable::forget(const FileId& id, std::vector<Handle>* dead) {
+  const auto row = given_.find(id);
+  if (row == given_.end()) return;
+  if (row->second.kept) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, row->second.kept.get(), nullptr);
+  if (row->second.watch >= 0) {
+    ::inotify_rm_watch(inotify_.get(), row->second.watch);
+    by_watch_.erase(row->second.watch);
+  }
+  dead->push_back(std::move(row->second.handle));
+  given_.erase(row);
+}
+
+// inotify merges events, so a close is only an occasion to ask who is left; after an overflow all are asked.
+void ObjectTable::sweep_memory(std::vector<Handle>* dead) {
+  alignas(inotify_event) char buffer[4096];
+  std::vector<FileId> asked;
+  for (ssize_t length; (length = ::read(inotify_.get(), buffer, sizeof buffer)) > 0;) {
+    for (ssize_t at = 0; at < length;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+      at += static_cast<ssize_t>(sizeof *event) + event->len;
+      for (const auto& [watch, id] : by_watch_) {
+        if (watch == event->wd || (event->mask & IN_Q_OVERFLOW) != 0) asked.push_back(id);
+      }
+    }
+  }
+  for (const FileId& id : asked) {
+    const auto row = given_.find(id);
+    if (row != given_.end() && only_opener(row->second.memory)) forget(id, dead);
+  }
+}
+
 void ObjectTable::sweep() {
   std::vector<Handle> dead;  // freed after the lock is released: a map's memory may be large
   std::lock_guard guard(lock_);
-  if (handles_.empty()) return;
-  const auto open = open_inodes();
-  if (open.empty()) return;  // no /proc: nothing is known
-  for (auto row = handles_.begin(); row != handles_.end();) {
-    if (open.contains(row->first)) {
-      ++row;
-      continue;
+  epoll_event events[kEventsAtOnce];
+  int count;
+  do {
+    count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, 0);
+    for (int i = 0; i < count; i++) {
+      if (events[i].data.u64 == 0) {
+        sweep_memory(&dead);
+      } else {
+        forget({token_device_, events[i].data.u64}, &dead);
+      }
     }
-    dead.push_back(std::move(row->second));
-    row = handles_.erase(row);
-  }
+  } while (count == kEventsAtOnce);
 }
 
 }  // namespace sluice::bpf

@@ -1,5 +1,6 @@
-// The object tables: ids, and the descriptors that stand for objects. A descriptor is a memfd of this process, known by
-// its inode, so that dup, fcntl and plain close work on it as on the kernel's. Control threads; every call locks.
+// The object tables: ids, and the descriptors that stand for objects. A descriptor is known by its file (handle.hpp), so
+// that dup, fork, SCM_RIGHTS and plain close work on it as on the kernel's, in this process and in others. Control
+// threads; every call locks.
 #pragma once
 
 #include <linux/bpf.h>
@@ -12,6 +13,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/unique_fd.hpp"
+#include "bpf/object/handle.hpp"
 #include "bpf/object/id_table.hpp"
 #include "bpf/object/objects.hpp"
 
@@ -29,6 +32,8 @@ struct Handle {
 
 class ObjectTable {
  public:
+  ObjectTable();
+
   // Gives the object an id. add(program) refuses above `limit` living programs: false, and no id.
   void add(const std::shared_ptr<MapObject>& map);
   void add(const std::shared_ptr<BtfObject>& btf);
@@ -53,13 +58,31 @@ class ObjectTable {
 
   // Drops the references of descriptors that are closed by now, however that came about.
   void sweep();
+  // Readable when there may be something to sweep: for the poll of whoever serves other processes. Owned by the table.
+  [[nodiscard]] int closed_fd() const { return epoll_.get(); }
 
  private:
+  // What is known of one file given out. A token is one open of the object; a memory file stands for all opens of its map.
+  struct Given {
+    Handle handle;
+    UniqueFd kept;   // token: the end that tells; else closed
+    int memory = -1;  // memory file: the map's descriptor of it
+    int watch = -1;   // memory file: inotify's
+  };
+
   template <class Object>
   std::shared_ptr<Object> object_of(int fd) const;
+  int open_token(Handle handle);
+  int open_memory(const Handle& handle, int memory);
+  void forget(const FileId& id, std::vector<Handle>* dead);
+  void sweep_memory(std::vector<Handle>* dead);
 
   mutable std::mutex lock_;
-  std::unordered_map<ino_t, Handle> handles_;
+  UniqueFd epoll_;
+  UniqueFd inotify_;  // closes of memory files
+  std::unordered_map<FileId, Given, FileIdHash> given_;
+  std::unordered_map<int, FileId> by_watch_;
+  dev_t token_device_ = 0;
   IdTable<MapObject> maps_;
   IdTable<ProgramObject> programs_;
   IdTable<BtfObject> btfs_;

@@ -1,4 +1,6 @@
 // MAP_CREATE, the element commands, MAP_FREEZE.
+#include <fcntl.h>
+
 #include "base/limits.hpp"
 #include "bpf/surface/call.hpp"
 
@@ -32,9 +34,7 @@ long map_create(Call& call) {
   MapSpec spec;
   if (!read_name(attr.map_name, &spec.name) || attr.map_ifindex != 0 || attr.inner_map_fd != 0) return -EINVAL;
   if ((attr.map_flags & BPF_F_NUMA_NODE) == 0 && attr.numa_node != 0) return -EINVAL;
-  // Our descriptors do not carry a map's memory. Clients that ask for a mappable array are told at once; libbpf asks
-  // first and does without.
-  if ((attr.map_flags & BPF_F_MMAPABLE) != 0 || attr.map_extra != 0) return -EINVAL;
+  if (attr.map_extra != 0) return -EINVAL;
   constexpr uint32_t kOneWay = BPF_F_RDONLY | BPF_F_WRONLY;
   if ((attr.map_flags & kOneWay) == kOneWay) return -EINVAL;
   auto object = std::make_shared<MapObject>();
@@ -96,7 +96,10 @@ long map_freeze(Call& call) {
   Handle handle;
   if (const int error = object_of(call.objects, call.attr.map_fd, &map, &handle); error != 0) return error;
   if (!handle.writable) return -EPERM;
-  return map->frozen.exchange(true) ? -EBUSY : 0;
+  if (map->frozen.exchange(true)) return -EBUSY;
+  // No new writable mapping. A file that lies in the store takes no seals.
+  if (const int memory = map->map->memory_file(); memory >= 0) ::fcntl(memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
+  return 0;
 }
 
 }  // namespace sluice::bpf::surface

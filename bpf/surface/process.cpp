@@ -33,6 +33,11 @@ int read_path(Process& process, uint64_t address, std::string* path) {
   return -ENAMETOOLONG;
 }
 
+std::string directory_of(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
 }  // namespace
 
 int LocalProcess::read(uint64_t address, void* to, size_t size) { return copy(::process_vm_readv, address, to, size); }
@@ -43,20 +48,33 @@ int LocalProcess::write(uint64_t address, const void* from, size_t size) {
 
 int LocalProcess::file(int fd) { return ::fcntl(fd, F_GETFD) < 0 ? -EBADF : fd; }
 
+// A new descriptor or -1.
+int LocalProcess::keep(int fd) {
+  if (fd < 0) return -errno;
+  opened_.emplace_back(fd);
+  return fd;
+}
+
 int LocalProcess::open(uint64_t address, int flags) {
   std::string path;
   if (const int error = read_path(*this, address, &path); error != 0) return error;
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
-  return fd < 0 ? -errno : fd;
+  return keep(fd);
+}
+
+int LocalProcess::open_directory(uint64_t address, std::string* name) {
+  std::string path;
+  if (const int error = read_path(*this, address, &path); error != 0) return error;
+  *name = path.substr(path.find_last_of('/') + 1);
+  const int fd = ::open(directory_of(path).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return keep(fd);
 }
 
 int LocalProcess::create_unnamed(uint64_t address) {
   std::string path;
   if (const int error = read_path(*this, address, &path); error != 0) return error;
-  const size_t slash = path.find_last_of('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int fd = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  return fd < 0 ? -errno : fd;
+  const int fd = ::open(directory_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  return keep(fd);
 }
 
 int LocalProcess::link_unnamed(int file, uint64_t address) {

@@ -8,6 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.hpp"
 
 namespace sluice::bpf {
 
@@ -24,6 +28,8 @@ class Process {
   // Its file system, with its root, directory and rights; `path` is the address of a zero-ended string of its.
   // Opens an existing file (flags: O_RDONLY, O_RDWR, O_PATH...): a descriptor of ours, valid until the call ends, or -errno.
   virtual int open(uint64_t path, int flags) = 0;
+  // The directory that `path` lies in (O_PATH, valid until the call ends; or -errno), and the name in it.
+  virtual int open_directory(uint64_t path, std::string* name) = 0;
   // An unnamed file (O_TMPFILE, mode 0600) in the directory that `path` lies in, and its name: the two halves of making a
   // file that is there whole or not at all. -EEXIST, -EACCES, ...
   virtual int create_unnamed(uint64_t path) = 0;
@@ -37,8 +43,14 @@ class LocalProcess final : public Process {
   int write(uint64_t address, const void* from, size_t size) override;
   int file(int fd) override;
   int open(uint64_t path, int flags) override;
+  int open_directory(uint64_t path, std::string* name) override;
   int create_unnamed(uint64_t path) override;
   int link_unnamed(int file, uint64_t path) override;
+
+ private:
+  int keep(int fd);
+
+  std::vector<UniqueFd> opened_;  // closed with the process, which lives as long as a call
 };
 
 }  // namespace sluice::bpf

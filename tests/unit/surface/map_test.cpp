@@ -93,7 +93,6 @@ TEST_F(MapCommands, ABadShapeOrNameIsRefusedWithAReason) {
   client.caller.failure = &failure;
   EXPECT_EQ(client.create(BPF_MAP_TYPE_HASH, 4, 0, 4), -EINVAL);
   EXPECT_NE(failure.error.text, "");
-  EXPECT_EQ(client.create(BPF_MAP_TYPE_ARRAY, 4, 4, 1, BPF_F_MMAPABLE), -EINVAL);
   auto attr = empty_attr();
   attr.map_type = BPF_MAP_TYPE_ARRAY;
   attr.key_size = attr.value_size = attr.max_entries = 4;

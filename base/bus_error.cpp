@@ -1,0 +1,78 @@
+#include "base/bus_error.hpp"
+
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+namespace sluice {
+namespace {
+
+constexpr int kMaxGuards = 16384;
+constexpr uintptr_t kPage = 4096;
+
+// A signal handler can be handed nothing, so this is the process's.
+struct Guard {
+  std::atomic<uintptr_t> start{0};  // control threads: rw, handler: ro; 0: not in use
+  std::atomic<uintptr_t> end{0};    // the same
+  std::atomic<bool> lost{false};    // handler: w
+};
+std::array<Guard, kMaxGuards> guards;
+std::atomic<int> used{0};  // guards before this one may be in use
+std::mutex changes;
+
+Guard* guard_of(uintptr_t address) {
+  for (int i = 0; i < used.load(); i++) {
+    if (address >= guards[i].start.load() && address < guards[i].end.load()) return &guards[i];
+  }
+  return nullptr;
+}
+
+void on_bus_error(int, siginfo_t* info, void*) {
+  const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
+  Guard* guard = guard_of(address);
+  auto* page = reinterpret_cast<void*>(address & ~(kPage - 1));
+  if (guard != nullptr &&
+      ::mmap(page, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
+    guard->lost.store(true);
+    return;
+  }
+  ::signal(SIGBUS, SIG_DFL);  // the instruction runs again, and kills
+}
+
+void install() {
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace
+
+int guard_bus_errors(void* start, size_t bytes) {
+  std::lock_guard lock(changes);
+  static const bool installed = (install(), true);
+  (void)installed;
+  for (int i = 0; i < kMaxGuards; i++) {
+    if (guards[i].start.load() != 0) continue;
+    guards[i].lost.store(false);
+    guards[i].end.store(reinterpret_cast<uintptr_t>(start) + bytes);
+    guards[i].start.store(reinterpret_cast<uintptr_t>(start));
+    if (i >= used.load()) used.store(i + 1);
+    return i;
+  }
+  return -1;
+}
+
+void unguard_bus_errors(int guard) {
+  std::lock_guard lock(changes);
+  guards[guard].start.store(0);
+  guards[guard].end.store(0);
+}
+
+bool saw_bus_error(int guard) { return guards[guard].lost.load(); }
+
+}  // namespace sluice
