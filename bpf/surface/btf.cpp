@@ -86,10 +86,8 @@ std::string_view btf_string(std::span<const uint8_t> blob, uint32_t offset) {
 long btf_load(Call& call) {
   const auto& attr = call.attr;
   if (attr.btf_size > kBtfMax) return -E2BIG;
-  if (attr.btf == 0) return -EFAULT;
   auto btf = std::make_shared<BtfObject>();
-  const auto* bytes = pointer<const uint8_t>(attr.btf);
-  btf->blob.assign(bytes, bytes + attr.btf_size);
+  if (const int error = call.copy_in(attr.btf, attr.btf_size, &btf->blob); error != 0) return error;
   if (const int error = check_btf_blob(btf->blob); error != 0) return -error;
   btf->uid = call.caller.uid;
   call.objects.add(btf);

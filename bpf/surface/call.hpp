@@ -1,15 +1,19 @@
-// One bpf(2) call on its way to its handler, and the handlers. Private to bpf/surface.
+// One bpf(2) call on its way to its handler, and the handlers. Private to bpf/surface. A handler reads everything it needs
+// from the caller, acts, and writes last: behind the socket it may run again from its start when a read lacked something.
 #pragma once
 
 #include <linux/bpf.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "bpf/surface/attr_new.hpp"
 #include "bpf/surface/surface.hpp"
 
 namespace sluice::bpf {
@@ -24,23 +28,53 @@ struct BpfSurface::State {
 namespace surface {
 
 struct Call {
-  ObjectTable& objects;
-  const SurfaceOptions& options;
-  uint32_t map_slots;
-  std::mutex& test_run_lock;
+  BpfSurface::State& state;
   const Caller& caller;
-  union bpf_attr attr;        // the caller's, zero-extended
+  Process& process;  // the caller's memory, descriptors and paths
   union bpf_attr* user_attr;  // where results go: write_back
   unsigned user_size;
+  alignas(8) std::array<uint8_t, kAttrSize> raw{};  // the caller's attribute, zero-extended
 
-  // Copies a field of attr back to the caller where the caller's attr reaches that far.
+  union bpf_attr& attr = *reinterpret_cast<union bpf_attr*>(raw.data());
+  ObjectTable& objects = state.objects;
+  const SurfaceOptions& options = state.options;
+
+  // Copies a field of the attribute back to the caller where the caller's reaches that far.
   template <class Field>
   void write_back(const Field& field) {
-    const auto offset =
-        static_cast<size_t>(reinterpret_cast<const char*>(&field) - reinterpret_cast<const char*>(&attr));
+    const auto offset = static_cast<size_t>(reinterpret_cast<const uint8_t*>(&field) - raw.data());
     if (offset + sizeof field <= user_size) {
       std::memcpy(reinterpret_cast<char*>(user_attr) + offset, &field, sizeof field);
     }
+  }
+
+  // From and to the caller's memory: 0 or -EFAULT.
+  int copy_in(uint64_t address, void* to, size_t size) { return process.read(address, to, size); }
+  int copy_out(uint64_t address, const void* from, size_t size) { return process.write(address, from, size); }
+  // An array of `count` elements.
+  template <class Element>
+  int copy_in(uint64_t address, size_t count, std::vector<Element>* to) {
+    to->resize(count);
+    return process.read(address, to->data(), count * sizeof(Element));
+  }
+  // A zero-ended string; what is longer than `limit` bytes is cut there.
+  int copy_in_string(uint64_t address, size_t limit, std::string* to);
+
+  // What a descriptor of the caller's stands for: EBADF where it is closed, EINVAL where it is something else.
+  int handle_of(uint32_t fd, Handle* handle) {
+    const int file = process.file(static_cast<int>(fd));
+    return file < 0 ? file : objects.find(file, handle);
+  }
+  // The same for one kind of object.
+  template <class Object>
+  int object_of(uint32_t fd, std::shared_ptr<Object>* object, Handle* handle = nullptr) {
+    Handle found;
+    if (const int error = handle_of(fd, &found); error != 0) return error;
+    const auto* wanted = std::get_if<std::shared_ptr<Object>>(&found.object);
+    if (wanted == nullptr) return -EINVAL;
+    *object = *wanted;
+    if (handle != nullptr) *handle = std::move(found);
+    return 0;
   }
 };
 
@@ -67,26 +101,8 @@ long btf_load(Call& call);
 long link_by_id(Call& call);
 long link_next_id(Call& call);
 
-// A u64 of the ABI as the pointer it is.
-template <class T = void>
-T* pointer(uint64_t address) {
-  return reinterpret_cast<T*>(static_cast<uintptr_t>(address));
-}
-
 // An object's name: letters, digits, '_' and '.', ended by a zero inside the 16 bytes. False: it is not one.
 bool read_name(const char (&field)[BPF_OBJ_NAME_LEN], std::string* name);
-
-// The object of one kind behind a descriptor; EBADF where it is closed, EINVAL where it is something else.
-template <class Object>
-int object_of(const ObjectTable& objects, uint32_t fd, std::shared_ptr<Object>* object, Handle* handle = nullptr) {
-  Handle found;
-  if (const int error = objects.find(static_cast<int>(fd), &found); error != 0) return error;
-  const auto* wanted = std::get_if<std::shared_ptr<Object>>(&found.object);
-  if (wanted == nullptr) return -EINVAL;
-  *object = *wanted;
-  if (handle != nullptr) *handle = found;
-  return 0;
-}
 
 }  // namespace surface
 }  // namespace sluice::bpf

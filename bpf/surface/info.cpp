@@ -13,27 +13,24 @@ void copy_name(char (&field)[BPF_OBJ_NAME_LEN], const std::string& name) {
   std::memcpy(field, name.data(), std::min(name.size(), sizeof field - 1));
 }
 
-// An array of the caller's with room for `room` elements: as many as fit are copied. EFAULT without memory for them.
+// An array of the caller's with room for `room` elements: as many as fit are copied.
 template <class Element>
-bool copy_array(uint64_t user, uint32_t room, const std::vector<Element>& elements) {
+bool copy_array(Call& call, uint64_t user, uint32_t room, const std::vector<Element>& elements) {
   const size_t count = std::min<size_t>(room, elements.size());
-  if (count == 0) return true;
-  if (user == 0) return false;
-  std::memcpy(pointer(user), elements.data(), count * sizeof(Element));
-  return true;
+  return call.copy_out(user, elements.data(), count * sizeof(Element)) == 0;
 }
 
-bool fill(const BtfObject& btf, bpf_btf_info* info) {
+bool fill(Call& call, const BtfObject& btf, bpf_btf_info* info) {
   const bpf_btf_info wanted = *info;
   info->id = btf.id;
   info->kernel_btf = 0;
   info->btf_size = static_cast<uint32_t>(btf.blob.size());
   info->name_len = static_cast<uint32_t>(btf.name.size());
-  if (wanted.name != 0 && wanted.name_len > 0) *pointer<char>(wanted.name) = '\0';
-  return wanted.btf == 0 || copy_array(wanted.btf, wanted.btf_size, btf.blob);
+  if (wanted.name != 0 && wanted.name_len > 0 && call.copy_out(wanted.name, "", 1) != 0) return false;
+  return wanted.btf == 0 || copy_array(call, wanted.btf, wanted.btf_size, btf.blob);
 }
 
-bool fill(const MapObject& map, bpf_map_info* info) {
+bool fill(Call&, const MapObject& map, bpf_map_info* info) {
   const MapSpec& spec = map.map->spec();
   *info = {};
   info->type = spec.type;
@@ -50,7 +47,7 @@ bool fill(const MapObject& map, bpf_map_info* info) {
   return true;
 }
 
-bool fill_debug_info(const ProgramObject& program, const bpf_prog_info& wanted, bpf_prog_info* info) {
+bool fill_debug_info(Call& call, const ProgramObject& program, const bpf_prog_info& wanted, bpf_prog_info* info) {
   info->btf_id = program.btf == nullptr ? 0 : program.btf->id;
   info->func_info = wanted.func_info;
   info->line_info = wanted.line_info;
@@ -58,11 +55,11 @@ bool fill_debug_info(const ProgramObject& program, const bpf_prog_info& wanted, 
   info->line_info_rec_size = sizeof(bpf_line_info);
   info->nr_func_info = static_cast<uint32_t>(program.func_info.size());
   info->nr_line_info = static_cast<uint32_t>(program.line_info.size());
-  return copy_array(wanted.func_info, wanted.nr_func_info, program.func_info) &&
-         copy_array(wanted.line_info, wanted.nr_line_info, program.line_info);
+  return copy_array(call, wanted.func_info, wanted.nr_func_info, program.func_info) &&
+         copy_array(call, wanted.line_info, wanted.nr_line_info, program.line_info);
 }
 
-bool fill(const ProgramObject& program, bpf_prog_info* info) {
+bool fill(Call& call, const ProgramObject& program, bpf_prog_info* info) {
   const bpf_prog_info wanted = *info;
   *info = {};
   info->type = program.type;
@@ -82,27 +79,28 @@ bool fill(const ProgramObject& program, bpf_prog_info* info) {
   const std::vector<Tag> tags{program.tag};
   info->nr_prog_tags = 1;
   info->prog_tags = wanted.prog_tags;
-  return copy_array(wanted.map_ids, wanted.nr_map_ids, map_ids) &&
-         copy_array(wanted.prog_tags, wanted.nr_prog_tags, tags) &&
-         copy_array(wanted.xlated_prog_insns, wanted.xlated_prog_len / uint32_t{sizeof(Insn)}, program.xlated) &&
-         fill_debug_info(program, wanted, info);
+  return copy_array(call, wanted.map_ids, wanted.nr_map_ids, map_ids) &&
+         copy_array(call, wanted.prog_tags, wanted.nr_prog_tags, tags) &&
+         copy_array(call, wanted.xlated_prog_insns, wanted.xlated_prog_len / uint32_t{sizeof(Insn)}, program.xlated) &&
+         fill_debug_info(call, program, wanted, info);
 }
 
 // The caller's structure may be shorter than ours or longer (then its tail must be zero): the common part is filled.
 template <class Info, class Object>
 long give(Call& call, const Object& object) {
   const uint32_t user_length = call.attr.info.info_len;
-  auto* user = pointer<char>(call.attr.info.info);
+  const uint64_t user = call.attr.info.info;
   if (user_length > kInfoMax) return -E2BIG;
-  if (user == nullptr) return -EFAULT;
+  std::array<uint8_t, kInfoMax> given;
+  if (const int error = call.copy_in(user, given.data(), user_length); error != 0) return error;
   for (uint32_t at = sizeof(Info); at < user_length; at++) {
-    if (user[at] != 0) return -E2BIG;
+    if (given[at] != 0) return -E2BIG;
   }
   Info info{};
   const uint32_t length = std::min<uint32_t>(user_length, sizeof info);
-  std::memcpy(&info, user, length);
-  if (!fill(object, &info)) return -EFAULT;
-  std::memcpy(user, &info, length);
+  std::memcpy(&info, given.data(), length);
+  if (!fill(call, object, &info)) return -EFAULT;
+  if (const int error = call.copy_out(user, &info, length); error != 0) return error;
   call.attr.info.info_len = length;
   call.write_back(call.attr.info.info_len);
   return 0;
@@ -112,7 +110,7 @@ long give(Call& call, const Object& object) {
 
 long info_by_fd(Call& call) {
   Handle handle;
-  if (const int error = call.objects.find(static_cast<int>(call.attr.info.bpf_fd), &handle); error != 0) return error;
+  if (const int error = call.handle_of(call.attr.info.bpf_fd, &handle); error != 0) return error;
   if (const auto* map = std::get_if<std::shared_ptr<MapObject>>(&handle.object)) {
     return give<bpf_map_info>(call, **map);
   }

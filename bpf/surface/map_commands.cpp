@@ -14,9 +14,15 @@ enum class Access { read, write };
 
 int map_for(Call& call, Access access, shared_ptr<MapObject>* map) {
   Handle handle;
-  if (const int error = object_of(call.objects, call.attr.map_fd, map, &handle); error != 0) return error;
+  if (const int error = call.object_of(call.attr.map_fd, map, &handle); error != 0) return error;
   if (access == Access::read) return handle.readable ? 0 : -EPERM;
   return handle.writable && !(*map)->frozen.load() ? 0 : -EPERM;
+}
+
+using Bytes = std::vector<uint8_t>;
+
+int read_key(Call& call, const MapObject& map, Bytes* key) {
+  return call.copy_in(call.attr.key, map.map->spec().key_size, key);
 }
 
 int check_btf(Call& call, shared_ptr<BtfObject>* btf) {
@@ -24,7 +30,7 @@ int check_btf(Call& call, shared_ptr<BtfObject>* btf) {
   if (attr.btf_vmlinux_value_type_id != 0) return -EINVAL;  // struct_ops maps only
   if (attr.btf_key_type_id == 0 && attr.btf_value_type_id == 0) return 0;
   if (attr.btf_value_type_id == 0) return -EINVAL;
-  return object_of(call.objects, attr.btf_fd, btf);
+  return call.object_of(attr.btf_fd, btf);
 }
 
 }  // namespace
@@ -45,7 +51,7 @@ long map_create(Call& call) {
   spec.max_entries = attr.max_entries;
   // The one-way flags belong to the descriptor, not to the map.
   spec.flags = attr.map_flags & ~kOneWay;
-  spec.slots = is_per_cpu(attr.map_type) ? call.map_slots : 1;
+  spec.slots = is_per_cpu(attr.map_type) ? call.state.map_slots : 1;
   spec.btf_key_type_id = attr.btf_key_type_id;
   spec.btf_value_type_id = attr.btf_value_type_id;
   auto map = Map::create(spec);
@@ -65,36 +71,48 @@ long map_lookup(Call& call) {
   if ((call.attr.flags & ~uint64_t{BPF_F_LOCK}) != 0) return -EINVAL;
   if (const int error = map_for(call, Access::read, &map); error != 0) return error;
   if ((call.attr.flags & BPF_F_LOCK) != 0) return -EINVAL;  // no map here has a bpf_spin_lock
-  if (call.attr.key == 0 || call.attr.value == 0) return -EFAULT;
-  return map->map->lookup(pointer(call.attr.key), pointer(call.attr.value));
+  Bytes key;
+  if (const int error = read_key(call, *map, &key); error != 0) return error;
+  Bytes value(map->map->user_value_size());
+  if (const int error = map->map->lookup(key.data(), value.data()); error != 0) return error;
+  return call.copy_out(call.attr.value, value.data(), value.size());
 }
 
 long map_update(Call& call) {
   shared_ptr<MapObject> map;
   if (const int error = map_for(call, Access::write, &map); error != 0) return error;
   if ((call.attr.flags & BPF_F_LOCK) != 0) return -EINVAL;
-  if (call.attr.key == 0 || call.attr.value == 0) return -EFAULT;
-  return map->map->update(pointer(call.attr.key), pointer(call.attr.value), call.attr.flags);
+  Bytes key;
+  Bytes value;
+  if (const int error = read_key(call, *map, &key); error != 0) return error;
+  if (const int error = call.copy_in(call.attr.value, map->map->user_value_size(), &value); error != 0) return error;
+  return map->map->update(key.data(), value.data(), call.attr.flags);
 }
 
 long map_delete(Call& call) {
   shared_ptr<MapObject> map;
   if (const int error = map_for(call, Access::write, &map); error != 0) return error;
-  if (call.attr.key == 0) return -EFAULT;
-  return map->map->erase(pointer(call.attr.key));
+  Bytes key;
+  if (const int error = read_key(call, *map, &key); error != 0) return error;
+  return map->map->erase(key.data());
 }
 
 long map_next_key(Call& call) {
   shared_ptr<MapObject> map;
   if (const int error = map_for(call, Access::read, &map); error != 0) return error;
-  if (call.attr.next_key == 0) return -EFAULT;
-  return map->map->next_key(pointer(call.attr.key), pointer(call.attr.next_key));
+  Bytes key;
+  if (call.attr.key != 0) {
+    if (const int error = read_key(call, *map, &key); error != 0) return error;
+  }
+  Bytes next(map->map->spec().key_size);
+  const int error = map->map->next_key(call.attr.key == 0 ? nullptr : key.data(), next.data());
+  return error != 0 ? error : call.copy_out(call.attr.next_key, next.data(), next.size());
 }
 
 long map_freeze(Call& call) {
   shared_ptr<MapObject> map;
   Handle handle;
-  if (const int error = object_of(call.objects, call.attr.map_fd, &map, &handle); error != 0) return error;
+  if (const int error = call.object_of(call.attr.map_fd, &map, &handle); error != 0) return error;
   if (!handle.writable) return -EPERM;
   if (map->frozen.exchange(true)) return -EBUSY;
   // No new writable mapping. A file that lies in the store takes no seals.

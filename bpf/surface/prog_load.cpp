@@ -77,11 +77,11 @@ long prog_load(Call& call) {
   if (call.options.licence == LicencePolicy::gpl_only && !gpl_compatible) {
     const std::string reason =
         "licence \"" + spec->licence + "\" is not GPL-compatible, and the licence policy is gpl_only";
-    const int full = write_log(log, reason + "\n");
+    const int full = write_log(call, log, reason + "\n");
     return refuse(call, {{full != 0 ? -full : EINVAL, reason}, {}, {}});
   }
   if (auto resolved = resolve_maps(call, &*spec); !resolved) {
-    const int full = write_log(log, resolved.error().text + "\n");
+    const int full = write_log(call, log, resolved.error().text + "\n");
     if (full != 0) resolved.error().code = -full;
     return refuse(call, {std::move(resolved.error()), {}, {}});
   }
@@ -90,11 +90,11 @@ long prog_load(Call& call) {
   VerifierResult result = verify(verifier_input(*spec, gpl_compatible, level));
   if (result.program == nullptr) {
     LoadFailure failure = describe_rejection(*spec, gpl_compatible, result);
-    const int full = write_log(log, log_text(failure));
+    const int full = write_log(call, log, log_text(failure));
     if (full != 0) failure.error.code = -full;
     return refuse(call, std::move(failure));
   }
-  if (log.level != 0 && write_log(log, result.log) != 0) return refuse(call, {{ENOSPC, "the log buffer is too small"}, {}, {}});
+  if (log.level != 0 && write_log(call, log, result.log) != 0) return refuse(call, {{ENOSPC, "the log buffer is too small"}, {}, {}});
   auto program = make_program(call, std::move(*spec), std::move(result));
   if (!call.objects.add(program, call.options.max_programs)) {
     return refuse(call, {{ENOSPC, "the limit of " + std::to_string(call.options.max_programs) + " programs is reached"}, {}, {}});
@@ -107,8 +107,8 @@ long prog_bind_map(Call& call) {
   if (attr.flags != 0) return -EINVAL;
   std::shared_ptr<ProgramObject> program;
   std::shared_ptr<MapObject> map;
-  if (const int error = object_of(call.objects, attr.prog_fd, &program); error != 0) return error;
-  if (const int error = object_of(call.objects, attr.map_fd, &map); error != 0) return error;
+  if (const int error = call.object_of(attr.prog_fd, &program); error != 0) return error;
+  if (const int error = call.object_of(attr.map_fd, &map); error != 0) return error;
   program->bind_map(std::move(map));
   return 0;
 }

@@ -15,15 +15,18 @@ constexpr uint32_t kFlags = BPF_F_STRICT_ALIGNMENT | BPF_F_ANY_ALIGNMENT | BPF_F
 
 // Records of the caller's size cut down or filled up to ours. Bytes we do not know must be zero.
 template <class Record>
-Status read_records(uint64_t user, uint32_t count, uint32_t record_size, uint32_t insns, const char* what,
+Status read_records(Call& call, uint64_t user, uint32_t count, uint32_t record_size, uint32_t insns, const char* what,
                     std::vector<Record>* records) {
   if (count == 0) return {};
   if (record_size < sizeof(Record) || record_size > kInfoRecordMax || record_size % 4 != 0 || count > insns) {
     return fail(EINVAL, std::string("bad ") + what + " record size or count");
   }
-  if (user == 0) return fail(EFAULT, std::string("no ") + what + " at address 0");
+  std::vector<char> bytes;
+  if (call.copy_in(user, size_t{count} * record_size, &bytes) != 0) {
+    return fail(EFAULT, std::string("bad address of ") + what);
+  }
   records->resize(count);
-  const auto* from = pointer<const char>(user);
+  const char* from = bytes.data();
   for (uint32_t i = 0; i < count; i++, from += record_size) {
     std::memcpy(&(*records)[i], from, sizeof(Record));
     if (std::any_of(from + sizeof(Record), from + record_size, [](char byte) { return byte != 0; })) {
@@ -40,13 +43,13 @@ Status read_records(uint64_t user, uint32_t count, uint32_t record_size, uint32_
 Status read_debug_info(Call& call, ProgSpec* spec) {
   const auto& attr = call.attr;
   if (attr.func_info_cnt == 0 && attr.line_info_cnt == 0) return {};
-  if (const int error = object_of(call.objects, attr.prog_btf_fd, &spec->btf); error != 0) {
+  if (const int error = call.object_of(attr.prog_btf_fd, &spec->btf); error != 0) {
     return fail(-error, "prog_btf_fd is not a BTF descriptor");
   }
-  auto read = read_records(attr.func_info, attr.func_info_cnt, attr.func_info_rec_size, attr.insn_cnt, "func_info",
+  auto read = read_records(call, attr.func_info, attr.func_info_cnt, attr.func_info_rec_size, attr.insn_cnt, "func_info",
                            &spec->func_info);
   if (!read) return read;
-  return read_records(attr.line_info, attr.line_info_cnt, attr.line_info_rec_size, attr.insn_cnt, "line_info",
+  return read_records(call, attr.line_info, attr.line_info_cnt, attr.line_info_rec_size, attr.insn_cnt, "line_info",
                       &spec->line_info);
 }
 
@@ -94,10 +97,11 @@ Status resolve_load(Call& call, ProgSpec* spec, Insn* insn) {
   if (load.by_index) {
     if (call.attr.fd_array == 0) return fail(EPROTO, "fd_idx without fd_array is invalid");
     if (fd < 0) return fail(EINVAL, "fd_idx is negative");
-    std::memcpy(&fd, pointer<char>(call.attr.fd_array) + sizeof fd * static_cast<size_t>(insn[0].imm), sizeof fd);
+    const uint64_t at = call.attr.fd_array + sizeof fd * static_cast<uint64_t>(insn[0].imm);
+    if (call.copy_in(at, &fd, sizeof fd) != 0) return fail(EFAULT, "bad address of fd_array");
   }
   std::shared_ptr<MapObject> map;
-  if (const int error = object_of(call.objects, static_cast<uint32_t>(fd), &map); error != 0) {
+  if (const int error = call.object_of(static_cast<uint32_t>(fd), &map); error != 0) {
     return fail(-error, "fd " + std::to_string(fd) + " is not pointing to valid bpf_map");
   }
   if (load.value) {
@@ -127,11 +131,10 @@ Result<ProgSpec> read_prog_spec(Call& call) {
   if (find_program_type(attr.prog_type) == nullptr) {
     return fail(EINVAL, "program type " + std::to_string(attr.prog_type) + " is not supported");
   }
-  if (attr.license == 0 || attr.insns == 0) return fail(EFAULT, "no licence or no instructions at address 0");
-  const auto* licence = pointer<const char>(attr.license);
-  spec.licence.assign(licence, ::strnlen(licence, kLicenceMax - 1));
-  const auto* insns = pointer<const Insn>(attr.insns);
-  spec.insns.assign(insns, insns + attr.insn_cnt);
+  if (call.copy_in(attr.insns, attr.insn_cnt, &spec.insns) != 0) return fail(EFAULT, "bad address of the instructions");
+  if (call.copy_in_string(attr.license, kLicenceMax - 1, &spec.licence) != 0) {
+    return fail(EFAULT, "bad address of the licence");
+  }
   auto debug = read_debug_info(call, &spec);
   if (!debug) return fail(std::move(debug.error()));
   return spec;
@@ -151,22 +154,22 @@ Status resolve_maps(Call& call, ProgSpec* spec) {
 
 bool read_log_buffer(const bpf_attr& attr, LogBuffer* buffer) {
   constexpr uint32_t kLevels = 15;  // Linux: BPF_LOG_LEVEL1, LEVEL2, STATS, FIXED
-  *buffer = {pointer<char>(attr.log_buf), attr.log_size, attr.log_level};
+  *buffer = {attr.log_buf, attr.log_size, attr.log_level};
   if ((attr.log_buf != 0) != (attr.log_size != 0)) return false;
   if (attr.log_buf != 0 && attr.log_level == 0) return false;
   return (attr.log_level & ~kLevels) == 0 && attr.log_size <= UINT32_MAX >> 2;
 }
 
-int write_log(const LogBuffer& buffer, std::string_view text) {
+int write_log(Call& call, const LogBuffer& buffer, std::string_view text) {
   constexpr uint32_t kFixed = 8;
-  if (buffer.at == nullptr) return 0;
+  if (buffer.at == 0) return 0;
   const bool fits = text.size() < buffer.size;
   if (!fits) {
     const size_t room = buffer.size - 1;
     text = (buffer.level & kFixed) != 0 ? text.substr(0, room) : text.substr(text.size() - room);
   }
-  std::memcpy(buffer.at, text.data(), text.size());
-  buffer.at[text.size()] = '\0';
+  const std::string ended(text);
+  if (const int error = call.copy_out(buffer.at, ended.c_str(), ended.size() + 1); error != 0) return error;
   return fits ? 0 : -ENOSPC;
 }
 

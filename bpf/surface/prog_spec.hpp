@@ -31,7 +31,7 @@ Status resolve_maps(Call& call, ProgSpec* spec);
 
 // Where the caller wants the verifier's log.
 struct LogBuffer {
-  char* at = nullptr;
+  uint64_t at = 0;  // 0: no log wanted
   uint32_t size = 0;
   uint32_t level = 0;
 };
@@ -40,7 +40,7 @@ struct LogBuffer {
 bool read_log_buffer(const bpf_attr& attr, LogBuffer* buffer);
 
 // Copies the log there, zero-terminated. What does not fit is lost at the front, with BPF_LOG_FIXED (8) at the end:
-// -ENOSPC then, as in the kernel.
-int write_log(const LogBuffer& buffer, std::string_view text);
+// -ENOSPC then, as in the kernel. EFAULT.
+int write_log(Call& call, const LogBuffer& buffer, std::string_view text);
 
 }  // namespace sluice::bpf::surface

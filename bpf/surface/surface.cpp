@@ -22,20 +22,20 @@ struct Command {
 
 // One row a command, in order of number.
 constexpr std::array kCommands = {
-    Command{BPF_MAP_CREATE, ATTR_SIZE(map_extra), map_create},
+    Command{BPF_MAP_CREATE, kMapCreateEnd, map_create},
     Command{BPF_MAP_LOOKUP_ELEM, ATTR_SIZE(flags), map_lookup},
     Command{BPF_MAP_UPDATE_ELEM, ATTR_SIZE(flags), map_update},
     Command{BPF_MAP_DELETE_ELEM, ATTR_SIZE(key), map_delete},
     Command{BPF_MAP_GET_NEXT_KEY, ATTR_SIZE(next_key), map_next_key},
-    Command{BPF_PROG_LOAD, ATTR_SIZE(core_relo_rec_size), prog_load},
+    Command{BPF_PROG_LOAD, kProgLoadEnd, prog_load},
     Command{BPF_PROG_TEST_RUN, ATTR_SIZE(test.batch_size), prog_test_run},
     Command{BPF_PROG_GET_NEXT_ID, ATTR_SIZE(next_id), prog_next_id},
     Command{BPF_MAP_GET_NEXT_ID, ATTR_SIZE(next_id), map_next_id},
     Command{BPF_PROG_GET_FD_BY_ID, ATTR_SIZE(prog_id), prog_by_id},
     Command{BPF_MAP_GET_FD_BY_ID, ATTR_SIZE(open_flags), map_by_id},
     Command{BPF_OBJ_GET_INFO_BY_FD, ATTR_SIZE(info.info), info_by_fd},
-    Command{BPF_BTF_LOAD, ATTR_SIZE(btf_log_level), btf_load},
-    Command{BPF_BTF_GET_FD_BY_ID, ATTR_SIZE(btf_id), btf_by_id},
+    Command{BPF_BTF_LOAD, kBtfLoadEnd, btf_load},
+    Command{BPF_BTF_GET_FD_BY_ID, kBtfByIdEnd, btf_by_id},
     Command{BPF_MAP_FREEZE, ATTR_SIZE(map_fd), map_freeze},
     Command{BPF_BTF_GET_NEXT_ID, ATTR_SIZE(next_id), btf_next_id},
     Command{BPF_LINK_GET_FD_BY_ID, ATTR_SIZE(link_id), link_by_id},
@@ -51,7 +51,24 @@ bool all_zero(const void* bytes, size_t from, size_t to) {
   return from >= to || std::all_of(at + from, at + to, [](uint8_t byte) { return byte == 0; });
 }
 
+constexpr uint64_t kPage = 4096;
+
 }  // namespace
+
+int Call::copy_in_string(uint64_t address, size_t limit, std::string* to) {
+  to->clear();
+  while (to->size() < limit) {
+    // Never across a page's end, behind which there may be nothing.
+    char part[128];
+    const size_t room = std::min<size_t>({sizeof part, limit - to->size(), kPage - address % kPage});
+    if (const int error = copy_in(address, part, room); error != 0) return error;
+    const size_t length = ::strnlen(part, room);
+    to->append(part, length);
+    if (length < room) break;
+    address += room;
+  }
+  return 0;
+}
 
 bool read_name(const char (&field)[BPF_OBJ_NAME_LEN], std::string* name) {
   const size_t length = ::strnlen(field, sizeof field);
@@ -74,14 +91,14 @@ BpfSurface::~BpfSurface() = default;
 long BpfSurface::bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size) {
   if (size > surface::kAttrMax) return -E2BIG;
   if (attr == nullptr) return -EFAULT;
-  if (!surface::all_zero(attr, sizeof *attr, size)) return -E2BIG;
+  if (!surface::all_zero(attr, kAttrSize, size)) return -E2BIG;
   const auto row = std::find_if(surface::kCommands.begin(), surface::kCommands.end(),
                                 [cmd](const surface::Command& command) { return command.number == cmd; });
   if (row == surface::kCommands.end()) return -EINVAL;
-  surface::Call call{state_->objects, state_->options, state_->map_slots, state_->test_run_lock, caller, {}, attr, size};
-  std::memset(&call.attr, 0, sizeof call.attr);
-  std::memcpy(&call.attr, attr, std::min<size_t>(size, sizeof call.attr));
-  if (!surface::all_zero(&call.attr, row->attr_size, sizeof call.attr)) return -EINVAL;
+  LocalProcess self;
+  surface::Call call{*state_, caller, caller.process != nullptr ? *caller.process : self, attr, size};
+  std::memcpy(call.raw.data(), attr, std::min<size_t>(size, call.raw.size()));
+  if (!surface::all_zero(call.raw.data(), row->attr_size, call.raw.size())) return -EINVAL;
   return row->handler(call);
 }
 

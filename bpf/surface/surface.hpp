@@ -41,7 +41,8 @@ class BpfSurface {
   BpfSurface(const BpfSurface&) = delete;
   BpfSurface& operator=(const BpfSurface&) = delete;
 
-  // As the system call: a descriptor, 0 or a negative errno. Descriptors are real ones of this process (memfds whose
+  // As the system call: a descriptor, 0 or a negative errno. `attr` is our own memory, what it points at the caller's
+  // (Caller::process). Descriptors are real ones of this process (memfds whose
   // link text holds bpf-map, bpf-prog or btf); close with bpf_close so that the reference goes.
   long bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size);
   void close(int fd);
@@ -49,8 +50,9 @@ class BpfSurface {
   [[nodiscard]] ObjectTable& objects();
   [[nodiscard]] const SurfaceOptions& options() const;
 
+  struct State;  // bpf/surface/call.hpp
+
  private:
-  struct State;
   std::unique_ptr<State> state_;
 };
 

@@ -25,7 +25,7 @@ long check(const Call& call, const ProgramObject& program) {
   if (test.flags != 0 || test.cpu != 0 || test.batch_size != 0) return -EINVAL;
   if (test.ctx_size_in != 0 || test.ctx_size_out != 0 || test.ctx_in != 0 || test.ctx_out != 0) return -EINVAL;
   if (test.data_size_in < kMinFrame || test.data_size_in > kMaxPacket || test.repeat > kRepeatMax) return -EINVAL;
-  return test.data_in == 0 ? -EFAULT : 0;
+  return 0;
 }
 
 }  // namespace
@@ -33,14 +33,14 @@ long check(const Call& call, const ProgramObject& program) {
 long prog_test_run(Call& call) {
   auto& test = call.attr.test;
   std::shared_ptr<ProgramObject> program;
-  if (const int error = object_of(call.objects, test.prog_fd, &program); error != 0) return error;
+  if (const int error = call.object_of(test.prog_fd, &program); error != 0) return error;
   if (const long error = check(call, *program); error != 0) return error;
-  const auto* data = pointer<const uint8_t>(test.data_in);
-  const std::vector<uint8_t> frame(data, data + test.data_size_in);
+  std::vector<uint8_t> frame;
+  if (const int error = call.copy_in(test.data_in, test.data_size_in, &frame); error != 0) return error;
 
-  std::lock_guard guard(call.test_run_lock);
+  std::lock_guard guard(call.state.test_run_lock);
   RunEnv env;
-  env.slot = call.map_slots - 1;  // workers take slots from 0 up
+  env.slot = call.state.map_slots - 1;  // workers take slots from 0 up
   env.ingress_ifindex = 0;
   const LinearPacket packet{.buffer = frame.data(), .captured = test.data_size_in, .wire_length = test.data_size_in};
   const uint32_t repeat = std::max(test.repeat, 1u);
@@ -56,7 +56,7 @@ long prog_test_run(Call& call) {
   test.data_size_out = test.data_size_in;
   // Room 0 with a buffer is old clients' way to say that it is large enough.
   const uint32_t length = room == 0 ? test.data_size_in : std::min(room, test.data_size_in);
-  if (test.data_out != 0) std::memcpy(pointer(test.data_out), frame.data(), length);
+  if (test.data_out != 0 && call.copy_out(test.data_out, frame.data(), length) != 0) return -EFAULT;
   call.write_back(test.data_size_out);
   call.write_back(test.retval);
   call.write_back(test.duration);

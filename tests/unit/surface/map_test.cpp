@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include "bpf/surface/attr_new.hpp"
 #include "tests/unit/surface/client.hpp"
 
 namespace sluice::bpf {
@@ -36,15 +37,29 @@ TEST_F(MapCommands, NonZeroBytesBehindACommandsFieldsAreEinval) {
 TEST_F(MapCommands, AnUnknownTailIsE2bigUnlessItIsZero) {
   struct {
     union bpf_attr attr;
+    uint8_t newer[kAttrSize - sizeof(union bpf_attr)];
     uint64_t tail;
-  } longer{empty_attr(), 1};
+  } longer{empty_attr(), {}, 1};
   longer.attr.map_type = BPF_MAP_TYPE_ARRAY;
   longer.attr.key_size = longer.attr.value_size = 4;
   longer.attr.max_entries = 1;
   EXPECT_EQ(surface.bpf({}, BPF_MAP_CREATE, &longer.attr, sizeof longer), -E2BIG);
   longer.tail = 0;
+  longer.newer[0] = 1;  // a field of another command's
+  EXPECT_EQ(surface.bpf({}, BPF_MAP_CREATE, &longer.attr, sizeof longer), -EINVAL);
+  longer.newer[0] = 0;
   EXPECT_GE(surface.bpf({}, BPF_MAP_CREATE, &longer.attr, sizeof longer), 0);
   EXPECT_EQ(surface.bpf({}, BPF_MAP_CREATE, &longer.attr, 4097), -E2BIG);
+}
+
+TEST_F(MapCommands, AnAddressWithoutMemoryIsEfault) {
+  const auto* nowhere = reinterpret_cast<const void*>(uintptr_t{4096});
+  EXPECT_EQ(client.element(BPF_MAP_UPDATE_ELEM, hash, nowhere, &value), -EFAULT);
+  EXPECT_EQ(client.element(BPF_MAP_UPDATE_ELEM, hash, &key, nowhere), -EFAULT);
+  EXPECT_EQ(client.element(BPF_MAP_LOOKUP_ELEM, hash, &key, nowhere), -ENOENT);  // sought before it is copied
+  EXPECT_EQ(client.element(BPF_MAP_UPDATE_ELEM, hash, &key, &value), 0);
+  EXPECT_EQ(client.element(BPF_MAP_LOOKUP_ELEM, hash, &key, nowhere), -EFAULT);
+  EXPECT_EQ(client.element(BPF_MAP_GET_NEXT_KEY, hash, nullptr, nowhere), -EFAULT);
 }
 
 TEST_F(MapCommands, AShortAttributeIsZeroExtended) {
