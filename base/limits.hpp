@@ -30,4 +30,8 @@ inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxPacket = 262144;   // captured bytes (libpcap: MAXIMUM_SNAPLEN)
 inline constexpr uint32_t kMinFrame = 14;        // Ethernet header
 
+// API socket
+inline constexpr uint32_t kMaxApiConnections = 4096;
+inline constexpr uint64_t kMaxApiBytes = 512ull << 20;  // of requests and answers on their way, all connections together
+
 }  // namespace sluice

@@ -100,7 +100,6 @@ std::vector<std::string> unsupported_by_daemon(const Config& config) {
     messages.push_back(config.message(at, what + ": not supported yet by `sluice run` (remove it; replay and check ignore it)"));
   };
   if (config.pins) refuse(config.pins->at, "pins");
-  if (config.api) refuse(config.api->at, "api");
   for (const auto& program : config.programs) {
     if (program.pin) refuse(program.pin->at, "program " + program.name.value + ": pin");
   }

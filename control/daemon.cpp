@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <time.h>
 
 #include <cstdio>
 #include <optional>
@@ -11,8 +12,11 @@
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
 #include "config/parse.hpp"
+#include "control/access.hpp"
+#include "control/api_server.hpp"
 #include "control/exporter.hpp"
 #include "control/programs.hpp"
+#include "control/queries.hpp"
 #include "control/readiness.hpp"
 #include "control/report.hpp"
 #include "control/trace_log.hpp"
@@ -113,6 +117,8 @@ class Daemon {
   Status open_ports();
   Status attach_chains();
   Status listen();
+  Status serve_api();
+  [[nodiscard]] std::vector<prometheus::MetricFamily> collect() const;
 
   // In order of dependence: workers run the programs' code, the exporter reads both.
   const config::Config& config_;
@@ -121,6 +127,7 @@ class Daemon {
   std::optional<dataplane::Eal> eal_;
   std::unique_ptr<dataplane::Dataplane> dataplane_;
   std::unique_ptr<Exporter> exporter_;
+  std::unique_ptr<ApiServer> api_;
 };
 
 Status Daemon::start() {
@@ -133,7 +140,8 @@ Status Daemon::start() {
   if (auto status = open_ports(); !status) return status;
   if (auto status = attach_chains(); !status) return status;
   if (auto status = dataplane_->start(); !status) return status;
-  return listen();
+  if (auto status = listen(); !status) return status;
+  return serve_api();
 }
 
 Status Daemon::open_ports() {
@@ -159,15 +167,36 @@ Status Daemon::attach_chains() {
   return {};
 }
 
+std::vector<prometheus::MetricFamily> Daemon::collect() const {
+  return collect_all(*programs_, metrics_, [this](Families& families) {
+    add_dataplane_series(families, dataplane_->snapshot());
+  });
+}
+
+// Last of all: who can connect finds everything there.
+Status Daemon::serve_api() {
+  if (!config_.api) return {};
+  const auto owner = owner_of(config_, *config_.api);
+  if (!owner) return fail(owner.error());
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const double started = static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+  ApiOptions options;
+  options.socket = {config_.api->path, config_.api->mode, owner->uid, owner->gid};
+  options.query = [this, started](std::string_view what) {
+    return answer_query({config_, *dataplane_, [this] { return render_text(collect()); }, started}, what);
+  };
+  auto api = ApiServer::start(programs_->surface(), std::move(options));
+  if (!api) return fail(api.error().code, config_.message(config_.api->at, "api: " + api.error().text));
+  api_ = std::move(*api);
+  log_info("api: " + config_.api->path);
+  return {};
+}
+
 Status Daemon::listen() {
   if (!config_.metrics.listen) return {};
-  const auto collect = [this] {
-    return collect_all(*programs_, metrics_, [this](Families& families) {
-      add_dataplane_series(families, dataplane_->snapshot());
-    });
-  };
   const auto& listen = *config_.metrics.listen;
-  auto exporter = Exporter::start(listen.value, collect);
+  auto exporter = Exporter::start(listen.value, [this] { return collect(); });
   if (!exporter) return fail(exporter.error().code, config_.message(listen.at, exporter.error().text));
   exporter_ = std::move(*exporter);
   const std::string address = listen.value.substr(0, listen.value.rfind(':'));
@@ -189,6 +218,7 @@ void Daemon::serve(int signals) {
 }
 
 void Daemon::stop() {
+  api_.reset();
   exporter_.reset();
   dataplane_->stop();
   TraceLog().drain([this](std::string& line) { return dataplane_->take_trace(line); });

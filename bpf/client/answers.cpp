@@ -137,10 +137,11 @@ int Answers::link(const wire::Need& need) {
   return -EINVAL;
 }
 
-int Answers::descriptor_for(const wire::Need& need) {
+int Answers::descriptor_for(const wire::Need& need, std::string* name) {
   switch (need.kind) {
     case wire::NeedKind::file: return process_.file(need.number);
     case wire::NeedKind::open: return process_.open(need.address, need.number);
+    case wire::NeedKind::open_directory: return process_.open_directory(need.address, name);
     case wire::NeedKind::create_unnamed: return process_.create_unnamed(need.address);
     case wire::NeedKind::memory:
     case wire::NeedKind::link_unnamed: break;
@@ -165,11 +166,14 @@ bool Answers::add(const wire::Need& need) {
   } else if (need.kind == wire::NeedKind::link_unnamed) {
     item.answer.status = link(need);
   } else {
-    item.descriptor = descriptor_for(need);
+    std::string name;
+    item.descriptor = descriptor_for(need, &name);
     item.answer.status = std::min(item.descriptor, 0);
     if (item.descriptor >= 0) {
       if (descriptors_.size() >= wire::kDescriptorsMax) return false;
       descriptors_.push_back(item.descriptor);
+      item.bytes.assign(name.begin(), name.end());
+      item.answer.size = static_cast<uint32_t>(name.size());
     }
   }
   answers_.push_back(std::move(item));

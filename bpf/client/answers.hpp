@@ -4,6 +4,7 @@
 
 #include <linux/bpf.h>
 
+#include <string>
 #include <vector>
 
 #include "bpf/client/frame.hpp"
@@ -33,7 +34,8 @@ class Answers {
   void guess_memory(uint64_t address, uint64_t size);
   void guess_file(uint32_t fd);
   void guess_map_loads(const union bpf_attr& attr);
-  int descriptor_for(const wire::Need& need);
+  // `name`: open_directory's.
+  int descriptor_for(const wire::Need& need, std::string* name);
   int link(const wire::Need& need);
 
   Process& process_;

@@ -2,13 +2,13 @@
 // the host's order (both ends are one machine); every variable part is padded to 8 bytes. Who calls is what SO_PEERCRED
 // says; descriptors travel by SCM_RIGHTS with the first byte of their frame, and possession is the authority.
 //
-//   daemon  welcome  length u32, pad u32, pin directory      once, after accept
+//   daemon  welcome  TextHeader, pin directory               once, after accept
 //   client  call     CallHeader, attribute, answers * (Answer, bytes)
 //   daemon  need     count u32, pad u32, count * Need        the call needs more of the client: it repeats the whole call
 //                                                            with these answers added; the daemon remembers nothing
 //   daemon  result   ResultHeader, writes * (Write, bytes)   the call is done; a descriptor if has_descriptor
-//   client  query    length u32, pad u32, text               "status", "ports", ...
-//   daemon  text     code u32, length u32, JSON              code: errno, positive; the text says why then
+//   client  query    TextHeader, text                        "status", "ports", ...
+//   daemon  text     TextHeader, JSON                        code: errno, positive; the text says why then
 //
 // A client sends one request and waits for its answer. A daemon closes a connection that sends anything else than the above:
 // wrong version or type, a size beyond the limits, a frame not complete after kFrameSeconds.
@@ -39,6 +39,7 @@ enum class NeedKind : uint32_t {
   memory = 1,      // `size` bytes at `address`; the client may send more
   file,            // descriptor `number` of the caller
   open,            // the file at the path at `address`, opened with flags `number`
+  open_directory,  // the directory that the path at `address` lies in, O_PATH; the answer's bytes are the name in it
   create_unnamed,  // O_TMPFILE in the directory that the path at `address` lies in
   link_unnamed,    // what create_unnamed made for the path at `size`, linked at the path at `address`
 };
@@ -52,8 +53,8 @@ struct Need {
   bool operator==(const Need&) const = default;
 };
 
-// status 0 or a negative errno. With 0: memory has `size` bytes after it, from need.address on; file, open and
-// create_unnamed have the next of the frame's descriptors.
+// status 0 or a negative errno. With 0: memory has `size` bytes after it, from need.address on; file, open, open_directory
+// and create_unnamed have the next of the frame's descriptors.
 struct Answer {
   Need need;
   int32_t status = 0;

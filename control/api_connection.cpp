@@ -1,0 +1,126 @@
+#include "control/api_connection.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "bpf/client/frame.hpp"
+
+namespace sluice::control {
+namespace {
+
+using bpf::wire::FrameHeader;
+
+constexpr size_t kFirstBytes = 4096;  // most requests are shorter
+
+}  // namespace
+
+// 0: the header has not come yet; SIZE_MAX: it is none.
+size_t ApiConnection::frame_size() const {
+  FrameHeader header;
+  if (received_ < sizeof header) return 0;
+  std::memcpy(&header, in_.data(), sizeof header);
+  const bool valid = header.version == bpf::wire::kVersion && header.size >= sizeof header &&
+                     header.size <= bpf::wire::kFrameMax && header.size % 8 == 0;
+  return valid ? header.size : SIZE_MAX;
+}
+
+bool ApiConnection::keep_descriptors(msghdr& message) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+      descriptors_.emplace_back(fd);
+    }
+  }
+  // Cut short: this process has no room for the descriptors, or there were too many.
+  return (message.msg_flags & MSG_CTRUNC) == 0 && descriptors_.size() <= bpf::wire::kDescriptorsMax;
+}
+
+bool ApiConnection::receive() {
+  for (;;) {
+    const size_t size = frame_size();
+    if (size == SIZE_MAX) return false;
+    if (size != 0 && received_ >= size) return true;
+    // Memory grows with the bytes that have come, not with those announced.
+    const size_t wanted = std::max(kFirstBytes, size == 0 ? 0 : std::min(size, received_ * 4));
+    if (in_.size() < wanted) in_.resize(wanted);
+    alignas(cmsghdr) char control[CMSG_SPACE(bpf::wire::kDescriptorsMax * sizeof(int))];
+    // Not beyond this frame: what follows is the next one's.
+    const size_t room = (size == 0 ? in_.size() : std::min(size, in_.size())) - received_;
+    iovec part{in_.data() + received_, room};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t count = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    if (count == 0 || !keep_descriptors(message)) return false;
+    if (received_ == 0) in_since_ = Clock::now();
+    received_ += static_cast<size_t>(count);
+    const size_t now = frame_size();
+    if (now != 0 && now != SIZE_MAX && received_ > now) return false;  // a second request before the answer
+  }
+}
+
+bool ApiConnection::take(ApiRequest* request) {
+  const size_t size = frame_size();
+  if (size == 0 || size == SIZE_MAX || received_ < size) return false;
+  in_.resize(size);
+  *request = {std::move(in_), std::move(descriptors_), uid_, gid_};
+  in_.clear();
+  descriptors_.clear();
+  received_ = 0;
+  return true;
+}
+
+void ApiConnection::queue(std::vector<char> frame, UniqueFd descriptor) {
+  if (out_.empty()) out_since_ = Clock::now();
+  out_bytes_ += frame.size();
+  out_.push_back({std::move(frame), std::move(descriptor), 0});
+}
+
+bool ApiConnection::send_some(Outgoing& outgoing, bool* full) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  iovec part{outgoing.frame.data() + outgoing.sent, outgoing.frame.size() - outgoing.sent};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (outgoing.descriptor) {
+    const int fd = outgoing.descriptor.get();
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  *full = count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  if (count < 0) return *full || errno == EINTR;
+  outgoing.descriptor.reset();
+  outgoing.sent += static_cast<size_t>(count);
+  return true;
+}
+
+bool ApiConnection::flush() {
+  while (!out_.empty()) {
+    bool full = false;
+    if (!send_some(out_.front(), &full)) return false;
+    if (full) return true;
+    if (out_.front().sent < out_.front().frame.size()) continue;
+    out_bytes_ -= out_.front().frame.size();
+    out_.pop_front();
+  }
+  return true;
+}
+
+bool ApiConnection::stalled_since(Clock::time_point limit) const {
+  return (received_ > 0 && in_since_ < limit) || (sending() && out_since_ < limit);
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,36 @@
+// The API socket: bpf(2) for other processes (bpf/client/socket_protocol.hpp). One thread serves all connections and waits
+// for none; what takes long is answered on two threads beside it, programs' test runs on one, the rest on the other. A
+// client that lies, stalls or vanishes costs its connection. start and the destructor: main thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "control/api_call.hpp"
+#include "control/socket_listener.hpp"
+
+namespace sluice::control {
+
+struct ApiOptions {
+  SocketSpec socket;
+  std::string pin_directory;  // as clients are told; empty: none
+  ApiQuery query;             // called on the socket's thread
+  int frame_seconds = 10;     // a frame not complete, or an answer not taken, after that: the connection is closed
+};
+
+class ApiServer {
+ public:
+  // The surface must outlive the server. errors: as SocketListener::open.
+  static Result<std::unique_ptr<ApiServer>> start(bpf::BpfSurface& surface, ApiOptions options);
+  ~ApiServer();
+  ApiServer(const ApiServer&) = delete;
+  ApiServer& operator=(const ApiServer&) = delete;
+
+ private:
+  struct State;
+  explicit ApiServer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,47 @@
+#include "control/api_worker.hpp"
+
+#include <sys/eventfd.h>
+
+namespace sluice::control {
+
+ApiWorker::ApiWorker(std::function<ApiReply(ApiRequest)> answer, int wake)
+    : answer_(std::move(answer)), wake_(wake), thread_([this] { run(); }) {}
+
+ApiWorker::~ApiWorker() {
+  {
+    std::lock_guard guard(lock_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void ApiWorker::submit(uint64_t connection, ApiRequest request) {
+  {
+    std::lock_guard guard(lock_);
+    jobs_.push_back({connection, std::move(request)});
+  }
+  changed_.notify_one();
+}
+
+std::vector<ApiWorker::Done> ApiWorker::take_done() {
+  std::lock_guard guard(lock_);
+  return std::exchange(done_, {});
+}
+
+void ApiWorker::run() {
+  std::unique_lock guard(lock_);
+  for (;;) {
+    changed_.wait(guard, [this] { return stopping_ || !jobs_.empty(); });
+    if (stopping_) return;
+    Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    guard.unlock();
+    Done done{job.connection, answer_(std::move(job.request))};
+    guard.lock();
+    done_.push_back(std::move(done));
+    ::eventfd_write(wake_, 1);
+  }
+}
+
+}  // namespace sluice::control

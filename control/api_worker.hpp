@@ -1,0 +1,49 @@
+// A thread that answers the requests which take long, one after another. `submit` and `take_done` by the socket's thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "control/api_call.hpp"
+
+namespace sluice::control {
+
+class ApiWorker {
+ public:
+  struct Done {
+    uint64_t connection;
+    ApiReply reply;
+  };
+
+  // `answer` runs on the thread. `wake`, an eventfd, is written whenever an answer is ready.
+  ApiWorker(std::function<ApiReply(ApiRequest)> answer, int wake);
+  ~ApiWorker();  // waits for the request that is being answered; the rest is dropped
+  ApiWorker(const ApiWorker&) = delete;
+  ApiWorker& operator=(const ApiWorker&) = delete;
+
+  void submit(uint64_t connection, ApiRequest request);
+  [[nodiscard]] std::vector<Done> take_done();
+
+ private:
+  struct Job {
+    uint64_t connection;
+    ApiRequest request;
+  };
+  void run();
+
+  const std::function<ApiReply(ApiRequest)> answer_;
+  const int wake_;
+  std::mutex lock_;  // of what follows
+  std::condition_variable changed_;
+  std::deque<Job> jobs_;
+  std::vector<Done> done_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace sluice::control
