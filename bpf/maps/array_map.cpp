@@ -6,6 +6,7 @@
 #include "bpf/maps/array_ops.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/spin_lock.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -17,13 +18,12 @@ class ArrayMap final : public Map {
     core_.values = memory_.data();
   }
 
-  int lookup(const void* key, void* value) override {
+  using Map::lookup;
+  int lookup(const void* key, void* value, uint64_t flags) override {
+    if (int error = check_lock_flag(spec_, flags); error != 0) return error;
     uint32_t index = index_of(key);
     if (index >= core_.max_entries) return -ENOENT;
-    if (!is_per_cpu(core_.type)) {
-      copy_out(value, array_value(&core_, index, 0), core_.value_size);
-      return 0;
-    }
+    if (!is_per_cpu(core_.type)) return read_value(&core_, array_value(&core_, index, 0), value, flags);
     uint32_t size = round_up(core_.value_size, 8);
     for (uint32_t slot = 0; slot < core_.slots; slot++) {
       copy_out(static_cast<uint8_t*>(value) + slot * size, array_value(&core_, index, slot), size);
@@ -32,8 +32,12 @@ class ArrayMap final : public Map {
   }
 
   int update(const void* key, const void* value, uint64_t flags) override {
-    if (long error = array_check_update(&core_, key, flags); error != 0) return static_cast<int>(error);
+    if (long error = array_check_update(&core_, key, flags & ~uint64_t{BPF_F_LOCK}); error != 0) {
+      return static_cast<int>(error);
+    }
+    if (int error = check_lock_flag(spec_, flags & BPF_F_LOCK); error != 0) return error;
     uint32_t index = index_of(key);
+    if (!is_per_cpu(core_.type)) return write_value(&core_, array_value(&core_, index, 0), value, flags);
     uint32_t size = round_up(core_.value_size, 8);
     for (uint32_t slot = 0; slot < core_.slots; slot++) {
       copy_in(array_value(&core_, index, slot), static_cast<const uint8_t*>(value) + slot * size, core_.value_size);
@@ -87,6 +91,7 @@ Result<std::shared_ptr<Map>> create_array(const MapSpec& spec) {
   core.max_entries = spec.max_entries;
   core.flags = spec.flags;
   core.slots = is_per_cpu(spec.type) ? spec.slots : 1;
+  core.spin_lock_offset = spec.spin_lock_offset;
   uint64_t element = static_cast<uint64_t>(core.slots) * core.value_stride;
   if (element > kMaxMapBytes / core.max_entries) {
     return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +

@@ -9,6 +9,7 @@
 
 #include "bpf/maps/map_bytes.hpp"
 #include "bpf/maps/map_core.hpp"
+#include "bpf/maps/spin_lock_ops.hpp"
 
 namespace sluice::bpf {
 
@@ -40,7 +41,7 @@ inline long array_update(const MapCore* map, const void* key, const void* value,
   if (error != 0) return error;
   void* storage = array_lookup(map, key, slot);
   if (storage == nullptr) return -EINVAL;
-  copy_in(storage, value, map->value_size);
+  copy_value_in(map, storage, value);
   return 0;
 }
 

@@ -9,7 +9,7 @@
 #include <mutex>
 
 #include "base/limits.hpp"
-#include "bpf/maps/hash_ops.hpp"
+#include "bpf/maps/hash_control.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
 
@@ -17,16 +17,7 @@ namespace sluice::bpf {
 namespace {
 
 constexpr uint64_t kMaxHashElement = 4u << 20;  // Linux: KMALLOC_MAX_SIZE
-constexpr uint32_t kControlLockRounds = 10000;
-
-// A worker that holds the bit may share this thread's core: let it run.
-bool lock_patiently(HashBucket* bucket) {
-  for (uint32_t i = 0; i < kControlLockRounds; i++) {
-    if (try_lock(bucket)) return true;
-    sched_yield();
-  }
-  return false;
-}
+constexpr uint32_t kTakeRounds = 10000;
 
 class HashMap final : public Map {
  public:
@@ -41,26 +32,33 @@ class HashMap final : public Map {
     state->never_used = 2;
   }
 
-  int lookup(const void* key, void* value) override {
+  using Map::lookup;
+  int lookup(const void* key, void* value, uint64_t flags) override {
+    if (int error = check_lock_flag(spec_, flags); error != 0) return error;
     uint64_t hash = hash_of(&core_, key);
     HashBucket* bucket = bucket_of(&core_, hash);
     for (;;) {
       uint32_t before = bucket_sequence(bucket);
       uint32_t reference = hash_scan(&core_, bucket, key, hash).reference;
-      if (reference != 0) read_value(reference, value);
-      if (bucket_sequence(bucket) == before) return reference == 0 ? -ENOENT : 0;
+      int error = reference == 0 ? -ENOENT : hash_read_value(&core_, reference, value, flags);
+      if (bucket_sequence(bucket) == before) return error;
     }
   }
 
   int update(const void* key, const void* value, uint64_t flags) override {
-    if (flags > BPF_EXIST) return -EINVAL;
+    if ((flags & ~uint64_t{BPF_F_LOCK}) > BPF_EXIST) return -EINVAL;
+    if (int error = check_lock_flag(spec_, flags & BPF_F_LOCK); error != 0) return error;
     std::lock_guard one_writer(control_);
+    if ((flags & BPF_F_LOCK) != 0) {
+      flags &= ~uint64_t{BPF_F_LOCK};
+      if (int error = hash_write_locked(&core_, key, value, flags); error != -ENOENT) return error;
+    }
     uint64_t hash = hash_of(&core_, key);
     HashBucket* bucket = bucket_of(&core_, hash);
     uint32_t reference = take_free();
     if (reference == 0) return -EBUSY;
     copy_in(hash_key_of(hash_element(&core_, reference)), key, core_.key_size);
-    write_value(reference, value);
+    hash_init_value(&core_, reference, value);
     uint32_t leftover = reference;
     long error = -EBUSY;
     if (lock_patiently(bucket)) {
@@ -82,6 +80,23 @@ class HashMap final : public Map {
     hash_release(&core_, reference);
     return 0;
   }
+
+  int lookup_and_erase(const void* key, void* value, uint64_t flags) override {
+    if (int error = check_lock_flag(spec_, flags); error != 0) return error;
+    std::lock_guard one_writer(control_);
+    return hash_lookup_and_erase(&core_, key, value, flags);
+  }
+
+  int lookup_batch(Batch& batch, bool and_erase) override {
+    if (int error = check_lock_flag(spec_, batch.element_flags); error != 0) {
+      batch.count = 0;
+      return error;
+    }
+    std::unique_lock one_writer(control_, std::defer_lock);
+    if (and_erase) one_writer.lock();
+    return hash_lookup_batch(&core_, batch, and_erase);
+  }
+  [[nodiscard]] uint32_t batch_token_size() const override { return sizeof(uint32_t); }
 
   int next_key(const void* key, void* next) override {
     uint64_t index = 0;
@@ -106,24 +121,9 @@ class HashMap final : public Map {
  private:
   enum class Step { found, end, absent };  // absent: the key to go on from is not in the bucket
 
-  void read_value(uint32_t reference, void* value) const {
-    uint32_t size = is_per_cpu(core_.type) ? round_up(core_.value_size, 8) : core_.value_size;
-    for (uint32_t slot = 0; slot < core_.slots; slot++) {
-      copy_out(static_cast<uint8_t*>(value) + slot * size, hash_value_of(&core_, reference, slot), size);
-    }
-  }
-
-  void write_value(uint32_t reference, const void* value) const {
-    uint32_t size = round_up(core_.value_size, 8);
-    for (uint32_t slot = 0; slot < core_.slots; slot++) {
-      const uint8_t* from = static_cast<const uint8_t*>(value) + slot * size;
-      copy_in(hash_value_of(&core_, reference, slot), from, core_.value_size);
-    }
-  }
-
   // Workers interrupted in an update may hold the spare elements for a moment.
   uint32_t take_free() const {
-    for (uint32_t i = 0; i < kControlLockRounds; i++) {
+    for (uint32_t i = 0; i < kTakeRounds; i++) {
       if (uint32_t reference = hash_take_free(&core_); reference != 0) return reference;
       sched_yield();
     }
@@ -197,6 +197,7 @@ Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
   core.max_entries = spec.max_entries;
   core.flags = spec.flags;
   core.slots = is_per_cpu(spec.type) ? spec.slots : 1;
+  core.spin_lock_offset = spec.spin_lock_offset;
   // 2 to 4 elements a bucket when full: about one bucket in fifty overflows.
   uint32_t buckets = std::bit_ceil((spec.max_entries + kLanes / 2 - 1) / (kLanes / 2));
   core.bucket_mask = buckets - 1;

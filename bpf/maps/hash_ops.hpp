@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "bpf/maps/hash_table.hpp"
+#include "bpf/maps/spin_lock_ops.hpp"
 
 namespace sluice::bpf {
 
@@ -184,7 +185,7 @@ inline long hash_update(const MapCore* map, const void* key, const void* value, 
   uint32_t reference = hash_take_free(map);
   if (reference == 0) return -EBUSY;
   copy_in(hash_key_of(hash_element(map, reference)), key, map->key_size);
-  copy_in(hash_value_of(map, reference, 0), value, map->value_size);
+  init_value(map, hash_value_of(map, reference, 0), value);
   uint32_t leftover = reference;
   long error = -EBUSY;
   if (try_lock(bucket)) {

@@ -1,11 +1,14 @@
 #include "bpf/maps/map.hpp"
 
 #include <cstdio>
+#include <cstring>
+#include <vector>
 
 #include "base/limits.hpp"
 #include "bpf/maps/map_bytes.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_types.hpp"
+#include "bpf/maps/spin_lock_ops.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -14,7 +17,6 @@ constexpr uint32_t kMaxPerCpuValue = 32768;  // Linux: PCPU_MIN_UNIT_SIZE
 constexpr uint32_t kMaxSlots = 8192;         // Linux: NR_CPUS on x86
 constexpr uint64_t kPaddedLimit = 64u << 20;
 constexpr uint32_t kCacheLine = 64;
-constexpr int kNotSupported = 524;  // Linux: ENOTSUPP, which user space's errno.h lacks
 
 Status check_shape(const MapSpec& spec, const MapType& row) {
   if (spec.max_entries == 0) return fail(EINVAL, "max_entries 0");
@@ -23,6 +25,13 @@ Status check_shape(const MapSpec& spec, const MapType& row) {
   }
   if (row.per_cpu && (spec.slots == 0 || spec.slots > kMaxSlots)) {
     return fail(EINVAL, "slots " + std::to_string(spec.slots) + ", not 1 to " + std::to_string(kMaxSlots));
+  }
+  if (spec.spin_lock_offset >= 0 && spec.type != BPF_MAP_TYPE_HASH && spec.type != BPF_MAP_TYPE_ARRAY) {
+    return fail(EOPNOTSUPP, "bpf_spin_lock in the value, only hash and array may have one");
+  }
+  if (spec.spin_lock_offset >= 0 && (spec.spin_lock_offset % 4 != 0 || spec.value_size < kSpinLockSize ||
+                                     static_cast<uint32_t>(spec.spin_lock_offset) > spec.value_size - kSpinLockSize)) {
+    return fail(EINVAL, "bpf_spin_lock at byte " + std::to_string(spec.spin_lock_offset) + " of the value");
   }
   return row.check(spec);
 }
@@ -42,6 +51,11 @@ Status check_flags(const MapSpec& spec, uint32_t allowed) {
     return fail(EINVAL, "map_flags: both BPF_F_RDONLY_PROG and BPF_F_WRONLY_PROG");
   }
   return {};
+}
+
+int check_lock_flag(const MapSpec& spec, uint64_t flags) {
+  if (flags == 0) return 0;
+  return flags == BPF_F_LOCK && spec.spin_lock_offset >= 0 ? 0 : -EINVAL;
 }
 
 Status check_per_cpu(const MapSpec& spec) {
@@ -73,7 +87,38 @@ Result<std::shared_ptr<Map>> Map::create(const MapSpec& spec) {
 
 int Map::lookup_and_erase(const void*, void*, uint64_t) { return -kNotSupported; }
 
+int Map::check_reference(const void*, uint64_t) const { return -EINVAL; }
+
+bool Map::claim_kind(uint64_t) { return true; }
+
 int Map::set_reference(const void*, const MapReference&, uint64_t) { return -EINVAL; }
+
+// By key: the types whose keys have an order of their own. The token is the last key copied.
+int Map::lookup_batch(Batch& batch, bool and_erase) {
+  const BatchSupport support = batch_support(spec_.type);
+  const uint32_t room = batch.count;
+  batch.count = 0;
+  if (and_erase ? !support.lookup_and_erase : !support.lookup) return -kNotSupported;
+  if (int error = check_lock_flag(spec_, batch.element_flags); error != 0) return error;
+  const uint32_t key_size = spec_.key_size, value_size = user_value_size();
+  std::vector<uint8_t> key(key_size), next(key_size);
+  if (batch.in != nullptr) std::memcpy(key.data(), batch.in, key_size);
+  int error = next_key(batch.in != nullptr ? key.data() : nullptr, next.data());
+  while (error == 0 && batch.count < room) {
+    key.swap(next);
+    const int found = lookup(key.data(), static_cast<uint8_t*>(batch.values) + size_t{batch.count} * value_size,
+                             batch.element_flags);
+    if (found == 0) {
+      std::memcpy(static_cast<uint8_t*>(batch.keys) + size_t{batch.count} * key_size, key.data(), key_size);
+      batch.count++;
+    } else if (found != -ENOENT) {  // ENOENT: deleted in between
+      return found;
+    }
+    std::memcpy(batch.out, key.data(), key_size);
+    error = next_key(key.data(), next.data());
+  }
+  return error;
+}
 
 uint32_t Map::user_value_size() const {
   return is_per_cpu(spec_.type) ? spec_.slots * round_up(spec_.value_size, 8) : spec_.value_size;
@@ -82,6 +127,16 @@ uint32_t Map::user_value_size() const {
 bool is_per_cpu(uint32_t map_type) {
   const MapType* row = find_map_type(map_type);
   return row != nullptr && row->per_cpu;
+}
+
+ReferenceKind reference_kind(uint32_t map_type) {
+  const MapType* row = find_map_type(map_type);
+  return row != nullptr ? row->reference : ReferenceKind::none;
+}
+
+BatchSupport batch_support(uint32_t map_type) {
+  const MapType* row = find_map_type(map_type);
+  return row != nullptr ? row->batch : BatchSupport{};
 }
 
 }  // namespace sluice::bpf

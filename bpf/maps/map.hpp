@@ -38,6 +38,27 @@ struct MapReference {
   std::shared_ptr<const void> owner;
   const void* target = nullptr;
   uint32_t id = 0;
+  uint64_t kind = 0;  // prog_array: program type | expected attach type << 32; all of one map are of one kind
+  const class Map* map = nullptr;  // map-in-map: the inner map, whose shape is compared with MapSpec::inner's
+};
+
+// What the four bytes of a value name where the type holds references: bpf(2) turns the descriptor into a MapReference.
+enum class ReferenceKind : uint8_t { none, program, map, perf_event, socket };
+
+// A LOOKUP_BATCH or LOOKUP_AND_DELETE_BATCH. Tokens have batch_token_size() bytes; keys and values lie behind each other.
+struct Batch {
+  const void* in = nullptr;  // token of the call before; null: from the start
+  void* out = nullptr;       // becomes the token to go on from
+  void* keys = nullptr;
+  void* values = nullptr;    // user_value_size() each
+  uint32_t count = 0;        // in: room for so many; out: so many copied, whatever is returned
+  uint64_t element_flags = 0;  // 0 or BPF_F_LOCK
+};
+
+// The batch commands a type has; the others are ENOTSUPP (524). UPDATE_BATCH and DELETE_BATCH are update() and erase() one
+// by one.
+struct BatchSupport {
+  bool lookup = false, lookup_and_erase = false, update = false, erase = false;
 };
 
 class Map {
@@ -53,16 +74,29 @@ class Map {
   // Bytes of a value as bpf(2) moves it: value_size, or slots * round_up(value_size, 8) for per-CPU kinds.
   [[nodiscard]] uint32_t user_value_size() const;
 
-  // Copies the value out. ENOENT.
-  virtual int lookup(const void* key, void* value) = 0;
-  // flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST. EINVAL, EEXIST, ENOENT, E2BIG (full or index out of range).
+  // key is null for the types without one (queue, stack: the next to pop; bloom filter). flags: 0, or BPF_F_LOCK to copy the
+  // whole value under its bpf_spin_lock (EBUSY: a program holds it for too long). A bloom filter reads `value`.
+  // ENOENT; EINVAL (flags); ENOTSUPP (524) where the type has none.
+  virtual int lookup(const void* key, void* value, uint64_t flags) = 0;
+  int lookup(const void* key, void* value) { return lookup(key, value, 0); }
+  // flags: BPF_ANY, BPF_NOEXIST, BPF_EXIST, and BPF_F_LOCK on values with a bpf_spin_lock: then a present value is written
+  // in place. EINVAL, EEXIST, ENOENT, E2BIG (full or index out of range), EBUSY.
   virtual int update(const void* key, const void* value, uint64_t flags) = 0;
   // ENOENT; EINVAL on arrays.
   virtual int erase(const void* key) = 0;
   // LOOKUP_AND_DELETE_ELEM: the hash kinds; queue and stack (key null): pop. ENOENT; ENOTSUPP (524) where the type has none.
   virtual int lookup_and_erase(const void* key, void* value, uint64_t flags);
-  // prog_array, array_of_maps, hash_of_maps: update by reference; lookup() then gives its id. EINVAL elsewhere.
+  // The types of a ReferenceKind: update by reference; lookup() then gives its id. EINVAL elsewhere. check_reference is
+  // what an update says before it looks at the descriptor it was given.
+  virtual int check_reference(const void* key, uint64_t flags) const;
   virtual int set_reference(const void* key, const MapReference& reference, uint64_t flags);
+  // prog_array: the first program that is put in or uses the map decides the kind (MapReference::kind) of all. False: another
+  // did. Other types: true.
+  virtual bool claim_kind(uint64_t kind);
+  // ENOENT: the end was reached (what was copied still counts); ENOSPC: hash, the next bucket holds more than there is
+  // room for; EINVAL (element_flags); ENOTSUPP (524).
+  virtual int lookup_batch(Batch& batch, bool and_erase);
+  [[nodiscard]] virtual uint32_t batch_token_size() const { return spec_.key_size; }
   // key null or not found: the first key. ENOENT after the last.
   virtual int next_key(const void* key, void* next) = 0;
   // Elements now in the map; max_entries for arrays.
@@ -73,6 +107,8 @@ class Map {
   [[nodiscard]] virtual uint64_t memory_bytes() const = 0;
   // The file that clients map (BPF_F_MMAPABLE arrays, ring buffers): a descriptor of the map's; -1: nothing to map.
   [[nodiscard]] virtual int memory_file() const { return -1; }
+  // Ring buffer: true where programs have, since the last call, put in what the consumer should be woken for.
+  virtual bool take_wakeup() { return false; }
 
  protected:
   explicit Map(MapSpec spec) : spec_(std::move(spec)) {}
@@ -82,5 +118,7 @@ class Map {
 
 // True for the per-CPU kinds.
 [[nodiscard]] bool is_per_cpu(uint32_t map_type);
+[[nodiscard]] ReferenceKind reference_kind(uint32_t map_type);
+[[nodiscard]] BatchSupport batch_support(uint32_t map_type);
 
 }  // namespace sluice::bpf

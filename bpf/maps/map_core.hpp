@@ -20,6 +20,8 @@ struct MapCore {
   uint8_t* values;        // value of (index, slot): values + (index * slots + slot) * value_stride for array kinds
   void* table;            // the type's own mutable part (hash: its buckets and free list), null for arrays
   uint64_t hash_key[2];   // hash: random key of this map, against collision attacks
+  int32_t spin_lock_offset;  // of a struct bpf_spin_lock in the value; -1: none
+  uint32_t hashes;        // bloom filter: hash functions
 };
 
 }  // namespace sluice::bpf

@@ -18,13 +18,18 @@ struct MapType {
   bool per_cpu;
   Status (*check)(const MapSpec&);  // shape and flags; the texts name the field
   Result<std::shared_ptr<Map>> (*create)(const MapSpec&);
+  BatchSupport batch = {};
+  ReferenceKind reference = ReferenceKind::none;
 };
 
+inline constexpr BatchSupport kBatchAll{true, true, true, true};
+inline constexpr BatchSupport kBatchArray{true, false, true, false};
+
 inline constexpr MapType kMapTypes[] = {
-    {BPF_MAP_TYPE_HASH, "hash", false, check_hash, create_hash},
-    {BPF_MAP_TYPE_ARRAY, "array", false, check_array, create_array},
-    {BPF_MAP_TYPE_PERCPU_HASH, "percpu_hash", true, check_hash, create_hash},
-    {BPF_MAP_TYPE_PERCPU_ARRAY, "percpu_array", true, check_array, create_array},
+    {BPF_MAP_TYPE_HASH, "hash", false, check_hash, create_hash, kBatchAll},
+    {BPF_MAP_TYPE_ARRAY, "array", false, check_array, create_array, kBatchArray},
+    {BPF_MAP_TYPE_PERCPU_HASH, "percpu_hash", true, check_hash, create_hash, kBatchAll},
+    {BPF_MAP_TYPE_PERCPU_ARRAY, "percpu_array", true, check_array, create_array, kBatchArray},
 };
 
 // Null: no such type.
