@@ -1,4 +1,5 @@
-// Helper bodies, shared by the binary and the JIT's bitcode (where they are inlined): plain C++, no library calls. Each
+// Helper bodies, shared by the binary and the JIT's bitcode (where they are inlined): plain C++, no library calls; those
+// in bodies_called.hpp are called by address. Body of bpf_NAME: sluice_helper_NAME. Each
 // takes the running program's context and R1 to R5, and returns R0 (Linux: bpf-helpers(7)). The verifier has checked the
 // arguments against the prototype in helper_table.cpp.
 #pragma once
@@ -8,6 +9,9 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "bpf/helpers/bodies_called.hpp"
+#include "bpf/helpers/bodies_control.hpp"
+#include "bpf/helpers/bodies_packet.hpp"
 #include "bpf/maps/map_ops.hpp"
 #include "bpf/progs/packet_context.hpp"
 
@@ -57,23 +61,12 @@ inline uint64_t sluice_helper_get_smp_processor_id(sluice::bpf::PacketContext* c
   return ctx->env->slot;
 }
 
-// Copies packet bytes; out of range: -EFAULT and the buffer zeroed, as in Linux.
-inline uint64_t sluice_helper_skb_load_bytes(sluice::bpf::PacketContext* ctx, uint64_t, uint64_t offset, uint64_t to,
-                                             uint64_t size, uint64_t) {
-  auto* out = reinterpret_cast<uint8_t*>(to);
-  const auto from = static_cast<uint32_t>(offset);
-  const auto count = static_cast<uint32_t>(size);
-  if (from > 0x7fffffffu || uint64_t{from} + count > ctx->captured) {
-    __builtin_memset(out, 0, count);
-    return sluice::bpf::as_return(-EFAULT);
-  }
-  __builtin_memcpy(out, ctx->data + from, count);
-  return 0;
+// Another worker's value of a per-CPU map.
+inline uint64_t sluice_helper_map_lookup_percpu_elem(sluice::bpf::PacketContext*, uint64_t map, uint64_t key,
+                                                     uint64_t cpu, uint64_t, uint64_t) {
+  using namespace sluice::bpf;
+  return reinterpret_cast<uint64_t>(
+      map_lookup_elem(as_map(map), reinterpret_cast<const void*>(key), static_cast<uint32_t>(cpu)));
 }
-
-// Not inlined: bodies.cpp.
-uint64_t sluice_helper_ktime_get_ns(sluice::bpf::PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
-uint64_t sluice_helper_trace_printk(sluice::bpf::PacketContext*, uint64_t format, uint64_t size, uint64_t a, uint64_t b,
-                                    uint64_t c);
 
 }  // extern "C"

@@ -6,6 +6,8 @@
 #include "bpf/interp/alu.hpp"
 #include "bpf/interp/memory.hpp"
 #include "bpf/progs/sk_buff.hpp"
+#include "bpf/progs/tail_target.hpp"
+#include "bpf/progs/xdp_md.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -21,6 +23,9 @@ struct Return {
   uint32_t next;
 };
 
+// A helper's callback leaves here, back to the helper's body.
+constexpr uint32_t kBackToHelper = UINT32_MAX;
+
 class Machine {
  public:
   Machine(const AnnotatedProgram& program, PacketContext* ctx) : program_(program), ctx_(ctx) {
@@ -29,11 +34,15 @@ class Machine {
   }
 
   uint64_t run() {
-    while (!done_) step(program_.insns[at_]);
+    run_until_left();
     return registers_[BPF_REG_0];
   }
 
  private:
+  void run_until_left() {
+    for (done_ = false; !done_;) step(program_.insns[at_]);
+  }
+
   void enter_frame() {
     Frame& frame = frames_[depth_];
     __builtin_memset(frame.stack, 0, sizeof frame.stack);
@@ -66,7 +75,6 @@ class Machine {
       enter(static_cast<uint32_t>(jump_target(insn, at_)));
     } else if (is_call(insn)) {
       call_helper(static_cast<uint32_t>(insn.imm));
-      at_++;
     } else {
       const bool taken = is_goto(insn) || jump_taken(insn, registers_);
       at_ = taken ? static_cast<uint32_t>(jump_target(insn, at_)) : at_ + 1;
@@ -91,12 +99,55 @@ class Machine {
     for (int i = 0; i < 4; i++) registers_[BPF_REG_6 + i] = back.saved[i];
     registers_[BPF_REG_10] = back.frame_pointer;
     at_ = back.next;
+    done_ = at_ == kBackToHelper;
   }
 
   void call_helper(uint32_t id) {
+    if (id == BPF_FUNC_loop || id == BPF_FUNC_for_each_map_elem) return call_with_callback(id);
+    call_body(id);
+    if (id == BPF_FUNC_tail_call && registers_[BPF_REG_0] != 0) return tail_call();
+    at_++;
+  }
+
+  void call_body(uint32_t id) {
     const HelperBody body = find_helper(id)->body;
     registers_[BPF_REG_0] = body(ctx_, registers_[BPF_REG_1], registers_[BPF_REG_2], registers_[BPF_REG_3],
                                  registers_[BPF_REG_4], registers_[BPF_REG_5]);
+  }
+
+  // The target runs in place of the current frame: what it returns, this frame returns.
+  void tail_call() {
+    const auto* target = reinterpret_cast<const TailTarget*>(registers_[BPF_REG_0]);
+    registers_[BPF_REG_0] = target->code(ctx_, target);
+    leave();
+  }
+
+  // R2 is the subprogram's index. The body gets a function that comes back here for it.
+  void call_with_callback(uint32_t id) {
+    void* const outer_engine = ctx_->engine;
+    const auto outer_callback = callback_;
+    const uint32_t next = at_ + 1;
+    callback_ = static_cast<uint32_t>(registers_[BPF_REG_2]);
+    ctx_->engine = this;
+    registers_[BPF_REG_2] = reinterpret_cast<uint64_t>(&Machine::enter_callback);
+    call_body(id);
+    ctx_->engine = outer_engine;
+    callback_ = outer_callback;
+    at_ = next;
+  }
+
+  static uint64_t enter_callback(PacketContext* ctx, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {
+    const uint64_t arguments[5] = {a, b, c, d, e};
+    return static_cast<Machine*>(ctx->engine)->run_callback(arguments);
+  }
+
+  uint64_t run_callback(const uint64_t* arguments) {
+    for (int i = 0; i < 5; i++) registers_[BPF_REG_1 + i] = arguments[i];
+    at_ = kBackToHelper - 1;  // so that enter() notes kBackToHelper as the way back
+    enter(program_.subprograms[callback_].start);
+    run_until_left();
+    done_ = false;
+    return registers_[BPF_REG_0];
   }
 
   // RFC 9669, 5.4 (64-bit immediates) and 5.5 (legacy packet access).
@@ -111,7 +162,7 @@ class Machine {
     uint32_t value = 0;
     if (!packet_load(ctx_, static_cast<int32_t>(offset), access_size(insn), &value)) {
       registers_[BPF_REG_0] = 0;
-      done_ = true;
+      leave();
       return;
     }
     registers_[BPF_REG_0] = value;
@@ -131,7 +182,9 @@ class Machine {
   void load(const Insn& insn) {
     const InsnFact& fact = program_.facts[at_];
     if (fact.region == Region::ctx) {
-      registers_[insn.dst_reg] = ctx_read(ctx_, static_cast<uint32_t>(fact.offset), access_size(insn));
+      const auto offset = static_cast<uint32_t>(fact.offset);
+      registers_[insn.dst_reg] = program_.type == BPF_PROG_TYPE_XDP ? xdp_load(ctx_, offset)
+                                                                    : ctx_read(ctx_, offset, access_size(insn));
       return;
     }
     registers_[insn.dst_reg] = load_memory(insn, registers_[insn.src_reg]);
@@ -151,6 +204,7 @@ class Machine {
   uint64_t registers_[kRegisters] = {};
   uint32_t at_ = 0;
   uint32_t depth_ = 0;
+  uint32_t callback_ = 0;  // subprogram that the helper being called calls back
   bool done_ = false;
   Return returns_[kMaxFrames];
   Frame frames_[kMaxFrames];  // cleared as each is entered
@@ -171,6 +225,7 @@ class InterpretedBurst final : public Burst {
     load_context(&ctx, spec_.layout, packet, env);
     uint32_t kept = ctx.captured;
     for (size_t i = 0; i < spec_.programs.size(); i++) {
+      ctx.tail_calls = 0;
       const auto verdict = static_cast<uint32_t>(interpret(*spec_.programs[i], &ctx));
       counters[i].run++;
       if (verdict == 0) return 0;
@@ -187,6 +242,8 @@ class InterpretedBurst final : public Burst {
 }  // namespace
 
 uint64_t interpret(const AnnotatedProgram& program, PacketContext* ctx) { return Machine(program, ctx).run(); }
+
+uint64_t interpret_target(PacketContext* ctx, const TailTarget* target) { return interpret(*target->program, ctx); }
 
 std::unique_ptr<Burst> make_interpreted_burst(ChainSpec spec) {
   return std::make_unique<InterpretedBurst>(std::move(spec));

@@ -78,7 +78,23 @@ void store_memory(const Insn& insn, uint64_t base, uint64_t value) {
   }
 }
 
+namespace {
+
+// RFC 9669 has no such pair yet; Linux: BPF_LOAD_ACQ and BPF_STORE_REL. x86 orders plain accesses so.
+void ordered_load(const Insn& insn, uint64_t* registers) {
+  registers[insn.dst_reg] = load_memory(insn, registers[insn.src_reg]);
+  __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+void ordered_store(const Insn& insn, uint64_t* registers) {
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+  store_memory(insn, registers[insn.dst_reg], registers[insn.src_reg]);
+}
+
+}  // namespace
+
 void atomic(const Insn& insn, uint64_t* registers) {
+  if (insn.imm == kLoadAcquire) return ordered_load(insn, registers);
+  if (insn.imm == kStoreRelease) return ordered_store(insn, registers);
   if (access_size(insn) == 4) {
     atomic_as<uint32_t>(insn, registers);
   } else {

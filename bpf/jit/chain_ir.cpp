@@ -68,6 +68,7 @@ class BurstBuilder {
   }
 
   llvm::Value* run_program(size_t i, llvm::Value* captured, llvm::Value* kept, llvm::BasicBlock* dropped) {
+    b_.CreateStore(b_.getInt32(0), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), ctx_, offsetof(PacketContext, tail_calls)));
     auto* result = b_.CreateTrunc(b_.CreateCall(programs_[i], {ctx_}), b_.getInt32Ty());
     auto* survived = block("survived");
     b_.CreateCondBr(b_.CreateIsNull(result), dropped, survived);
@@ -139,10 +140,10 @@ class BurstBuilder {
 
 }  // namespace
 
-Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainSpec& spec) {
+Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainImage& image) {
   std::vector<llvm::Function*> functions;
-  for (size_t i = 0; i < spec.programs.size(); i++) {
-    ProgramLowering lowering(module, *spec.programs[i], "program." + std::to_string(i));
+  for (size_t i = 0; i < image.programs.size(); i++) {
+    ProgramLowering lowering(module, image.programs[i], "program." + std::to_string(i));
     auto function = lowering.lower();
     if (!function) return tl::unexpected<Error>(std::move(function.error()));
     functions.push_back(*function);
@@ -156,6 +157,19 @@ void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& program
     program->addFnAttr(llvm::Attribute::AlwaysInline);
   }
   BurstBuilder(module, programs, layout).build();
+}
+
+// i64 sluice_program(ptr ctx, ptr target): a TailCode.
+void add_program_entry(llvm::Module& module, llvm::Function* program) {
+  program->setLinkage(llvm::GlobalValue::InternalLinkage);
+  program->addFnAttr(llvm::Attribute::AlwaysInline);
+  llvm::IRBuilder<> b(module.getContext());
+  auto* type = llvm::FunctionType::get(b.getInt64Ty(), {b.getPtrTy(), b.getPtrTy()}, false);
+  auto* entry = llvm::Function::Create(type, llvm::Function::ExternalLinkage, kProgramSymbol, module);
+  entry->addFnAttr(llvm::Attribute::NoUnwind);
+  entry->addFnAttr("frame-pointer", "all");
+  b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", entry));
+  b.CreateRet(b.CreateCall(program, {entry->getArg(0)}));
 }
 
 }  // namespace sluice::bpf::jit

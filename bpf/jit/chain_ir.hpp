@@ -9,11 +9,12 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "bpf/progs/burst.hpp"
+#include "bpf/jit/image.hpp"
 
 namespace sluice::bpf::jit {
 
 inline constexpr const char* kBurstSymbol = "sluice_burst";
+inline constexpr const char* kProgramSymbol = "sluice_program";
 
 // The host's machine, as code generation and the optimiser's cost model see it. Any thread.
 Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine();
@@ -23,9 +24,11 @@ Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, l
 // the bodies unread, this reads those that the lowered programs use and drops the others.
 Status read_used_bodies(llvm::Module& module);
 // Lowers every program; one function `i64 (ptr ctx)` each.
-Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainSpec& spec);
+Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainImage& image);
 // Adds sluice_burst, which calls `programs` in order on each packet.
 void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& programs, const PacketLayout& layout);
+// Adds sluice_program, which is the one program.
+void add_program_entry(llvm::Module& module, llvm::Function* program);
 
 // Phase 1 is before the programs are inlined into the loop (else bytes of the frame become values carried around it),
 // phase 2 after.

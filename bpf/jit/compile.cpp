@@ -1,25 +1,26 @@
 #include <llvm/Support/raw_ostream.h>
 
-#include "base/limits.hpp"
 #include "bpf/jit/chain_ir.hpp"
 #include "bpf/jit/jit.hpp"
 
 namespace sluice::bpf::jit {
 
-Result<ObjectCode> compile(const ChainSpec& spec, const CompileOptions& options) {
-  if (spec.programs.size() > kMaxChainPrograms) {
-    return fail(E2BIG, "jit: a chain has at most " + std::to_string(kMaxChainPrograms) + " programs");
-  }
+Result<ObjectCode> compile(const ChainImage& image, const CompileOptions& options) {
+  if (auto good = check_image(image); !good) return tl::unexpected<Error>(good.error());
   auto target = make_target_machine();
   if (!target) return tl::unexpected<Error>(std::move(target.error()));
   llvm::LLVMContext context;
   auto module = load_runtime(context, **target);
   if (!module) return tl::unexpected<Error>(std::move(module.error()));
-  auto programs = lower_programs(**module, spec);
+  auto programs = lower_programs(**module, image);
   if (!programs) return tl::unexpected<Error>(std::move(programs.error()).in("jit"));
   if (auto done = read_used_bodies(**module); !done) return tl::unexpected<Error>(done.error());
   if (auto done = optimise(**module, **target, Phase::programs); !done) return tl::unexpected<Error>(done.error());
-  add_burst(**module, *programs, spec.layout);
+  if (image.entry == ChainImage::Entry::burst) {
+    add_burst(**module, *programs, image.layout);
+  } else {
+    add_program_entry(**module, programs->front());
+  }
   if (auto done = optimise(**module, **target, Phase::chain); !done) return tl::unexpected<Error>(done.error());
   ObjectCode code;
   if (options.keep_ir) {
@@ -32,10 +33,20 @@ Result<ObjectCode> compile(const ChainSpec& spec, const CompileOptions& options)
   return code;
 }
 
+Result<ObjectCode> compile(const ChainSpec& spec, const CompileOptions& options) {
+  return compile(make_image(spec), options);
+}
+
 Result<std::unique_ptr<Burst>> make_burst(ChainSpec spec) {
   auto code = compile(spec);
   if (!code) return tl::unexpected<Error>(std::move(code.error()));
   return link(std::move(*code), std::move(spec));
+}
+
+Result<std::unique_ptr<CompiledProgram>> make_program(std::shared_ptr<const AnnotatedProgram> program) {
+  auto code = compile(make_program_image(*program));
+  if (!code) return tl::unexpected<Error>(std::move(code.error()));
+  return link_program(std::move(*code), std::move(program));
 }
 
 }  // namespace sluice::bpf::jit

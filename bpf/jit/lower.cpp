@@ -10,7 +10,7 @@ constexpr uint32_t kInlineInsns = 32;
 
 }  // namespace
 
-ProgramLowering::ProgramLowering(llvm::Module& module, const AnnotatedProgram& program, std::string prefix)
+ProgramLowering::ProgramLowering(llvm::Module& module, const ProgramImage& program, std::string prefix)
     : module_(module), program_(program), prefix_(std::move(prefix)) {}
 
 size_t ProgramLowering::calls_of(uint32_t start) const {
@@ -60,11 +60,15 @@ llvm::Function* ProgramLowering::subprogram_at(int64_t insn) {
   return nullptr;
 }
 
+llvm::Function* ProgramLowering::callback(uint32_t subprogram) {
+  return subprogram == 0 || subprogram >= functions_.size() ? nullptr : functions_[subprogram];
+}
+
 // A constant copy of the MapCore, with typed pointers, so that every field load folds. The layout is the struct's.
 llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
   auto& slot = cores_[map_index];
   if (slot != nullptr) return slot;
-  const MapCore& core = program_.maps[static_cast<size_t>(map_index)]->core();
+  const MapCore& core = program_.maps[static_cast<size_t>(map_index)].core;
   auto& context = module_.getContext();
   auto* i32 = llvm::Type::getInt32Ty(context);
   auto* i64 = llvm::Type::getInt64Ty(context);
@@ -238,10 +242,16 @@ Status FunctionLowering::lower_load_imm64(uint32_t index) {
   const bool map = here.src_reg == BPF_PSEUDO_MAP_FD || here.src_reg == BPF_PSEUDO_MAP_VALUE;
   if (map && static_cast<uint32_t>(here.imm) >= maps.size()) return unsupported(index, "a map that is not there");
   uint64_t value = static_cast<uint32_t>(here.imm) | uint64_t{static_cast<uint32_t>(high.imm)} << 32;
+  if (here.src_reg == BPF_PSEUDO_FUNC) {
+    llvm::Function* function = owner_.callback(static_cast<uint32_t>(here.imm));
+    if (function == nullptr) return unsupported(index, "a subprogram that is not there");
+    write(here.dst_reg, b_.CreatePtrToInt(function, b_.getInt64Ty()));
+    return {};
+  }
   if (here.src_reg == BPF_PSEUDO_MAP_FD) {
-    value = reinterpret_cast<uintptr_t>(&maps[static_cast<size_t>(here.imm)]->core());
+    value = maps[static_cast<size_t>(here.imm)].address;
   } else if (here.src_reg == BPF_PSEUDO_MAP_VALUE) {
-    value = reinterpret_cast<uintptr_t>(maps[static_cast<size_t>(here.imm)]->core().values) +
+    value = reinterpret_cast<uintptr_t>(maps[static_cast<size_t>(here.imm)].core.values) +
             static_cast<uint32_t>(high.imm);
   } else if (here.src_reg != 0) {
     return unsupported(index, "64-bit immediate of kind " + std::to_string(here.src_reg));

@@ -14,21 +14,23 @@
 
 #include "base/result.hpp"
 #include "bpf/helpers/helper.hpp"
-#include "bpf/progs/annotated_program.hpp"
+#include "bpf/jit/image.hpp"
 
 namespace sluice::bpf::jit {
 
 // The functions of one program in a module that already holds the runtime's bitcode.
 class ProgramLowering {
  public:
-  ProgramLowering(llvm::Module& module, const AnnotatedProgram& program, std::string prefix);
+  ProgramLowering(llvm::Module& module, const ProgramImage& program, std::string prefix);
   // Returns the main program's function. EOPNOTSUPP names the instruction.
   Result<llvm::Function*> lower();
 
   [[nodiscard]] llvm::Module& module() { return module_; }
-  [[nodiscard]] const AnnotatedProgram& program() const { return program_; }
+  [[nodiscard]] const ProgramImage& program() const { return program_; }
   // The function of the subprogram that starts at `insn`; null: none does.
   [[nodiscard]] llvm::Function* subprogram_at(int64_t insn);
+  // Of the one with that number, as an address that a helper calls back. Null: there is none, or it is the main program.
+  [[nodiscard]] llvm::Function* callback(uint32_t subprogram);
   // A runtime map operation bound to one map: the shape is a constant that the optimiser folds.
   llvm::Function* map_operation(const char* runtime_name, int32_t map_index);
 
@@ -38,7 +40,7 @@ class ProgramLowering {
   llvm::Constant* map_constant(int32_t map_index);
 
   llvm::Module& module_;
-  const AnnotatedProgram& program_;
+  const ProgramImage& program_;
   std::string prefix_;
   std::vector<llvm::Function*> functions_;  // one a subprogram
   std::map<int32_t, llvm::Constant*> cores_;
@@ -81,13 +83,14 @@ class FunctionLowering {
   Status lower_load(uint32_t index);
   Status lower_store(uint32_t index);
   Status lower_atomic(uint32_t index);
+  Status lower_ordered(uint32_t index);
   Status lower_packet_load(uint32_t index);
   Status store_value(uint32_t index, Value* value);
   Value* address(uint32_t index, uint32_t base_register);
   Value* stack_at(int32_t offset);
   bool own_stack(uint32_t index) const;
   Value* load_ctx(uint32_t offset, uint32_t size);
-  void store_ctx(uint32_t offset, uint32_t size, Value* value);
+  Value* load_plain(uint32_t index, uint32_t size);
   Value* atomic_value(const Insn& insn, Value* pointer, Value* operand, bool own);
   Value* compare_exchange(Value* pointer, Value* expected, Value* desired, llvm::Align align, bool own);
 
@@ -96,6 +99,8 @@ class FunctionLowering {
   Status lower_local_call(uint32_t index);
   Status lower_helper(uint32_t index, const Helper& helper);
   Value* call_map_operation(uint32_t index, const Helper& helper);
+  Value* call_body(uint32_t index, const Helper& helper);
+  void lower_tail_call();
   Value* memory_argument(uint32_t index, int argument, uint32_t size, bool copy_in);
   void copy_back(uint32_t index, int argument, Value* copy, uint32_t size);
 

@@ -1,8 +1,23 @@
 // Calls: of helpers (bodies from the bitcode, or the binary's by address) and of subprograms. A pointer into this frame
 // at a constant offset is passed as a copy, so that a body that is not inlined does not pin the frame in memory.
 #include "bpf/jit/lower.hpp"
+#include "bpf/progs/tail_target.hpp"
 
 namespace sluice::bpf::jit {
+namespace {
+
+bool is_written(Arg kind) {
+  return kind == Arg::uninit_mem || kind == Arg::write_mem || kind == Arg::write_mem_or_null ||
+         kind == Arg::uninit_map_value || kind == Arg::long_out || kind == Arg::int_in_out;
+}
+
+// Memory whose size is among the facts; other pointers go as they are.
+bool is_memory(Arg kind) {
+  return is_written(kind) || kind == Arg::map_key || kind == Arg::map_value || kind == Arg::map_value_or_null ||
+         kind == Arg::mem || kind == Arg::mem_or_null;
+}
+
+}  // namespace
 
 Status FunctionLowering::lower_call(uint32_t index) {
   const Insn& here = insn(index);
@@ -45,32 +60,54 @@ void FunctionLowering::copy_back(uint32_t index, int argument, Value* copy, uint
 llvm::Value* FunctionLowering::call_map_operation(uint32_t index, const Helper& helper) {
   const int32_t map_index = fact(index).map_index;
   if (map_index < 0) return nullptr;
-  const MapCore& core = owner_.program().maps[static_cast<size_t>(map_index)]->core();
+  const MapCore& core = owner_.program().maps[static_cast<size_t>(map_index)].core;
+  const auto operation = [&](const char* name) { return owner_.map_operation(name, map_index); };
+  const auto key = [&] { return memory_argument(index, 1, core.key_size, true); };
   switch (helper.id) {
     case BPF_FUNC_map_lookup_elem: {
-      auto* operation = owner_.map_operation("sluice_rt_map_lookup", map_index);
-      Value* value = b_.CreateCall(operation, {ctx_, memory_argument(index, 1, core.key_size, true)});
+      const char* name = fact(index).in_range ? "sluice_rt_array_at" : "sluice_rt_map_lookup";
+      return b_.CreatePtrToInt(b_.CreateCall(operation(name), {ctx_, key()}), b_.getInt64Ty());
+    }
+    case BPF_FUNC_map_lookup_percpu_elem: {
+      Value* value = b_.CreateCall(operation("sluice_rt_map_lookup_percpu"), {ctx_, key(), read(3)});
       return b_.CreatePtrToInt(value, b_.getInt64Ty());
     }
     case BPF_FUNC_map_update_elem: {
-      auto* operation = owner_.map_operation("sluice_rt_map_update", map_index);
-      Value* key = memory_argument(index, 1, core.key_size, true);
+      Value* from = key();
       Value* value = memory_argument(index, 2, core.value_size, true);
-      return b_.CreateCall(operation, {ctx_, key, value, read(4)});
+      return b_.CreateCall(operation("sluice_rt_map_update"), {ctx_, from, value, read(4)});
     }
-    case BPF_FUNC_map_delete_elem: {
-      auto* operation = owner_.map_operation("sluice_rt_map_delete", map_index);
-      return b_.CreateCall(operation, {ctx_, memory_argument(index, 1, core.key_size, true)});
-    }
+    case BPF_FUNC_map_delete_elem: return b_.CreateCall(operation("sluice_rt_map_delete"), {ctx_, key()});
+    case BPF_FUNC_for_each_map_elem:
+      return b_.CreateCall(operation("sluice_rt_for_each"), {ctx_, read(2), read(3), read(4)});
+    case BPF_FUNC_tail_call: return b_.CreateCall(operation("sluice_rt_tail_call"), {ctx_, read(3)});
     default: return nullptr;
   }
 }
 
+// R0 is the target or 0. The target runs in this frame's place: what it returns, this function returns.
+void FunctionLowering::lower_tail_call() {
+  auto* found = llvm::BasicBlock::Create(b_.getContext(), "tail_call", function_);
+  auto* missed = llvm::BasicBlock::Create(b_.getContext(), "no_tail_call", function_);
+  Value* target = b_.CreateIntToPtr(read(0), b_.getPtrTy());
+  b_.CreateCondBr(b_.CreateIsNotNull(target), found, missed);
+  b_.SetInsertPoint(found);
+  Value* place = b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), target, offsetof(TailTarget, code));
+  Value* code = b_.CreateAlignedLoad(b_.getPtrTy(), place, llvm::Align(8));
+  auto* type = llvm::FunctionType::get(b_.getInt64Ty(), {b_.getPtrTy(), b_.getPtrTy()}, false);
+  b_.CreateRet(b_.CreateCall(type, code, {ctx_, target}));
+  b_.SetInsertPoint(missed);
+}
+
 Status FunctionLowering::lower_helper(uint32_t index, const Helper& helper) {
-  if (Value* result = call_map_operation(index, helper); result != nullptr) {
-    write(0, result);
-    return {};
-  }
+  Value* result = call_map_operation(index, helper);
+  if (result == nullptr) result = call_body(index, helper);
+  write(0, result);
+  if (helper.id == BPF_FUNC_tail_call) lower_tail_call();
+  return {};
+}
+
+llvm::Value* FunctionLowering::call_body(uint32_t index, const Helper& helper) {
   auto* i64 = b_.getInt64Ty();
   auto* type = llvm::FunctionType::get(i64, {b_.getPtrTy(), i64, i64, i64, i64, i64}, false);
   auto callee = owner_.module().getOrInsertFunction(std::string(helper.symbol), type);
@@ -78,22 +115,19 @@ Status FunctionLowering::lower_helper(uint32_t index, const Helper& helper) {
   Value* copies[5] = {};
   for (int i = 0; i < 5; i++) {
     const Arg kind = helper.arguments[static_cast<size_t>(i)];
-    const bool memory = kind == Arg::map_key || kind == Arg::map_value || kind == Arg::mem ||
-                        kind == Arg::mem_or_null || kind == Arg::uninit_mem;
     const uint32_t size = fact(index).argument_size[i];
-    if (memory) {
+    if (is_memory(kind)) {
       copies[i] = memory_argument(index, i, size, true);
       arguments.push_back(b_.CreatePtrToInt(copies[i], i64));
     } else {
       arguments.push_back(kind == Arg::none ? b_.getInt64(0) : read(static_cast<uint32_t>(i) + 1));
     }
   }
-  write(0, b_.CreateCall(callee, arguments));
+  Value* result = b_.CreateCall(callee, arguments);
   for (int i = 0; i < 5; i++) {
-    const bool written = helper.arguments[static_cast<size_t>(i)] == Arg::uninit_mem;
-    if (written) copy_back(index, i, copies[i], fact(index).argument_size[i]);
+    if (is_written(helper.arguments[static_cast<size_t>(i)])) copy_back(index, i, copies[i], fact(index).argument_size[i]);
   }
-  return {};
+  return result;
 }
 
 }  // namespace sluice::bpf::jit

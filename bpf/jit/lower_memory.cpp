@@ -1,9 +1,9 @@
 // Loads, stores, atomics and packet loads. What an access becomes depends on the region the verifier proved:
 // - stack of this frame at a constant offset: the frame's alloca, so that it dissolves into registers;
 // - ctx: the runtime's accessor, which folds to one field;
-// - else the register's value as an address. Such loads are volatile: another worker may write the same map value, and
-//   LLVM must not read it a second time after a check (LLVM's unordered atomics would do, but need an alignment that is
-//   not among the facts). x86 makes them one instruction each.
+// - packet: an address that this worker alone reads and writes;
+// - else an address that another worker may write: unordered atomics, which are never split or read a second time after a
+//   check; volatile where the access may not be aligned. x86 makes either one instruction.
 #include "bpf/jit/lower.hpp"
 
 #include "base/limits.hpp"
@@ -27,46 +27,35 @@ llvm::Value* FunctionLowering::address(uint32_t index, uint32_t base_register) {
 }
 
 llvm::Value* FunctionLowering::load_ctx(uint32_t offset, uint32_t size) {
-  const auto word = [&](uint32_t at) {
-    return b_.CreateZExt(b_.CreateCall(runtime("sluice_rt_ctx_load"), {ctx_, b_.getInt32(at)}), b_.getInt64Ty());
-  };
-  Value* value = word(offset & ~3u);
-  if (size == 8) return b_.CreateOr(value, b_.CreateShl(word(offset + 4), 32));
-  value = b_.CreateLShr(value, (offset & 3) * 8);
-  return b_.CreateTrunc(value, b_.getIntNTy(size * 8));
+  if (owner_.program().type == BPF_PROG_TYPE_XDP) {
+    return b_.CreateCall(runtime("sluice_rt_xdp_load"), {ctx_, b_.getInt32(offset)});
+  }
+  return b_.CreateCall(runtime("sluice_rt_ctx_read"), {ctx_, b_.getInt32(offset), b_.getInt32(size)});
 }
 
-void FunctionLowering::store_ctx(uint32_t offset, uint32_t size, Value* value) {
-  const auto put = [&](uint32_t at, Value* word) {
-    b_.CreateCall(runtime("sluice_rt_ctx_store"), {ctx_, b_.getInt32(at), b_.CreateTrunc(word, b_.getInt32Ty())});
-  };
-  if (size == 8) {
-    put(offset, value);
-    put(offset + 4, b_.CreateLShr(value, 32));
-    return;
-  }
-  if (size == 4) return put(offset, value);
-  const uint32_t shift = (offset & 3) * 8;
-  const uint64_t mask = ((uint64_t{1} << (size * 8)) - 1) << shift;
-  Value* old = b_.CreateAnd(b_.CreateZExt(load_ctx(offset & ~3u, 4), b_.getInt64Ty()), b_.getInt64(~mask));
-  Value* added = b_.CreateAnd(b_.CreateShl(b_.CreateZExt(value, b_.getInt64Ty()), shift), b_.getInt64(mask));
-  put(offset & ~3u, b_.CreateOr(old, added));
+llvm::Value* FunctionLowering::load_plain(uint32_t index, uint32_t size) {
+  const InsnFact& known = fact(index);
+  auto* type = b_.getIntNTy(size * 8);
+  Value* from = address(index, insn(index).src_reg);
+  const bool shared = known.region != Region::stack && known.region != Region::packet;
+  auto* load = b_.CreateAlignedLoad(type, from, llvm::Align(known.aligned ? size : 1), shared && !known.aligned);
+  if (shared && known.aligned) load->setAtomic(llvm::AtomicOrdering::Unordered);
+  return load;
 }
 
 Status FunctionLowering::lower_load(uint32_t index) {
   const Insn& here = insn(index);
   const uint32_t size = access_size(here);
-  auto* type = b_.getIntNTy(size * 8);
+  const bool sign_extend = insn_mode(here) == kModeMemSx;
+  if (!sign_extend && insn_mode(here) != BPF_MEM) return unsupported(index, "load mode " + std::to_string(here.code));
   Value* value = nullptr;
   if (fact(index).region == Region::ctx) {
     if (fact(index).offset == kUnknownOffset) return unsupported(index, "a context access at a variable offset");
     value = load_ctx(static_cast<uint32_t>(fact(index).offset), size);
+    if (sign_extend) value = b_.CreateTrunc(value, b_.getIntNTy(size * 8));
   } else {
-    const bool shared = fact(index).region != Region::stack && fact(index).region != Region::packet;
-    value = b_.CreateAlignedLoad(type, address(index, here.src_reg), llvm::Align(1), shared);
+    value = load_plain(index, size);
   }
-  const bool sign_extend = insn_mode(here) == kModeMemSx;
-  if (!sign_extend && insn_mode(here) != BPF_MEM) return unsupported(index, "load mode " + std::to_string(here.code));
   write(here.dst_reg, sign_extend ? b_.CreateSExt(value, b_.getInt64Ty()) : b_.CreateZExt(value, b_.getInt64Ty()));
   return {};
 }
@@ -74,17 +63,23 @@ Status FunctionLowering::lower_load(uint32_t index) {
 Status FunctionLowering::lower_store(uint32_t index) {
   const Insn& here = insn(index);
   if (insn_mode(here) != BPF_MEM) return unsupported(index, "store mode " + std::to_string(here.code));
-  Value* value = insn_class(here) == BPF_ST ? imm(here.imm) : read(here.src_reg);
-  return store_value(index, b_.CreateTrunc(value, b_.getIntNTy(access_size(here) * 8)));
+  return store_value(index, insn_class(here) == BPF_ST ? imm(here.imm) : read(here.src_reg));
 }
 
 Status FunctionLowering::store_value(uint32_t index, Value* value) {
-  if (fact(index).region == Region::ctx) {
-    if (fact(index).offset == kUnknownOffset) return unsupported(index, "a context access at a variable offset");
-    store_ctx(static_cast<uint32_t>(fact(index).offset), access_size(insn(index)), value);
+  const InsnFact& known = fact(index);
+  const uint32_t size = access_size(insn(index));
+  if (known.region == Region::ctx) {
+    if (known.offset == kUnknownOffset) return unsupported(index, "a context access at a variable offset");
+    b_.CreateCall(runtime("sluice_rt_ctx_write"),
+                  {ctx_, b_.getInt32(static_cast<uint32_t>(known.offset)), b_.getInt32(size), value});
     return {};
   }
-  b_.CreateAlignedStore(value, address(index, insn(index).dst_reg), llvm::Align(1));
+  const bool shared = known.region != Region::stack && known.region != Region::packet;
+  Value* narrow = b_.CreateTrunc(value, b_.getIntNTy(size * 8));
+  auto* store = b_.CreateAlignedStore(narrow, address(index, insn(index).dst_reg),
+                                      llvm::Align(known.aligned ? size : 1), shared && !known.aligned);
+  if (shared && known.aligned) store->setAtomic(llvm::AtomicOrdering::Unordered);
   return {};
 }
 
@@ -129,6 +124,7 @@ llvm::Value* FunctionLowering::atomic_value(const Insn& insn, Value* pointer, Va
 Status FunctionLowering::lower_atomic(uint32_t index) {
   const Insn& here = insn(index);
   auto* type = b_.getIntNTy(access_size(here) * 8);
+  if (here.imm == kLoadAcquire || here.imm == kStoreRelease) return lower_ordered(index);
   if (access_size(here) < 4) return unsupported(index, "an atomic of " + std::to_string(access_size(here)) + " bytes");
   if (fact(index).region == Region::ctx) return unsupported(index, "an atomic on the context");
   Value* pointer = address(index, here.dst_reg);
@@ -146,10 +142,27 @@ Status FunctionLowering::lower_atomic(uint32_t index) {
   return {};
 }
 
-// Out of range ends the program, not the subprogram, with 0: only the main program may have packet loads.
+// BPF_LOAD_ACQ and BPF_STORE_REL. The kernel refuses them unaligned, and so does the verifier.
+Status FunctionLowering::lower_ordered(uint32_t index) {
+  const Insn& here = insn(index);
+  const uint32_t size = access_size(here);
+  const bool loads = here.imm == kLoadAcquire;
+  if (fact(index).region == Region::ctx) return unsupported(index, "an atomic on the context");
+  Value* at = address(index, loads ? here.src_reg : here.dst_reg);
+  if (loads) {
+    auto* load = b_.CreateAlignedLoad(b_.getIntNTy(size * 8), at, llvm::Align(size));
+    if (!own_stack(index)) load->setAtomic(llvm::AtomicOrdering::Acquire);
+    write(here.dst_reg, b_.CreateZExt(load, b_.getInt64Ty()));
+    return {};
+  }
+  auto* store = b_.CreateAlignedStore(b_.CreateTrunc(read(here.src_reg), b_.getIntNTy(size * 8)), at, llvm::Align(size));
+  if (!own_stack(index)) store->setAtomic(llvm::AtomicOrdering::Release);
+  return {};
+}
+
+// Out of range leaves with 0, from a subprogram to its caller (as in Linux since 6.17).
 Status FunctionLowering::lower_packet_load(uint32_t index) {
   const Insn& here = insn(index);
-  if (!main_) return unsupported(index, "a packet load in a subprogram");
   Value* offset = imm(here.imm, 32);
   if (insn_mode(here) == BPF_IND) {
     offset = b_.CreateAdd(offset, b_.CreateTrunc(read(here.src_reg), b_.getInt32Ty()));

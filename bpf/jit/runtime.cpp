@@ -5,6 +5,7 @@
 #include "bpf/maps/map_ops.hpp"
 #include "bpf/progs/packet_context.hpp"
 #include "bpf/progs/sk_buff.hpp"
+#include "bpf/progs/xdp_md.hpp"
 
 using namespace sluice::bpf;
 
@@ -13,8 +14,8 @@ extern "C" {
 // The bodies to inline: an inline function that nothing uses would not be emitted. One that is missing here is called by
 // its address in the binary. (Maps whose shape is known do not come this way: sluice_rt_map_*.)
 [[gnu::used]] uint64_t (*const sluice_rt_bodies[])(PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t) = {
-    sluice_helper_map_lookup_elem, sluice_helper_get_prandom_u32, sluice_helper_get_smp_processor_id,
-    sluice_helper_skb_load_bytes};
+    sluice_helper_get_prandom_u32, sluice_helper_get_smp_processor_id,   sluice_helper_skb_load_bytes,
+    sluice_helper_loop,            sluice_helper_skb_load_bytes_relative, sluice_helper_csum_diff};
 
 void sluice_rt_load_context(PacketContext* ctx, const PacketLayout* layout, const void* packet, RunEnv* env) {
   load_context(ctx, *layout, packet, env);
@@ -26,19 +27,39 @@ uint32_t sluice_rt_packet_load(const PacketContext* ctx, int32_t offset, uint32_
   return packet_load(ctx, offset, size, value) ? 1 : 0;
 }
 
-uint32_t sluice_rt_ctx_load(const PacketContext* ctx, uint32_t offset) { return ctx_load(ctx, offset); }
-
-// The fields a program may write; the verifier has refused the others.
-void sluice_rt_ctx_store(PacketContext* ctx, uint32_t offset, uint32_t value) {
-  if (offset == offsetof(__sk_buff, mark)) ctx->mark = value;
-  if (offset == offsetof(__sk_buff, priority)) ctx->priority = value;
-  for (uint32_t i = 0; i < 5; i++) {
-    if (offset == offsetof(__sk_buff, cb) + 4 * i) ctx->cb[i] = value;
-  }
+uint64_t sluice_rt_ctx_read(const PacketContext* ctx, uint32_t offset, uint32_t size) {
+  return ctx_read(ctx, offset, size);
 }
+
+void sluice_rt_ctx_write(PacketContext* ctx, uint32_t offset, uint32_t size, uint64_t value) {
+  ctx_write(ctx, offset, size, value);
+}
+
+uint64_t sluice_rt_xdp_load(const PacketContext* ctx, uint32_t offset) { return xdp_load(ctx, offset); }
 
 void* sluice_rt_map_lookup(const PacketContext* ctx, const MapCore* core, const void* key) {
   return map_lookup_elem(core, key, ctx->env->slot);
+}
+
+// Where the verifier has proved the index: no check, and never null.
+void* sluice_rt_array_at(const PacketContext* ctx, const MapCore* core, const void* key) {
+  uint32_t index;
+  __builtin_memcpy(&index, key, 4);
+  const uint32_t slot = core->slots > 1 && ctx->env->slot < core->slots ? ctx->env->slot : 0;
+  return array_value(core, index, slot);
+}
+
+void* sluice_rt_map_lookup_percpu(const PacketContext*, const MapCore* core, const void* key, uint64_t cpu) {
+  return map_lookup_elem(core, key, static_cast<uint32_t>(cpu));
+}
+
+int64_t sluice_rt_for_each(PacketContext* ctx, const MapCore* core, uint64_t callback, uint64_t callback_ctx,
+                           uint64_t flags) {
+  return for_each_element(ctx, core, callback, callback_ctx, flags);
+}
+
+uint64_t sluice_rt_tail_call(PacketContext* ctx, const MapCore* core, uint64_t index) {
+  return reinterpret_cast<uint64_t>(take_tail_call(ctx, core, index));
 }
 
 int64_t sluice_rt_map_update(const PacketContext* ctx, const MapCore* core, const void* key, const void* value,

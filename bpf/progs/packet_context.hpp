@@ -44,15 +44,22 @@ inline constexpr PacketLayout kLinearLayout{offsetof(LinearPacket, buffer), offs
                                             offsetof(LinearPacket, captured), offsetof(LinearPacket, wire_length),
                                             offsetof(LinearPacket, hash)};
 
-// R1 of a socket filter. The verifier turns ctx offsets (struct __sk_buff) into the fields below: progs/sk_buff.hpp.
+// R1 of a packet program. The verifier turns ctx offsets (struct __sk_buff, struct xdp_md) into the fields below:
+// progs/sk_buff.hpp, progs/xdp_md.hpp.
 struct PacketContext {
-  const uint8_t* data;  // Ethernet header
+  const uint8_t* data;  // Ethernet header; writable memory where a sched_cls or xdp program runs (test runs)
   uint32_t captured;    // bytes readable at data
   uint32_t len;         // wire length
   uint32_t hash;
   uint32_t mark;        // carried from one program of the chain to the next, like priority and cb
   uint32_t priority;
   uint32_t cb[5];
+  uint32_t tail_calls;  // made so far by this program of the chain
+  uint32_t tc_classid;  // what a sched_cls program may write beside mark, priority and cb
+  uint16_t tc_index;
+  uint16_t queue_mapping;
+  uint64_t tstamp_ns;
+  void* engine;         // the interpreter's, for callbacks; null in machine code
   RunEnv* env;
 };
 
@@ -71,6 +78,12 @@ inline void load_context(PacketContext* ctx, const PacketLayout& layout, const v
   ctx->mark = 0;
   ctx->priority = 0;
   for (auto& word : ctx->cb) word = 0;
+  ctx->tail_calls = 0;
+  ctx->tc_classid = 0;
+  ctx->tc_index = 0;
+  ctx->queue_mapping = 0;
+  ctx->tstamp_ns = 0;
+  ctx->engine = nullptr;
   ctx->env = env;
 }
 

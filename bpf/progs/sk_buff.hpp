@@ -61,7 +61,23 @@ inline uint32_t ctx_load(const PacketContext* ctx, uint32_t offset) {
     case offsetof(__sk_buff, cb[2]): return ctx->cb[2];
     case offsetof(__sk_buff, cb[3]): return ctx->cb[3];
     case offsetof(__sk_buff, cb[4]): return ctx->cb[4];
+    case offsetof(__sk_buff, tc_index): return ctx->tc_index;
+    case offsetof(__sk_buff, tc_classid): return ctx->tc_classid;
+    case offsetof(__sk_buff, queue_mapping): return ctx->queue_mapping;
+    case offsetof(__sk_buff, wire_len): return ctx->len;
     default: return 0;
+  }
+}
+
+// The fields wider than they look: data, data_end and data_meta are addresses in a sched_cls program, tstamp has 8 bytes.
+// There is no metadata before the packet. False: an ordinary field.
+inline bool ctx_load_wide(const PacketContext* ctx, uint32_t offset, uint64_t* value) {
+  switch (offset) {
+    case offsetof(__sk_buff, data):
+    case offsetof(__sk_buff, data_meta): *value = reinterpret_cast<uint64_t>(ctx->data); return true;
+    case offsetof(__sk_buff, data_end): *value = reinterpret_cast<uint64_t>(ctx->data) + ctx->captured; return true;
+    case offsetof(__sk_buff, tstamp): *value = ctx->tstamp_ns; return true;
+    default: return false;
   }
 }
 
@@ -90,11 +106,26 @@ inline uint64_t ctx_read(const PacketContext* ctx, uint32_t offset, uint32_t siz
     if (size == 8) __builtin_memcpy(&value, at, 8);
     return value;
   }
+  uint64_t wide;
+  if (ctx_load_wide(ctx, offset, &wide)) return wide;
   const uint32_t field = ctx_load(ctx, offset & ~3u) >> ((offset & 3u) * 8);
   return size == 1 ? field & 0xff : size == 2 ? field & 0xffff : field;
 }
-// cb[] only, for a socket filter.
+// The fields outside cb[] that a sched_cls program may write; whole, as the verifier has seen.
+inline void ctx_store(PacketContext* ctx, uint32_t offset, uint64_t value) {
+  const auto word = static_cast<uint32_t>(value);
+  switch (offset) {
+    case offsetof(__sk_buff, mark): ctx->mark = word; break;
+    case offsetof(__sk_buff, priority): ctx->priority = word; break;
+    case offsetof(__sk_buff, tc_index): ctx->tc_index = static_cast<uint16_t>(word); break;
+    case offsetof(__sk_buff, tc_classid): ctx->tc_classid = word; break;
+    case offsetof(__sk_buff, queue_mapping): ctx->queue_mapping = static_cast<uint16_t>(word); break;
+    case offsetof(__sk_buff, tstamp): ctx->tstamp_ns = value; break;
+    default: break;
+  }
+}
 inline void ctx_write(PacketContext* ctx, uint32_t offset, uint32_t size, uint64_t value) {
+  if (!in_cb(offset)) return ctx_store(ctx, offset, value);
   auto* at = reinterpret_cast<uint8_t*>(ctx->cb) + (offset - offsetof(__sk_buff, cb[0]));
   if (size == 1) *at = static_cast<uint8_t>(value);
   if (size == 2) __builtin_memcpy(at, &value, 2);

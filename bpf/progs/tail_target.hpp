@@ -1,5 +1,5 @@
-// What an element of a prog_array points at: the program in the form each engine runs. Immutable; owned by the map's
-// reference, retired through the grace period.
+// What an element of a prog_array points at: a program and how to run it. Immutable; owned by the map's reference, retired
+// through the grace period. Programs load the pointer (acquire) from value `index` of the map.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,14 @@
 namespace sluice::bpf {
 
 struct AnnotatedProgram;
+struct TailTarget;
 
-// calls_left: tail calls the run may still make (kMaxTailCalls at its start). Returns R0.
-using TailCode = uint64_t (*)(PacketContext* ctx, uint32_t calls_left);
+// Runs the target's program on and returns its R0. ctx->tail_calls counts on.
+using TailCode = uint64_t (*)(PacketContext* ctx, const TailTarget* target);
 
 struct TailTarget {
-  const AnnotatedProgram* program;  // the interpreter's
-  TailCode code;                    // the JIT's; null where the program has not been compiled
+  const AnnotatedProgram* program;
+  TailCode code;  // never null: jit::CompiledProgram::code(), or interpret_target (interp/interp.hpp)
 };
 
 }  // namespace sluice::bpf
