@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   sluice::cli::add_run(app, action);
   sluice::cli::add_check(app, action);
   sluice::cli::add_replay(app, action);
+  sluice::cli::add_exec(app, action);
   app.add_subcommand("help", "Show this help")->callback([&] {
     std::fputs(app.get_formatter()->make_help(&app, "sluice", CLI::AppFormatMode::All).c_str(), stdout);
     throw CLI::Success();

@@ -19,5 +19,6 @@ using Action = std::function<int()>;
 void add_run(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_replay(CLI::App& app, Action& action);
+void add_exec(CLI::App& app, Action& action);
 
 }  // namespace sluice::cli

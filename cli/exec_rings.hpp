@@ -1,0 +1,52 @@
+// Ring buffers under epoll for `sluice exec`: a ring's descriptor is a file, which epoll does not take, so an eventfd stands
+// in for it, readable while the ring has records that its consumer has not seen. A thread looks every millisecond.
+// The supervisor's threads; calls lock.
+#pragma once
+
+#include <sys/epoll.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/unique_fd.hpp"
+
+namespace sluice::cli {
+
+class ExecRings {
+ public:
+  ExecRings() = default;
+  ~ExecRings();
+  ExecRings(const ExecRings&) = delete;
+  ExecRings& operator=(const ExecRings&) = delete;
+
+  // As epoll_ctl, with the stand-in of the ring whose memory file is `ring`. 0 or a negative errno.
+  int control(int epoll, int operation, int ring, epoll_event* event);
+
+ private:
+  struct Ring {
+    UniqueFd event;
+    // The first words of consumer's and producer's page. Written by the task's consumer and by the data plane.
+    const std::atomic<uint64_t>* consumer = nullptr;
+    const std::atomic<uint64_t>* producer = nullptr;
+    uint64_t seen = 0;   // producer position at the last signal
+    bool set = false;    // the eventfd is readable
+    int watchers = 0;    // epolls it is in
+  };
+  using Id = std::pair<dev_t, ino_t>;
+
+  Ring* find_or_make(Id id, int ring);
+  void forget(Id id);
+  static void refresh(Ring* ring);
+  void watch();
+
+  std::mutex lock_;
+  std::map<Id, Ring> rings_;
+  std::thread thread_;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace sluice::cli

@@ -1,0 +1,159 @@
+#include "cli/exec_supervisor.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+
+#include "cli/exec_process.hpp"
+
+namespace sluice::cli {
+namespace {
+
+constexpr auto kBpfFileSystem = 0xcafe4a11;  // BPF_FS_MAGIC
+
+// Linux 6.6: the waiting side is woken on this CPU, which spares a wake-up of another on each call.
+constexpr unsigned long kSetFlags = _IOW('!', 4, uint64_t);  // SECCOMP_IOCTL_NOTIF_SET_FLAGS
+constexpr unsigned long kSyncWakeUp = 1;                     // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+
+constexpr int kQuick[] = {BPF_MAP_LOOKUP_ELEM,  BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
+                          BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID, BPF_BTF_GET_NEXT_ID, BPF_LINK_GET_NEXT_ID};
+
+bool is_quick(const seccomp_notif& call) {
+  const auto cmd = static_cast<int>(call.data.args[0]);
+  return std::find(std::begin(kQuick), std::end(kQuick), cmd) != std::end(kQuick);
+}
+
+}  // namespace
+
+ExecSupervisor::ExecSupervisor(UniqueFd listener, std::unique_ptr<bpf::Client> quick, std::unique_ptr<bpf::Client> slow)
+    : listener_(std::move(listener)),
+      quick_(std::move(quick)),
+      slow_(std::move(slow)),
+      thread_([this] { run_slow(); }) {
+  ::ioctl(listener_.get(), kSetFlags, kSyncWakeUp);  // older kernels: slower
+}
+
+ExecSupervisor::~ExecSupervisor() {
+  {
+    std::lock_guard guard(lock_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void ExecSupervisor::serve_one() {
+  Call call;
+  std::memset(&call, 0, sizeof call);
+  if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) return;  // the task died meanwhile
+  switch (call.data.nr) {
+    case __NR_bpf: break;
+    case __NR_epoll_ctl: return answer_epoll(call);
+    case __NR_setsockopt: return reply(call, -EOPNOTSUPP);  // a socket of the host's runs programs of the host's alone
+    default: return answer_statfs(call);
+  }
+  if (is_quick(call)) return answer_bpf(*quick_, call);
+  {
+    std::lock_guard guard(lock_);
+    waiting_.push_back(call);
+  }
+  changed_.notify_one();
+}
+
+void ExecSupervisor::run_slow() {
+  std::unique_lock guard(lock_);
+  for (;;) {
+    changed_.wait(guard, [this] { return stopping_ || !waiting_.empty(); });
+    if (stopping_) return;
+    const Call call = waiting_.front();
+    waiting_.pop_front();
+    guard.unlock();
+    answer_bpf(*slow_, call);
+    guard.lock();
+  }
+}
+
+void ExecSupervisor::reply(const Call& call, long value) {
+  seccomp_notif_resp response{};
+  response.id = call.id;
+  if (value < 0) {
+    response.error = static_cast<int32_t>(value);
+  } else {
+    response.val = value;
+  }
+  ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+// Never for bpf: what the kernel does then is nobody's to decide here.
+void ExecSupervisor::let_pass(const Call& call) {
+  seccomp_notif_resp response{};
+  response.id = call.id;
+  response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+void ExecSupervisor::answer_bpf(bpf::Client& client, const Call& call) {
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid));
+  const auto& args = call.data.args;
+  const auto outcome = client.call(process, static_cast<int>(args[0]), args[1], static_cast<unsigned>(args[2]));
+  if (!outcome.descriptor) return reply(call, outcome.value);
+  seccomp_notif_addfd add{};
+  add.id = call.id;
+  add.flags = SECCOMP_ADDFD_FLAG_SEND;  // and answers the call with the number
+  add.srcfd = static_cast<uint32_t>(outcome.descriptor.get());
+  add.newfd_flags = O_CLOEXEC;
+  if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 && errno != ENOENT) reply(call, -errno);
+}
+
+// The pin directory and what lies in it is a BPF file system; of others the kernel tells.
+void ExecSupervisor::answer_statfs(const Call& call) {
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid));
+  const auto& args = call.data.args;
+  const int file = call.data.nr == __NR_fstatfs ? process.file(static_cast<int>(args[0])) : process.open(args[0], O_PATH);
+  struct stat status;
+  if (file < 0 || ::fstat(file, &status) != 0) return let_pass(call);
+  int directory = file;
+  std::string name;
+  if (!S_ISDIR(status.st_mode)) directory = call.data.nr == __NR_statfs ? process.open_directory(args[0], &name) : -1;
+  struct statfs answer;
+  if (directory < 0 || !quick_->in_pin_directory(directory) || ::fstatfs(file, &answer) != 0) return let_pass(call);
+  answer.f_type = kBpfFileSystem;
+  reply(call, process.write(args[1], &answer, sizeof answer));
+}
+
+bool ExecSupervisor::is_ring(int fd) {
+  char text[PATH_MAX];
+  const std::string self = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t length = ::readlink(self.c_str(), text, sizeof text);
+  if (length < 0 || std::string_view(text, static_cast<size_t>(length)).find("bpf-map") == std::string_view::npos) {
+    return false;
+  }
+  bpf_map_info info{};
+  union bpf_attr attr;
+  std::memset(&attr, 0, sizeof attr);
+  attr.info.bpf_fd = static_cast<uint32_t>(fd);
+  attr.info.info = reinterpret_cast<uintptr_t>(&info);
+  attr.info.info_len = sizeof info;
+  return quick_->bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr) == 0 && info.type == BPF_MAP_TYPE_RINGBUF;
+}
+
+void ExecSupervisor::answer_epoll(const Call& call) {
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid));
+  const auto& args = call.data.args;
+  const int ring = process.file(static_cast<int>(args[2]));
+  if (ring < 0 || !is_ring(ring)) return let_pass(call);
+  const int epoll = process.file(static_cast<int>(args[0]));
+  if (epoll < 0) return reply(call, -EBADF);
+  const auto operation = static_cast<int>(args[1]);
+  epoll_event event{};
+  if (operation != EPOLL_CTL_DEL && process.read(args[3], &event, sizeof event) != 0) return reply(call, -EFAULT);
+  reply(call, rings_.control(epoll, operation, ring, &event));
+}
+
+}  // namespace sluice::cli

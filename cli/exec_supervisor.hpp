@@ -1,0 +1,54 @@
+// The supervisor of `sluice exec`: answers the system calls that the filter holds up (exec_filter.hpp), bpf by the daemon.
+// It acts with the rights it shares with the command, so nothing is given that the command could not have had. Quick
+// commands are answered on the main thread, others on a second one with a connection of its own.
+#pragma once
+
+#include <linux/seccomp.h>
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "bpf/client/client.hpp"
+#include "cli/exec_rings.hpp"
+
+namespace sluice::cli {
+
+class ExecSupervisor {
+ public:
+  ExecSupervisor(UniqueFd listener, std::unique_ptr<bpf::Client> quick, std::unique_ptr<bpf::Client> slow);
+  ~ExecSupervisor();
+  ExecSupervisor(const ExecSupervisor&) = delete;
+  ExecSupervisor& operator=(const ExecSupervisor&) = delete;
+
+  // Readable: a call waits. Hung up: no task under the filter is left.
+  [[nodiscard]] int listener() const { return listener_.get(); }
+  // Takes one call; answers it, or hands it to the second thread.
+  void serve_one();
+
+ private:
+  using Call = seccomp_notif;
+
+  void answer_bpf(bpf::Client& client, const Call& call);
+  void answer_statfs(const Call& call);
+  void answer_epoll(const Call& call);
+  void reply(const Call& call, long value);
+  void let_pass(const Call& call);
+  [[nodiscard]] bool is_ring(int fd);
+  void run_slow();
+
+  UniqueFd listener_;
+  std::unique_ptr<bpf::Client> quick_;
+  std::unique_ptr<bpf::Client> slow_;
+  ExecRings rings_;
+
+  std::mutex lock_;  // of what follows
+  std::condition_variable changed_;
+  std::deque<Call> waiting_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace sluice::cli
