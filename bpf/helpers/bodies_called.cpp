@@ -7,6 +7,7 @@
 
 #include "bpf/helpers/text.hpp"
 #include "bpf/helpers/trace.hpp"
+#include "bpf/maps/spin_lock_ops.hpp"
 
 using namespace sluice::bpf;
 
@@ -112,14 +113,11 @@ extern "C" uint64_t sluice_helper_strncmp(PacketContext*, uint64_t left_address,
 }
 
 extern "C" uint64_t sluice_helper_spin_lock(PacketContext*, uint64_t lock, uint64_t, uint64_t, uint64_t, uint64_t) {
-  auto* word = reinterpret_cast<uint32_t*>(lock);
-  while (__atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE) != 0) {
-    while (__atomic_load_n(word, __ATOMIC_RELAXED) != 0) __builtin_ia32_pause();
-  }
+  spin_lock(reinterpret_cast<uint32_t*>(lock));
   return 0;
 }
 
 extern "C" uint64_t sluice_helper_spin_unlock(PacketContext*, uint64_t lock, uint64_t, uint64_t, uint64_t, uint64_t) {
-  __atomic_store_n(reinterpret_cast<uint32_t*>(lock), 0, __ATOMIC_RELEASE);
+  spin_unlock(reinterpret_cast<uint32_t*>(lock));
   return 0;
 }

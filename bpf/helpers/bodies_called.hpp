@@ -27,7 +27,7 @@ uint64_t sluice_helper_snprintf(sluice::bpf::PacketContext*, uint64_t out, uint6
 // -1, 0 or 1.
 uint64_t sluice_helper_strncmp(sluice::bpf::PacketContext*, uint64_t left, uint64_t size, uint64_t right, uint64_t,
                                uint64_t);
-// struct bpf_spin_lock: a word, 0 or 1. Holders run a few instructions that the verifier has seen, and release.
+// maps/spin_lock_ops.hpp.
 uint64_t sluice_helper_spin_lock(sluice::bpf::PacketContext*, uint64_t lock, uint64_t, uint64_t, uint64_t, uint64_t);
 uint64_t sluice_helper_spin_unlock(sluice::bpf::PacketContext*, uint64_t lock, uint64_t, uint64_t, uint64_t, uint64_t);
 
