@@ -1,0 +1,39 @@
+# For the scripts beside it: a daemon with a socket in a folder of its own, ended and removed at the script's end. Sets
+# folder, SLUICE_SOCKET and daemon (its process id). usage: . daemon.sh; start_daemon SLUICE [YAML]
+folder=$(mktemp -d)
+daemon=
+trap 'stop_daemon; rm -rf "$folder"' EXIT
+
+fail() {
+  echo "FAIL: $*"
+  tail -n 40 "$folder"/*.txt
+  exit 1
+}
+
+start_daemon() {
+  export SLUICE_SOCKET="$folder/sock"
+  printf '%s\n' "api: {socket: $folder/sock}" "${2:-}" > "$folder/daemon.yaml"
+  "$1" run "$folder/daemon.yaml" > "$folder/daemon-out.txt" 2> "$folder/daemon.txt" &
+  daemon=$!
+  for _ in $(seq 300); do
+    grep -q ready: "$folder/daemon.txt" && return
+    kill -0 "$daemon" 2> /dev/null || fail 'the daemon does not start'
+    sleep 0.1
+  done
+  fail 'the daemon does not become ready'
+}
+
+stop_daemon() {
+  [ -n "$daemon" ] || return
+  kill -TERM "$daemon" 2> /dev/null
+  wait "$daemon" 2> /dev/null
+  daemon=
+}
+
+# Ends the script as skipped where the kernel does not let us supervise a command.
+need_exec() {
+  "$1" exec -- true > "$folder/exec.txt" 2>&1 && return
+  grep -q 'seccomp user notification' "$folder/exec.txt" || fail 'sluice exec -- true'
+  echo "skipped: $(cat "$folder/exec.txt")"
+  exit 77
+}
