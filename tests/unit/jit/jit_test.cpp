@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "tests/unit/jit/engines.hpp"
-#include "tests/unit/jit/insn_build.hpp"
+#include "tests/unit/jit/programs.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -122,6 +122,82 @@ TEST(JitCode, AHashLookupIsInlined) {
   ASSERT_TRUE(code) << code.error().text;
   EXPECT_EQ(code->ir.find("call i64"), std::string::npos) << code->ir;
   EXPECT_EQ(code->ir.find("call ptr"), std::string::npos) << code->ir;
+}
+
+size_t occurrences(const std::string& text, std::string_view of) {
+  size_t count = 0;
+  for (size_t at = text.find(of); at != std::string::npos; at = text.find(of, at + of.size())) count++;
+  return count;
+}
+
+// An address pair and the protocol lie before the end of the last word: the reach is compared once for the type and
+// once for the rest.
+TEST(JitCode, LoadsWithinAnEarlierReachAreNotCheckedAgain) {
+  Code code{mov_reg(6, 1), load_abs(BPF_H, 12), jump(BPF_JNE, 0, 0x800, 8), load_abs(BPF_W, 30), mov_reg(7, 0)};
+  code << load_abs(BPF_W, 26) << alu_reg(BPF_XOR, 7, 0) << load_abs(BPF_B, 23) << alu_reg(BPF_ADD, 7, 0) << mov_reg(0, 7);
+  code << exit() << mov(0, 0) << exit();
+  auto compiled = jit::compile(ChainSpec{{verified(code)}, kLinearLayout}, {.keep_ir = true});
+  ASSERT_TRUE(compiled) << compiled.error().text;
+  EXPECT_EQ(occurrences(compiled->ir, "icmp ugt i32"), 2u) << compiled->ir;
+}
+
+// What is checked is what is used: LLVM may neither split nor repeat a read that another worker's write can fall between.
+TEST(JitCode, MapValuesAreReadAndWrittenByAtomicsOrVolatileAccesses) {
+  for (const bool aligned : {true, false}) {
+    Code code = map_value(1, 0);
+    code << load(BPF_DW, 0, 1, 0) << store(BPF_W, 1, 8, 0) << exit();
+    auto program = annotate(code);
+    program->maps = array_of_256();
+    for (const uint32_t at : {2u, 3u}) {
+      note(*program, at, Region::map_value);
+      program->facts[at].aligned = aligned;
+    }
+    auto compiled = jit::compile(ChainSpec{{program}, kLinearLayout}, {.keep_ir = true});
+    ASSERT_TRUE(compiled) << compiled.error().text;
+    const std::string& ir = compiled->ir;
+    EXPECT_EQ(occurrences(ir, "load atomic i64") + occurrences(ir, "load volatile i64"), 1u) << ir;
+    EXPECT_EQ(occurrences(ir, "load atomic i64"), aligned ? 1u : 0u) << ir;
+    EXPECT_EQ(occurrences(ir, "store atomic i32"), aligned ? 1u : 0u) << ir;
+    EXPECT_EQ(occurrences(ir, "store volatile i32"), aligned ? 0u : 1u) << ir;
+  }
+}
+
+// A lookup whose index the verifier has proved is an address alone.
+TEST(JitCode, AnArrayLookupInRangeHasNoCheck) {
+  Code code{store_imm(BPF_W, 10, -4, 7)};
+  code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -4) << call(BPF_FUNC_map_lookup_elem) << mov(1, 1);
+  code << atomic(BPF_DW, BPF_ADD, 0, 0, 1) << mov(0, 1) << exit();
+  auto program = annotate(code);
+  program->maps = array_of_256();
+  note(*program, 0, Region::stack, -4);
+  InsnFact& fact = program->facts[5];
+  fact.map_index = 0;
+  fact.in_range = true;
+  fact.argument_stack_offset[1] = -4;
+  fact.argument_size[1] = 4;
+  note(*program, 7, Region::map_value);
+  auto compiled = jit::compile(jit::make_program_image(*program), {.keep_ir = true});
+  ASSERT_TRUE(compiled) << compiled.error().text;
+  EXPECT_EQ(compiled->ir.find("icmp"), std::string::npos) << compiled->ir;
+  const auto results = run_both(program, std::vector<uint8_t>(60));
+  EXPECT_EQ(results.interpreted, 1u);
+  EXPECT_EQ(results.compiled, 1u);
+  const uint32_t key = 7;
+  uint64_t count = 0;
+  ASSERT_EQ(program->maps[0]->lookup(&key, &count), 0);
+  EXPECT_EQ(count, 2u);
+}
+
+// A callback that is used once is part of the loop.
+TEST(JitCode, ALoopsCallbackIsInlined) {
+  Code code{mov(1, 100)};
+  code << imm64(2, 1, BPF_PSEUDO_FUNC) << mov(3, 0) << mov(4, 0) << call(BPF_FUNC_loop) << exit();
+  const auto start = static_cast<uint32_t>(code.size());
+  code << mov_reg(0, 1) << alu(BPF_RSH, 0, 6) << exit();
+  const auto program = annotate(code, {0, start});
+  auto compiled = jit::compile(jit::make_program_image(*program), {.keep_ir = true});
+  ASSERT_TRUE(compiled) << compiled.error().text;
+  EXPECT_EQ(compiled->ir.find(" call "), std::string::npos) << compiled->ir;
 }
 
 TEST(JitCode, CountsWhatPassesInTheMap) {
