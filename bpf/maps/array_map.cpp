@@ -1,11 +1,14 @@
 #include "bpf/maps/array_map.hpp"
 
 #include <cstring>
+#include <mutex>
 
 #include "base/limits.hpp"
 #include "bpf/maps/array_ops.hpp"
+#include "bpf/maps/array_redo.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/map_store.hpp"
 #include "bpf/maps/spin_lock.hpp"
 
 namespace sluice::bpf {
@@ -13,9 +16,25 @@ namespace {
 
 class ArrayMap final : public Map {
  public:
-  ArrayMap(const MapSpec& spec, const MapCore& core, MapMemory memory) : Map(spec), memory_(std::move(memory)) {
+  ArrayMap(const MapSpec& spec, const MapCore& core, MapMemory memory, ArrayRedo redo)
+      : Map(spec), memory_(std::move(memory)), redo_(std::move(redo)) {
     core_ = core;
     core_.values = memory_.data();
+  }
+
+  // After a kill: an update that was whole is done to its end, and nobody holds a lock.
+  void recover() {
+    uint32_t index;
+    const uint8_t* value;
+    if (redo_.pending(&index, &value)) {
+      if (index < core_.max_entries) write(index, value, 0);
+      redo_.end();
+    }
+    if (spec_.spin_lock_offset < 0) return;
+    const uint32_t lock = 0;
+    for (uint64_t i = 0; i < core_.max_entries; i++) {
+      std::memcpy(array_value(&core_, i, 0) + spec_.spin_lock_offset, &lock, sizeof lock);
+    }
   }
 
   using Map::lookup;
@@ -36,13 +55,11 @@ class ArrayMap final : public Map {
       return static_cast<int>(error);
     }
     if (int error = check_lock_flag(spec_, flags & BPF_F_LOCK); error != 0) return error;
-    uint32_t index = index_of(key);
-    if (!is_per_cpu(core_.type)) return write_value(&core_, array_value(&core_, index, 0), value, flags);
-    uint32_t size = round_up(core_.value_size, 8);
-    for (uint32_t slot = 0; slot < core_.slots; slot++) {
-      copy_in(array_value(&core_, index, slot), static_cast<const uint8_t*>(value) + slot * size, core_.value_size);
-    }
-    return 0;
+    const std::lock_guard one_writer(control_);
+    redo_.begin(index_of(key), value);
+    const int error = write(index_of(key), value, flags);
+    redo_.end();
+    return error;
   }
 
   int erase(const void*) override { return -EINVAL; }
@@ -57,6 +74,7 @@ class ArrayMap final : public Map {
 
   [[nodiscard]] uint64_t entries() const override { return core_.max_entries; }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+  [[nodiscard]] bool broken() const override { return memory_.broken(); }
   [[nodiscard]] int memory_file() const override {
     return (core_.flags & BPF_F_MMAPABLE) != 0 ? memory_.file() : -1;
   }
@@ -68,8 +86,33 @@ class ArrayMap final : public Map {
     return index;
   }
 
+  int write(uint32_t index, const void* value, uint64_t flags) {
+    if (!is_per_cpu(core_.type)) return write_value(&core_, array_value(&core_, index, 0), value, flags);
+    uint32_t size = round_up(core_.value_size, 8);
+    for (uint32_t slot = 0; slot < core_.slots; slot++) {
+      copy_in(array_value(&core_, index, slot), static_cast<const uint8_t*>(value) + slot * size, core_.value_size);
+    }
+    return 0;
+  }
+
+  std::mutex control_;  // control threads take turns; workers never touch it
   MapMemory memory_;
+  ArrayRedo redo_;
 };
+
+Result<MapMemory> allocate_values(const MapSpec& spec, uint64_t bytes) {
+  const bool shared = (spec.flags & BPF_F_MMAPABLE) != 0 && spec.store == nullptr;
+  return shared ? MapMemory::allocate_shared(bytes) : MapMemory::allocate_in(spec.store.get(), "values", bytes, true);
+}
+
+// A value of one word is written by one store, and needs no more.
+Result<ArrayRedo> allocate_redo(const MapSpec& spec) {
+  const uint32_t bytes = is_per_cpu(spec.type) ? spec.slots * round_up(spec.value_size, 8) : spec.value_size;
+  if (spec.store == nullptr || bytes <= 8) return ArrayRedo();
+  auto memory = spec.store->part("redo", ArrayRedo::bytes(bytes), false);
+  if (!memory) return fail(std::move(memory.error()));
+  return ArrayRedo(std::move(*memory), bytes);
+}
 
 }  // namespace
 
@@ -97,10 +140,13 @@ Result<std::shared_ptr<Map>> create_array(const MapSpec& spec) {
     return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
                            std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
   }
-  const uint64_t bytes = element * core.max_entries;
-  auto memory = (spec.flags & BPF_F_MMAPABLE) != 0 ? MapMemory::allocate_shared(bytes) : MapMemory::allocate(bytes, true);
+  auto memory = allocate_values(spec, element * core.max_entries);
   if (!memory) return fail(std::move(memory.error()));
-  return std::make_shared<ArrayMap>(spec, core, std::move(*memory));
+  auto redo = allocate_redo(spec);
+  if (!redo) return fail(std::move(redo.error()));
+  auto map = std::make_shared<ArrayMap>(spec, core, std::move(*memory), std::move(*redo));
+  if (spec.store != nullptr && !spec.store->fresh()) map->recover();
+  return map;
 }
 
 }  // namespace sluice::bpf

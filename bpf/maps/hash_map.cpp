@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <mutex>
 
 #include "base/limits.hpp"
 #include "bpf/maps/hash_control.hpp"
+#include "bpf/maps/hash_recover.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/map_store.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -21,15 +24,22 @@ constexpr uint32_t kTakeRounds = 10000;
 
 class HashMap final : public Map {
  public:
-  HashMap(const MapSpec& spec, const MapCore& core, uint64_t total, MapMemory table, MapMemory elements)
+  HashMap(const MapSpec& spec, const MapCore& core, MapMemory table, MapMemory elements)
       : Map(spec), table_(std::move(table)), elements_(std::move(elements)) {
     core_ = core;
     core_.table = table_.data();
     core_.values = elements_.data();
-    HashTable* state = hash_table(&core_);
-    state->total = total;
-    state->free_head = state->free_tail = 1;  // element 1 is the queue's first dummy
-    state->never_used = 2;
+  }
+
+  // The table as another process left it, in order again.
+  Status recover() {
+    if (Status good = hash_recover(core_); !good) return good;
+    if (spec_.spin_lock_offset < 0) return {};
+    for (uint64_t reference = 1; reference < hash_table(&core_)->never_used; reference++) {
+      const uint32_t lock = 0;
+      std::memcpy(hash_value_of(&core_, static_cast<uint32_t>(reference), 0) + spec_.spin_lock_offset, &lock, sizeof lock);
+    }
+    return {};
   }
 
   using Map::lookup;
@@ -117,6 +127,7 @@ class HashMap final : public Map {
     return __atomic_load_n(&hash_table(&core_)->full_errors, __ATOMIC_RELAXED);
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return table_.bytes() + elements_.bytes(); }
+  [[nodiscard]] bool broken() const override { return table_.broken() || elements_.broken(); }
 
  private:
   enum class Step { found, end, absent };  // absent: the key to go on from is not in the bucket
@@ -163,14 +174,25 @@ class HashMap final : public Map {
   MapMemory elements_;
 };
 
-Status choose_hash_key(const MapSpec& spec, uint64_t key[2]) {
+// Elements in writers' hands between taking and publishing: one for each CPU's worker and the control thread.
+uint64_t spare_elements() { return static_cast<uint64_t>(std::max(4l, sysconf(_SC_NPROCESSORS_CONF))) + 1; }
+constexpr uint64_t kSpareMax = 1u << 16;
+
+Status start_table(const MapSpec& spec, HashTable* table) {
+  table->total = spec.max_entries + spare_elements() + 1;  // and the queue's dummy
+  table->free_head = table->free_tail = 1;                 // element 1 is the queue's first dummy
+  table->never_used = 2;
   if ((spec.flags & BPF_F_ZERO_SEED) != 0) return {};
-  if (getrandom(key, 2 * sizeof(uint64_t), 0) != 2 * sizeof(uint64_t)) return fail(errno_error(errno, "getrandom"));
+  constexpr size_t kKey = sizeof table->hash_key;
+  if (getrandom(table->hash_key, kKey, 0) != static_cast<ssize_t>(kKey)) return fail(errno_error(errno, "getrandom"));
   return {};
 }
 
-// Elements in writers' hands between taking and publishing: one for each CPU's worker and the control thread.
-uint64_t spare_elements() { return static_cast<uint64_t>(std::max(4l, sysconf(_SC_NPROCESSORS_CONF))) + 1; }
+// The number of elements was another machine's choice, within reason.
+Status check_table(const MapSpec& spec, const HashTable& table) {
+  if (table.total >= spec.max_entries + 2ull && table.total <= spec.max_entries + kSpareMax) return {};
+  return fail(EBADMSG, std::to_string(table.total) + " elements for max_entries " + std::to_string(spec.max_entries));
+}
 
 }  // namespace
 
@@ -201,20 +223,28 @@ Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
   // 2 to 4 elements a bucket when full: about one bucket in fifty overflows.
   uint32_t buckets = std::bit_ceil((spec.max_entries + kLanes / 2 - 1) / (kLanes / 2));
   core.bucket_mask = buckets - 1;
-  if (Status good = choose_hash_key(spec, core.hash_key); !good) return fail(std::move(good.error()));
 
-  uint64_t total = spec.max_entries + spare_elements() + 1;  // and the queue's dummy
-  uint64_t stride = hash_element_stride(&core);
-  if (stride > kMaxMapBytes / (total + 1)) {
+  const bool recovered = spec.store != nullptr && !spec.store->fresh();
+  const bool fault_in = (spec.flags & BPF_F_NO_PREALLOC) == 0;
+  const uint64_t stride = hash_element_stride(&core);
+  if (stride > kMaxMapBytes / (spec.max_entries + spare_elements() + 2)) {
     return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
                            std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
   }
-  bool fault_in = (spec.flags & BPF_F_NO_PREALLOC) == 0;
-  auto table = MapMemory::allocate(sizeof(HashTable) + static_cast<uint64_t>(buckets) * sizeof(HashBucket), fault_in);
-  if (!table) return fail(std::move(table.error()));
-  auto elements = MapMemory::allocate((total + 1) * stride, fault_in);
+  const uint64_t table_bytes = sizeof(HashTable) + static_cast<uint64_t>(buckets) * sizeof(HashBucket);
+  auto memory = MapMemory::allocate_in(spec.store.get(), "table", table_bytes, fault_in);
+  if (!memory) return fail(std::move(memory.error()));
+  auto* table = reinterpret_cast<HashTable*>(memory->data());
+  if (Status good = recovered ? check_table(spec, *table) : start_table(spec, table); !good) {
+    return fail(std::move(good.error()));
+  }
+  core.hash_key[0] = table->hash_key[0];
+  core.hash_key[1] = table->hash_key[1];
+  auto elements = MapMemory::allocate_in(spec.store.get(), "values", (table->total + 1) * stride, fault_in);
   if (!elements) return fail(std::move(elements.error()));
-  return std::make_shared<HashMap>(spec, core, total, std::move(*table), std::move(*elements));
+  auto map = std::make_shared<HashMap>(spec, core, std::move(*memory), std::move(*elements));
+  if (Status good = recovered ? map->recover() : Status(); !good) return fail(std::move(good.error()));
+  return map;
 }
 
 }  // namespace sluice::bpf

@@ -44,6 +44,7 @@ struct alignas(64) HashTable {
   alignas(64) uint64_t never_used;   // next element never used yet
   alignas(64) uint64_t live;         // elements in the map
   uint64_t full_errors;
+  uint64_t hash_key[2];              // MapCore's, for a table that outlives the process
 };
 
 [[gnu::always_inline]] inline HashTable* hash_table(const MapCore* map) { return static_cast<HashTable*>(map->table); }

@@ -29,6 +29,7 @@ struct MapSpec {
   uint64_t extra = 0;             // map_extra: bloom filter's hash functions
   int32_t spin_lock_offset = -1;  // of struct bpf_spin_lock in the value, from its BTF; -1: none
   std::shared_ptr<const class Map> inner;  // map-in-map: what inner maps look like
+  std::shared_ptr<class MapStore> store;   // where the memory lies (map_store.hpp); null: it ends with the process
   Grace* grace = nullptr;         // outlives the map; null: nothing runs programs beside the control thread
 };
 
@@ -63,7 +64,8 @@ struct BatchSupport {
 
 class Map {
  public:
-  // errors: EINVAL (bad shape or flags), E2BIG (too large), ENOMEM; the texts name the field.
+  // errors: EINVAL (bad shape or flags), E2BIG (too large), ENOMEM; the texts name the field. With a store that was made
+  // before: the map as it was, or EBADMSG, ENOENT.
   static Result<std::shared_ptr<Map>> create(const MapSpec& spec);
   virtual ~Map() = default;
   Map(const Map&) = delete;
@@ -109,6 +111,8 @@ class Map {
   [[nodiscard]] virtual int memory_file() const { return -1; }
   // Ring buffer: true where programs have, since the last call, put in what the consumer should be woken for.
   virtual bool take_wakeup() { return false; }
+  // A page of a stored map's file was lost (truncated under us): its contents cannot be trusted.
+  [[nodiscard]] virtual bool broken() const { return false; }
 
  protected:
   explicit Map(MapSpec spec) : spec_(std::move(spec)) {}

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/bus_error.hpp"
+#include "bpf/maps/map_store.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14, newer than Debian 12's libc
@@ -55,6 +56,10 @@ Result<MapMemory> MapMemory::map(UniqueFd file, uint64_t bytes, bool fault_in) {
 }
 
 Result<MapMemory> MapMemory::allocate(uint64_t bytes, bool fault_in) { return map({}, bytes, fault_in); }
+
+Result<MapMemory> MapMemory::allocate_in(MapStore* store, const char* part, uint64_t bytes, bool fault_in) {
+  return store == nullptr ? allocate(bytes, fault_in) : store->part(part, bytes, fault_in);
+}
 
 Result<MapMemory> MapMemory::allocate_shared(uint64_t bytes) {
   UniqueFd file = open_memory_file(rounded(bytes));

@@ -10,6 +10,8 @@
 
 namespace sluice::bpf {
 
+class MapStore;
+
 class MapMemory {
  public:
   // `fault_in`: take the pages now, not under a packet (large ones are left to first use). ENOMEM.
@@ -19,6 +21,8 @@ class MapMemory {
   // A file opened for reading and writing, at least rounded(bytes) long. Should it shrink while it is mapped, its pages
   // become zeros and broken() is true (base/bus_error.hpp).
   static Result<MapMemory> map_file(UniqueFd file, uint64_t bytes, bool fault_in);
+  // The part of `store` of that name, or, where that is null, anonymous memory.
+  static Result<MapMemory> allocate_in(MapStore* store, const char* part, uint64_t bytes, bool fault_in);
   // Up to whole pages.
   static uint64_t rounded(uint64_t bytes);
 
