@@ -2,7 +2,7 @@
 BUILD ?= build
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build setup demo check check-sanitize bench fuzz lint clean
+.PHONY: help build setup demo check check-sanitize bench bench-full fuzz lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -27,9 +27,13 @@ check: setup $(BUILD)/build.ninja lint ## build everything and run all tests
 check-sanitize: setup ## the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, the concurrent ones under ThreadSanitizer
 	@scripts/check_sanitize.sh
 
-bench: setup $(BUILD)/build.ninja ## ns per packet beside rte_bpf and libpcap; writes build/bench.json
-	@ninja -C $(BUILD) --quiet
-	@cd $(BUILD) && tests/bench/sluice_bench
+bench: setup $(BUILD)/build.ninja ## every benchmark beside its peers, under 5 minutes; writes build/bench.json
+	@ninja -C $(BUILD) --quiet sluice tests/bench/sluice_bench tests/bench/linux_peer.so programs
+	@python3 tests/bench/run.py $(BUILD)
+
+bench-full: setup $(BUILD)/build.ninja ## the same with more rounds, larger tables and 1,000,000 packets
+	@ninja -C $(BUILD) --quiet sluice tests/bench/sluice_bench tests/bench/linux_peer.so programs
+	@python3 tests/bench/run.py --full $(BUILD)
 
 fuzz: setup ## libFuzzer over each parser and the verifier, SECONDS (60) each
 	@scripts/fuzz.sh $(or $(SECONDS),60)

@@ -1,69 +1,98 @@
 #include "tests/bench/measure.hpp"
 
+#include <time.h>
+
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 
 namespace sluice::bench {
 namespace {
 
-constexpr int kRounds = 41;
-constexpr double kRoundNs = 4e6;  // of each contestant
+// Of this thread, so that a machine's other work is not counted.
+double cpu_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
 
-double timed(const Contestant& contestant, uint32_t passes) {
-  const auto start = std::chrono::steady_clock::now();
-  for (uint32_t i = 0; i < passes; i++) contestant.pass();
-  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+double elapsed_ns(const std::function<void()>& work, uint32_t passes) {
+  const double start = cpu_ns();
+  for (uint32_t i = 0; i < passes; i++) work();
+  return cpu_ns() - start;
+}
+
+std::string json_text(const std::string& text) {
+  std::string json = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') json += '\\';
+    json += c >= 0 && c < 0x20 ? ' ' : c;
+  }
+  return json + "\"";
 }
 
 }  // namespace
 
-std::vector<Timing> measure(const std::vector<Contestant>& contestants, uint32_t packets_a_pass) {
-  std::vector<uint32_t> passes;
+Contestant timed(std::string name, const Effort& effort, double operations, std::function<void()> pass) {
+  for (int i = 0; i < 2; i++) pass();
+  const auto passes = static_cast<uint32_t>(std::max(1.0, effort.round_ns / elapsed_ns(pass, 1)));
+  return {std::move(name), [pass = std::move(pass), passes, operations] {
+            return elapsed_ns(pass, passes) / passes / operations;
+          }};
+}
+
+Contestant prepared(std::string name, double operations, std::function<void()> prepare, std::function<void()> pass) {
+  return {std::move(name), [prepare = std::move(prepare), pass = std::move(pass), operations] {
+            prepare();
+            return elapsed_ns(pass, 1) / operations;
+          }};
+}
+
+const Value* Row::find(const std::string& contestant) const {
+  for (const auto& value : values) {
+    if (value.name == contestant) return &value;
+  }
+  return nullptr;
+}
+
+std::vector<Value> measure(const Effort& effort, const std::vector<Contestant>& contestants) {
   std::vector<std::vector<double>> samples(contestants.size());
-  for (const auto& contestant : contestants) {
-    timed(contestant, 3);
-    passes.push_back(std::max(1u, static_cast<uint32_t>(kRoundNs / timed(contestant, 1))));
+  for (int round = 0; round < effort.rounds; round++) {
+    for (size_t i = 0; i < contestants.size(); i++) samples[i].push_back(contestants[i].round());
   }
-  for (int round = 0; round < kRounds; round++) {
-    for (size_t i = 0; i < contestants.size(); i++) {
-      samples[i].push_back(timed(contestants[i], passes[i]) / passes[i] / packets_a_pass);
-    }
-  }
-  std::vector<Timing> timings;
-  for (auto& sorted : samples) {
+  std::vector<Value> values;
+  for (size_t i = 0; i < contestants.size(); i++) {
+    auto& sorted = samples[i];
     std::sort(sorted.begin(), sorted.end());
-    const double median = sorted[kRounds / 2];
-    timings.push_back({median, (sorted[kRounds * 3 / 4] - sorted[kRounds / 4]) / 2 / median});
+    const double median = sorted[sorted.size() / 2];
+    const double quartiles = sorted[sorted.size() * 3 / 4] - sorted[sorted.size() / 4];
+    values.push_back({contestants[i].name, median, median > 0 ? quartiles / 2 / median : 0});
   }
-  return timings;
+  return values;
 }
 
-void print(const Row& row) {
-  std::printf("%-12s %-28s", row.kind.c_str(), row.name.c_str());
-  for (size_t i = 0; i < row.timings.size(); i++) {
-    std::printf("  %s %.2f ns (+-%.0f %%)", row.contestants[i].c_str(), row.timings[i].median,
-                row.timings[i].spread * 100);
+void report(const Row& row) {
+  std::printf("{\"kind\": %s, \"name\": %s, \"unit\": %s, \"group\": %s, \"values\": {", json_text(row.kind).c_str(),
+              json_text(row.name).c_str(), json_text(row.unit).c_str(), json_text(row.group).c_str());
+  for (size_t i = 0; i < row.values.size(); i++) {
+    std::printf("%s%s: [%.4f, %.4f]", i == 0 ? "" : ", ", json_text(row.values[i].name).c_str(), row.values[i].median,
+                row.values[i].spread);
   }
-  std::printf("\n");
-  for (const auto& reason : row.absent) std::printf("%-12s   absent: %s\n", "", reason.c_str());
+  std::printf("}, \"absent\": [");
+  for (size_t i = 0; i < row.absent.size(); i++) {
+    std::printf("%s%s", i == 0 ? "" : ", ", json_text(row.absent[i]).c_str());
+  }
+  std::printf("]}\n");
+  std::fflush(stdout);
 }
 
-bool write_json(const std::string& path, const std::vector<Row>& rows) {
-  std::FILE* out = std::fopen(path.c_str(), "w");
-  if (out == nullptr) return false;
-  std::fputs("[\n", out);
-  for (size_t r = 0; r < rows.size(); r++) {
-    const Row& row = rows[r];
-    std::fprintf(out, "  {\"kind\": \"%s\", \"name\": \"%s\", \"unit\": \"ns/packet\", \"sluice\": %.3f, \"peers\": {",
-                 row.kind.c_str(), row.name.c_str(), row.timings[0].median);
-    for (size_t i = 1; i < row.timings.size(); i++) {
-      std::fprintf(out, "%s\"%s\": %.3f", i == 1 ? "" : ", ", row.contestants[i].c_str(), row.timings[i].median);
-    }
-    std::fprintf(out, "}}%s\n", r + 1 == rows.size() ? "" : ",");
-  }
-  std::fputs("]\n", out);
-  return std::fclose(out) == 0;
+void report_missing(const std::string& kind, const std::string& name, const std::string& why) {
+  report({kind, name, "", {}, {"sluice: " + why}, ""});
+}
+
+void give_up(const std::string& why) {
+  std::fprintf(stderr, "sluice_bench: %s\n", why.c_str());
+  std::exit(1);
 }
 
 }  // namespace sluice::bench

@@ -10,10 +10,9 @@
 namespace sluice::bench {
 namespace {
 
-// An mbuf as a receive queue hands it over, without a pool behind it: headroom, then the frame.
-class RteBpfPeer : public FilterPeer {
+class PlainMbufs : public Mbufs {
  public:
-  explicit RteBpfPeer(const std::vector<Frame>& frames) : mbufs_(frames.size()) {
+  explicit PlainMbufs(const std::vector<Frame>& frames) : mbufs_(frames.size()) {
     for (size_t i = 0; i < frames.size(); i++) {
       rte_mbuf& mbuf = mbufs_[i];
       mbuf.buf_addr = const_cast<uint8_t*>(frames[i].data) - RTE_PKTMBUF_HEADROOM;
@@ -23,8 +22,19 @@ class RteBpfPeer : public FilterPeer {
       mbuf.pkt_len = frames[i].length;
       mbuf.nb_segs = 1;
       mbuf.next = nullptr;
+      packets_.push_back(&mbuf);
     }
   }
+  [[nodiscard]] const std::vector<void*>& packets() const override { return packets_; }
+
+ private:
+  std::vector<rte_mbuf> mbufs_;
+  std::vector<void*> packets_;
+};
+
+class RteBpfPeer : public FilterPeer {
+ public:
+  explicit RteBpfPeer(const Mbufs& mbufs) : packets_(mbufs.packets()) {}
   ~RteBpfPeer() override { rte_bpf_destroy(bpf_); }
   RteBpfPeer(const RteBpfPeer&) = delete;
   RteBpfPeer& operator=(const RteBpfPeer&) = delete;
@@ -45,20 +55,21 @@ class RteBpfPeer : public FilterPeer {
     return true;
   }
   void run(uint32_t* verdicts) override {
-    for (size_t i = 0; i < mbufs_.size(); i++) verdicts[i] = static_cast<uint32_t>(jit_.func(&mbufs_[i]));
+    for (size_t i = 0; i < packets_.size(); i++) verdicts[i] = static_cast<uint32_t>(jit_.func(packets_[i]));
   }
 
  private:
-  std::vector<rte_mbuf> mbufs_;
+  const std::vector<void*>& packets_;
   rte_bpf* bpf_ = nullptr;
   rte_bpf_jit jit_{};
 };
 
 }  // namespace
 
-std::unique_ptr<FilterPeer> make_rte_bpf_peer(const std::string& expression, const std::vector<Frame>& frames,
-                                              std::string* why) {
-  auto peer = std::make_unique<RteBpfPeer>(frames);
+std::unique_ptr<Mbufs> make_mbufs(const std::vector<Frame>& frames) { return std::make_unique<PlainMbufs>(frames); }
+
+std::unique_ptr<FilterPeer> make_rte_bpf_peer(const std::string& expression, const Mbufs& mbufs, std::string* why) {
+  auto peer = std::make_unique<RteBpfPeer>(mbufs);
   if (!peer->compile(expression, why)) return nullptr;
   return peer;
 }
