@@ -1,5 +1,5 @@
 // Kind `load`: milliseconds to compile programs of some sizes, warm, and to verify them.
-#include <chrono>
+#include <algorithm>
 
 #include "bpf/jit/jit.hpp"
 #include "bpf/loader/loader.hpp"
@@ -22,17 +22,14 @@ constexpr Size kSizes[] = {{"10 instructions", 0, 0},
                            {"1,000 instructions, 3 hash lookups", 105, 3},
                            {"4,000 instructions", 440, 0}};
 
-double elapsed_ms(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-}
+constexpr double kNsInMs = 1e6;
 
 }  // namespace
 
 void bench_load(Bench& bench) {
   Effort effort = bench.effort;
   effort.rounds = std::min(effort.rounds, 11);
+  effort.round_ns = 0;  // one at a time
   for (const Size& size : kSizes) {
     const auto object = bench.workshop.bpf_object("tests/bench/programs/blocks.bpf.c",
                                                   "-DBLOCKS=" + std::to_string(size.blocks) + " -DLOOKUPS=" + std::to_string(size.lookups));
@@ -49,9 +46,8 @@ void bench_load(Bench& bench) {
     const auto check = [&] {
       if (bpf::verify(input).program == nullptr) give_up(name + ": does not verify");
     };
-    compile();
-    report({"load", name + ", compile", "ms", measure(effort, {{"sluice", [&] { return elapsed_ms(compile); }}}), {}, ""});
-    report({"load", name + ", verify", "ms", measure(effort, {{"sluice", [&] { return elapsed_ms(check); }}}), {}, ""});
+    report({"load", name + ", compile", "ms", measure(effort, {timed("sluice", effort, kNsInMs, compile)}), {}, ""});
+    report({"load", name + ", verify", "ms", measure(effort, {timed("sluice", effort, kNsInMs, check)}), {}, ""});
   }
 }
 
