@@ -107,7 +107,7 @@ Result<UniqueFd> open_signals() {
 
 class Daemon {
  public:
-  explicit Daemon(const config::Config& config) : config_(config) {}
+  Daemon(const config::Config& config, CompileServer* compiler) : config_(config), compiler_(compiler) {}
 
   Status start();
   void serve(int signals);
@@ -122,6 +122,7 @@ class Daemon {
 
   // In order of dependence: workers run the programs' code, the exporter reads both.
   const config::Config& config_;
+  CompileServer* compiler_;
   std::unique_ptr<Programs> programs_;
   std::vector<MapMetric> metrics_;
   std::optional<dataplane::Eal> eal_;
@@ -131,7 +132,7 @@ class Daemon {
 };
 
 Status Daemon::start() {
-  auto programs = Programs::load(config_);
+  auto programs = Programs::load(config_, compiler_);
   if (!programs) return fail(std::move(programs.error()));
   programs_ = std::move(*programs);
   auto metrics = make_map_metrics(config_, *programs_);
@@ -233,9 +234,16 @@ Status run_daemon(const config::Config& config) {
   std::string refused;
   for (const auto& message : config::unsupported_by_daemon(config)) refused += (refused.empty() ? "" : "\n") + message;
   if (!refused.empty()) return fail(ENOTSUP, refused);
+  // First, while there are no threads: programs of other processes are compiled in processes that may die.
+  std::unique_ptr<CompileServer> compiler;
+  if (config.jit && config.api) {
+    auto started = CompileServer::start();
+    if (!started) return fail(std::move(started.error()));
+    compiler = std::move(*started);
+  }
   auto signals = open_signals();
   if (!signals) return fail(std::move(signals.error()));
-  Daemon daemon(config);
+  Daemon daemon(config, compiler.get());
   if (auto status = daemon.start(); !status) return status;
   log_info("ready: " + std::to_string(config.ports.size()) + " ports, " + std::to_string(config.programs.size()) +
            " programs");

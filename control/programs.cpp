@@ -29,8 +29,9 @@ bpf::SurfaceOptions surface_options(const config::Config& config) {
 Programs::Programs(const bpf::SurfaceOptions& options, bool jit)
     : surface_(std::make_unique<bpf::BpfSurface>(options)), jit_(jit) {}
 
-Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config) {
+Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, CompileServer* compiler) {
   std::unique_ptr<Programs> programs(new Programs(surface_options(config), config.jit));
+  programs->compiler_ = compiler;
   Error errors{0, ""};
   for (const auto& program : config.programs) {
     const auto start = std::chrono::steady_clock::now();
@@ -79,7 +80,7 @@ Result<dataplane::Chain> Programs::make_chain(const std::vector<std::string>& na
     return chain;
   }
   const auto start = std::chrono::steady_clock::now();
-  auto burst = bpf::jit::make_burst(std::move(spec));
+  auto burst = compiler_ != nullptr ? compiler_->make_burst(std::move(spec)) : bpf::jit::make_burst(std::move(spec));
   jit_seconds_ += seconds_since(start);
   if (!burst) return fail(std::move(burst.error()).in("compile"));
   chain.burst = std::move(*burst);

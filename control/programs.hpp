@@ -10,6 +10,7 @@
 #include "bpf/loader/loader.hpp"
 #include "bpf/progs/packet_context.hpp"
 #include "config/schema.hpp"
+#include "control/compile_server.hpp"
 #include "dataplane/chain.hpp"
 
 namespace sluice::control {
@@ -22,9 +23,9 @@ struct ProgramEntry {
 
 class Programs {
  public:
-  // Loads every program of `config`, which must outlive this. The error has a line for each that fails, with its
+  // Loads every program of `config`, which must outlive this, as must `compiler`; null: the JIT runs in this process. The error has a line for each that fails, with its
   // file:line:column.
-  static Result<std::unique_ptr<Programs>> load(const config::Config& config);
+  static Result<std::unique_ptr<Programs>> load(const config::Config& config, CompileServer* compiler = nullptr);
   // One pcap expression as program "filter", without a configuration.
   static Result<std::unique_ptr<Programs>> load_expression(const std::string& expression, bool jit);
 
@@ -43,6 +44,7 @@ class Programs {
   std::unique_ptr<bpf::BpfSurface> surface_;
   std::vector<ProgramEntry> entries_;
   bool jit_ = true;
+  CompileServer* compiler_ = nullptr;
   double jit_seconds_ = 0;
 };
 

@@ -17,9 +17,12 @@ build verify $core bpf/verifier/*.cpp bpf/interp/*.cpp
 build classic base/*.cpp bpf/isa/*.cpp
 build config base/*.cpp config/*.cpp -lyaml-cpp
 build capture base/*.cpp dataplane/capture.cpp dataplane/capture_format.cpp -lpcap
-for target in verify classic config capture; do
+build socket $core bpf/verifier/*.cpp bpf/interp/*.cpp bpf/object/*.cpp bpf/surface/*.cpp control/api_call.cpp \
+  control/api_connection.cpp control/remote_process.cpp
+for target in verify classic config capture socket; do
   mkdir -p "build-fuzz/corpus-$target"
   [ "$target" != capture ] || cp pcap-samples/dns.pcap "build-fuzz/corpus-$target/"
+  [ "$target" != socket ] || python3 tests/fuzz/socket_seeds.py "build-fuzz/corpus-$target"
   echo "fuzz: $target for $seconds s"
   "build-fuzz/$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=4096 -artifact_prefix="build-fuzz/$target-" \
     -print_final_stats=1 "build-fuzz/corpus-$target" 2>"build-fuzz/$target.log" ||
