@@ -40,7 +40,10 @@ VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t
   input.flags = spec.flags;
   input.log_level = log_level;
   input.insns = spec.resolved;
-  for (const auto& map : spec.maps) input.maps.push_back(share_map(map));
+  for (const auto& map : spec.maps) {
+    input.maps.push_back(share_map(map));
+    input.frozen.push_back(map->frozen.load() ? 1 : 0);
+  }
   if (spec.btf != nullptr) input.btf = spec.btf->blob;
   input.func_info = spec.func_info;
   input.line_info = spec.line_info;

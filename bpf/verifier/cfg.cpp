@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/limits.hpp"
+#include "bpf/helpers/helper.hpp"
 #include "bpf/isa/opcode.hpp"
 
 namespace sluice::bpf {
@@ -18,8 +19,9 @@ class Builder {
     if (count_ == 0) return fail(EINVAL, 0, "empty program");
     if (count_ > kMaxInsns) return fail(E2BIG, 0, "program of " + std::to_string(count_) + " instructions is too large");
     if (!check_opcodes() || !find_subprograms() || !check_jumps()) return;
-    if (!check_packet_loads() || !check_reachable()) return;
+    if (!check_reachable()) return;
     mark_prune_points();
+    find_packet_changes();
     compute_liveness(insns_, cfg_);
   }
 
@@ -47,8 +49,8 @@ class Builder {
   bool find_subprograms() {
     std::vector<uint32_t> starts{0};
     for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
-      if (!is_local_call(insns_[i])) continue;
-      const int64_t target = jump_target(insns_[i], i);
+      if (!is_local_call(insns_[i]) && !loads_function(insns_[i])) continue;
+      const int64_t target = callee_of(i);
       if (target < 0 || target >= static_cast<int64_t>(count_) || second_slot_[target]) {
         return refuse(i, "call to invalid destination");
       }
@@ -89,15 +91,6 @@ class Builder {
     return true;
   }
 
-  bool check_packet_loads() {
-    for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
-      if (is_packet_load(insns_[i]) && cfg_->subprogram_of[i] != 0) {
-        return refuse(i, "LD_ABS is not allowed in subprogs without BTF");
-      }
-    }
-    return true;
-  }
-
   bool check_reachable() {
     std::vector<uint8_t> seen(count_, 0);
     std::vector<uint32_t> work{0};
@@ -112,6 +105,7 @@ class Builder {
       work.pop_back();
       const Insn& insn = insns_[i];
       if (is_exit(insn)) continue;
+      if (loads_function(insn)) visit(callee_of(i));
       if (is_local_call(insn) || is_conditional_jump(insn) || is_goto(insn)) visit(jump_target(insn, i));
       if (!is_goto(insn)) visit(i + insn_length(insn));
     }
@@ -124,11 +118,44 @@ class Builder {
   // Every cycle holds a conditional jump, a goto's target or a call, so every path that does not end meets these.
   void mark_prune_points() {
     cfg_->prune_point.assign(count_, 0);
+    cfg_->forced.assign(count_, 0);
     for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
       const Insn& insn = insns_[i];
       if (is_conditional_jump(insn) || is_local_call(insn)) cfg_->prune_point[i] = 1;
+      if (is_local_call(insn)) cfg_->prune_point[i + 1] = 1;
       if (is_goto(insn)) cfg_->prune_point[jump_target(insn, i)] = 1;
+      if (!is_helper_call(insn)) continue;
+      const Helper* helper = find_helper(static_cast<uint32_t>(insn.imm));
+      if (helper == nullptr) continue;
+      for (const Arg kind : helper->arguments) {
+        if (kind == Arg::callback) cfg_->prune_point[i] = cfg_->forced[i] = 1;
+      }
     }
+  }
+
+  void find_packet_changes() {
+    cfg_->changes_packet.assign(cfg_->subprograms.size(), 0);
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
+        uint8_t& mine = cfg_->changes_packet[cfg_->subprogram_of[i]];
+        if (mine != 0) continue;
+        const Insn& insn = insns_[i];
+        if (is_helper_call(insn)) {
+          const Helper* helper = find_helper(static_cast<uint32_t>(insn.imm));
+          // A tail call's target may do anything.
+          mine = helper != nullptr && (helper->changes_packet || helper->id == BPF_FUNC_tail_call);
+        } else if (is_local_call(insn) || loads_function(insn)) {
+          mine = cfg_->changes_packet[cfg_->subprogram_of[callee_of(i)]];
+        }
+        changed = changed || mine != 0;
+      }
+    }
+  }
+
+  static bool loads_function(const Insn& insn) { return is_load_imm64(insn) && insn.src_reg == BPF_PSEUDO_FUNC; }
+  [[nodiscard]] int64_t callee_of(uint32_t i) const {
+    return is_local_call(insns_[i]) ? jump_target(insns_[i], i) : int64_t{i} + 1 + insns_[i].imm;
   }
 
   const std::vector<Insn>& insns_;

@@ -10,6 +10,7 @@ namespace sluice::bpf {
 namespace {
 
 constexpr size_t kMaxPending = 8192;  // Linux: BPF_COMPLEXITY_LIMIT_JMP_SEQ
+constexpr uint32_t kMemoryCheckEvery = 64;
 
 }  // namespace
 
@@ -19,44 +20,82 @@ bool Analysis::prepare() {
   program_->type = input_.type;
   program_->insns = input_.insns;
   program_->maps = input_.maps;
-  type_ = find_program_type(input_.type);
-  if (type_ == nullptr) return fail(EINVAL, "program type %u is not supported", input_.type);
-  if (input_.maps.size() > kMaxMapsPerProgram) return fail(E2BIG, "the program uses more than %u maps", kMaxMapsPerProgram);
+  for (const auto& map : input_.maps) maps_.push_back(map.get());
+  if (!check_program()) return false;
   cfg_ = build_cfg(input_.insns);
   if (cfg_.error.code != 0) {
     insn_ = cfg_.error.insn;
     return fail(cfg_.error.code, "%s", cfg_.error.reason.c_str());
   }
-  if (!check_maps()) return false;
+  if (!check_subprograms() || !check_maps()) return false;
   insn_ = 0;
   program_->facts.resize(input_.insns.size());
   program_->subprograms = cfg_.subprograms;
   noted_.assign(input_.insns.size(), 0);
+  tail_calls_.assign(cfg_.subprograms.size(), 0);
+  called_.assign(cfg_.subprograms.size(), 0);
+  callback_.assign(cfg_.subprograms.size(), 0);
   pruner_.reset(input_.insns.size());
-  state_.frames.reserve(kMaxFrames);
-  state_.frames.emplace_back();
-  reg(BPF_REG_1) = Register::pointer(RegType::ctx);
-  reg(BPF_REG_10) = Register::pointer(RegType::stack);
   return true;
 }
 
-bool Analysis::explore() {
-  if (input_.log_level != 0) log_ += "0: R1=ctx() R10=fp0\n";
+bool Analysis::check_program() {
+  type_ = find_program_type(input_.type);
+  if (type_ == nullptr) return fail(EINVAL, "program type %u is not supported", input_.type);
+  if (input_.maps.size() > kMaxMapsPerProgram) return fail(E2BIG, "the program uses more than %u maps", kMaxMapsPerProgram);
+  if ((input_.flags & BPF_F_SLEEPABLE) != 0 && input_.type != BPF_PROG_TYPE_KPROBE) {
+    return fail(EINVAL, "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable");
+  }
+  return true;
+}
+
+// The state at the start of a subprogram that is verified by itself.
+void Analysis::enter(uint32_t subprogram) {
+  entry_ = subprogram;
+  insn_ = cfg_.subprograms[subprogram].start;
+  state_ = State{};
+  state_.frames.reserve(kMaxFrames);
+  state_.frames.emplace_back();
+  state_.top().subprogram = subprogram;
+  reg(BPF_REG_10) = Register::pointer(RegType::stack);
+  parent_ = nullptr;
+  path_ = -1;
+  path_node_ = kNoNode;
+  marks_since_ = 0;
+  if (subprogram == 0) {
+    reg(BPF_REG_1) = Register::pointer(RegType::ctx);
+    return;
+  }
+  const auto& arguments = infos_[subprogram].arguments;
+  for (uint32_t i = 0; i < arguments.size(); i++) {
+    Register& given = reg(BPF_REG_1 + i);
+    switch (arguments[i].kind) {
+      case GlobalArgument::Kind::number: given = Register::unknown(); break;
+      case GlobalArgument::Kind::ctx: given = Register::pointer(RegType::ctx); break;
+      case GlobalArgument::Kind::memory:
+        given = Register::pointer(RegType::memory);
+        given.range = static_cast<int32_t>(arguments[i].size);
+        given.or_null = !arguments[i].not_null;
+        given.id = fresh_id();
+        break;
+    }
+  }
+}
+
+bool Analysis::explore(uint32_t subprogram) {
+  enter(subprogram);
+  if (logging()) log_everything();
   for (;;) {
     if (++processed_ > kMaxVerifiedInsns) {
       return fail(E2BIG, "BPF program is too large. Processed %llu insn", static_cast<unsigned long long>(processed_));
     }
-    insns_since_++;
+    if (processed_ % kMemoryCheckEvery == 0 && !check_memory()) return false;
     bool ended = false;
     if (cfg_.prune_point[insn_] != 0) {
-      const Arrival arrival = pruner_.arrive(insn_, state_, cfg_);
+      const Arrival arrival = arrive();
       if (arrival == Arrival::loops) return fail(EINVAL, "infinite loop detected at insn %u", insn_);
       ended = arrival == Arrival::covered;
-      if (!ended && (insns_since_ >= 8 || jumps_since_ >= 2)) {
-        parent_ = pruner_.add(insn_, state_, parent_);
-        insns_since_ = jumps_since_ = 0;
-      }
-      if (ended && input_.log_level >= 2) log_ += std::to_string(insn_) + ": safe\n";
+      if (ended && logging()) log_ += std::to_string(insn_) + ": safe\n";
     }
     if (!ended) {
       const Step outcome = step();
@@ -64,9 +103,33 @@ bool Analysis::explore() {
       ended = outcome == Step::path_end;
     }
     if (!ended) continue;
-    pruner_.close(parent_);
+    Pruner::close(parent_);
     if (!next_pending()) return true;
   }
+}
+
+// Global subprograms that something calls, each on its own: what its callers give it does not matter.
+bool Analysis::explore_globals() {
+  for (bool found = true; found;) {
+    found = false;
+    for (uint32_t i = 1; i < called_.size(); i++) {
+      if (called_[i] != 1) continue;
+      called_[i] = 2;
+      found = true;
+      if (logging()) log_ += "Validating " + infos_[i].name + "() func#" + std::to_string(i) + "...\n";
+      if (!explore(i)) return false;
+      if (logging()) log_ += "Func#" + std::to_string(i) + " ('" + infos_[i].name + "') is safe for any args that match its prototype\n";
+    }
+  }
+  return true;
+}
+
+bool Analysis::check_memory() {
+  const size_t bytes = pruner_.bytes() + pending_bytes_ + history_.nodes.capacity() * sizeof(HistoryNode) +
+                       path_nodes_.capacity() * sizeof(PathNode);
+  if (bytes <= input_.memory_limit) return true;
+  return fail(ENOMEM, "verification needs more than %llu bytes of memory",
+              static_cast<unsigned long long>(input_.memory_limit));
 }
 
 // The next path: what was put aside last. False: none left.
@@ -76,12 +139,16 @@ bool Analysis::next_pending() {
   state_ = std::move(next.state);
   insn_ = next.insn;
   path_ = next.path;
+  path_node_ = next.node;
   parent_ = next.parent;
-  insns_since_ = next.insns_since;
-  jumps_since_ = next.jumps_since;
-  if (input_.log_level == 1) log_.resize(next.log_size);
+  marks_since_ = next.marks_since;
+  pending_bytes_ -= next.bytes;
+  const uint32_t from = next.from;
+  if ((input_.log_level & 3) == 1) log_.resize(std::min(log_.size(), next.log_size));
   pending_.pop_back();
-  if (input_.log_level != 0) log_ += "\nfrom a branch to " + std::to_string(insn_) + ":\n";
+  if (!logging()) return true;
+  log_ += "\nfrom " + std::to_string(from) + " to " + std::to_string(insn_) + ": ";
+  log_everything();
   return true;
 }
 
@@ -89,16 +156,18 @@ bool Analysis::push(uint32_t insn, State&& state) {
   if (pending_.size() >= kMaxPending) {
     return fail(E2BIG, "The sequence of %zu jumps is too complex.", pending_.size());
   }
-  pruner_.open(parent_);
-  pending_.push_back({std::move(state), insn, path_, parent_, log_.size(), insns_since_, jumps_since_});
-  peak_pending_ = std::max(peak_pending_, pending_.size());
+  Pruner::open(parent_);
+  const size_t bytes = state.bytes();
+  pending_bytes_ += bytes;
+  pending_.push_back({std::move(state), insn, insn_, path_, path_node_, parent_, log_.size(), marks_since_, bytes});
   return true;
 }
 
 Step Analysis::step() {
   const Insn& insn = program_->insns[insn_];
   program_->facts[insn_].reachable = true;
-  if (input_.log_level != 0) log_insn();
+  path_node_ = history_.add(path_node_, insn_);
+  if (logging()) log_insn();
   bool good = false;
   uint32_t length = 1;
   switch (insn_class(insn)) {
@@ -120,23 +189,24 @@ Step Analysis::step() {
       break;
   }
   if (!good) return Step::failed;
-  if (input_.log_level != 0) log_state();
+  if (logging()) log_state();
   insn_ += length;
   return Step::next;
 }
 
 Step Analysis::step_jump(const Insn& insn) {
-  jumps_since_++;
-  if (is_exit(insn)) return leave(insn);
+  jumps_++;
+  marks_since_++;
+  if (is_exit(insn)) return leave();
   if (is_local_call(insn)) return enter_subprogram(insn) ? Step::next : Step::failed;
   if (is_call(insn)) {
     if (!transfer_helper(insn)) return Step::failed;
-    if (input_.log_level != 0) log_state();
+    if (logging()) log_state();
     insn_++;
     return Step::next;
   }
   if (is_goto(insn)) {
-    if (input_.log_level != 0) log_ += "\n";
+    if (logging()) log_ += "\n";
     insn_ = static_cast<uint32_t>(jump_target(insn, insn_));
     return Step::next;
   }
@@ -154,7 +224,7 @@ bool Analysis::finish() {
 }
 
 VerifierResult Analysis::run() {
-  const bool good = prepare() && explore() && finish();
+  const bool good = prepare() && explore(0) && explore_globals() && finish();
   log_totals();
   VerifierResult result;
   result.verified_insns = processed_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bpf/verifier/cfg.hpp"
+#include "bpf/verifier/history.hpp"
 #include "bpf/verifier/state.hpp"
 
 namespace sluice::bpf {
@@ -16,42 +17,55 @@ namespace sluice::bpf {
 struct Checkpoint {
   State state;
   Checkpoint* parent = nullptr;
+  uint32_t history = kNoNode;  // the last instruction executed before it
+  uint32_t insn = 0;
   uint32_t branches = 0;
   uint32_t hits = 0;
   uint32_t misses = 0;
+  size_t bytes = 0;
 };
 
-enum class Arrival : uint8_t { fresh, covered, loops };
+// How two states are compared.
+enum class Match : uint8_t {
+  safe,    // whatever is safe from the old one is safe from the new; numbers that never mattered may differ
+  within,  // the same, all numbers within the old ones
+  exact,   // the same but for dead registers
+};
 
 class Pruner {
  public:
   void reset(size_t insns) { lists_.resize(insns); }
-  Arrival arrive(uint32_t insn, const State& state, const Cfg& cfg);
+  using Checkpoints = std::vector<std::unique_ptr<Checkpoint>>;
+  [[nodiscard]] Checkpoints& at(uint32_t insn) { return lists_[insn]; }
   // Remembers the state and makes it the path's last checkpoint.
-  Checkpoint* add(uint32_t insn, const State& state, Checkpoint* parent);
+  Checkpoint* add(uint32_t insn, State state, Checkpoint* parent, uint32_t history);
+  void drop(Checkpoints* list, size_t index);
   // One more path, or one path fewer, runs through the checkpoint and those before it.
   static void open(Checkpoint* point) {
     if (point != nullptr) point->branches++;
   }
-  void close(Checkpoint* point);
+  static void close(Checkpoint* point);
 
   [[nodiscard]] uint64_t total() const { return total_; }
   [[nodiscard]] uint64_t peak() const { return peak_; }
   [[nodiscard]] uint64_t most_per_insn() const { return most_per_insn_; }
+  [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
-  using Checkpoints = std::vector<std::unique_ptr<Checkpoint>>;
-  void drop(Checkpoints* list, size_t index);
-
   std::vector<Checkpoints> lists_;  // one an instruction
   Checkpoints limbo_;               // dropped while paths through them were unfinished
+  size_t sweep_at_ = 64;
   uint64_t total_ = 0;
   uint64_t held_ = 0;
   uint64_t peak_ = 0;
   uint64_t most_per_insn_ = 0;
+  size_t bytes_ = 0;
 };
 
-// Whatever is safe from `old` is safe from `now`; exact: the two are the same but for dead registers.
-bool covers(const State& old, const State& now, uint32_t insn, const Cfg& cfg, bool exact);
+bool covers(const State& old, const State& now, uint32_t insn, const Cfg& cfg, Match match);
+// Cheaper than covers(..., exact), and never false where that is true.
+bool maybe_looping(const State& old, const State& now);
+// The instruction at which a frame goes on: the top one's is `insn`.
+uint32_t frame_insn(const State& state, size_t frame, uint32_t insn);
 
 }  // namespace sluice::bpf

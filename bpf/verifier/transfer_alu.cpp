@@ -6,8 +6,6 @@
 namespace sluice::bpf {
 namespace {
 
-constexpr int64_t kMaxVariableOffset = 1 << 29;  // Linux: BPF_MAX_VAR_OFF
-
 const char* operator_name(uint8_t op) {
   switch (op) {
     case BPF_AND: return "&=";
@@ -39,6 +37,32 @@ Register Analysis::operand(const Insn& insn) {
   return Register::constant(static_cast<uint64_t>(static_cast<int64_t>(insn.imm)));
 }
 
+// Copies of one number share an id, so that what is learned of one is known of all. Constants need none.
+void Analysis::give_id(Register* number) {
+  if (!number->is_scalar() || number->value.is_const()) return;
+  if (number->added) number->unlink();
+  if (number->id == 0) number->id = fresh_id();
+}
+
+void Analysis::move_number(const Insn& insn) {
+  const bool is64 = insn_class(insn) == BPF_ALU64;
+  Register& source = reg(insn.src_reg);
+  const uint32_t from = insn.off != 0 ? static_cast<uint32_t>(insn.off) / 8 : (is64 ? 8 : 4);
+  // The copy is the same number if what is cut off is known to be zero (and the sign bit, where that is extended).
+  bool same = from == 8;
+  if (insn.off != 0) {
+    same = source.value.wide.umax < 1ull << (insn.off - 1);
+  } else if (!is64) {
+    same = source.value.wide.umax <= UINT32_MAX;
+  }
+  if (same) give_id(&source);
+  Register out = source;
+  if (insn.off != 0) out.value = sign_extend(out.value, from);
+  if (!is64) out.value = zero_extend(out.value, 4);
+  if (!same) out.unlink();
+  reg(insn.dst_reg) = out;
+}
+
 bool Analysis::move(const Insn& insn) {
   const bool is64 = insn_class(insn) == BPF_ALU64;
   if (!uses_register(insn)) {
@@ -46,19 +70,31 @@ bool Analysis::move(const Insn& insn) {
     reg(insn.dst_reg) = Register::constant(is64 ? static_cast<uint64_t>(imm) : static_cast<uint32_t>(imm));
     return true;
   }
-  Register& source = reg(insn.src_reg);
-  if (!source.is_scalar()) {
+  const Register& source = reg(insn.src_reg);
+  if (source.is_scalar()) {
+    move_number(insn);
+  } else if (is64 && insn.off == 0) {
+    const Register copy = source;
+    reg(insn.dst_reg) = copy;
+  } else {
     // A part of a pointer is a number like any other (root may see it).
-    reg(insn.dst_reg) = is64 && insn.off == 0 ? source : Register::scalar(is64 ? Scalar::unknown() : Scalar::of_size(4));
-    return true;
+    reg(insn.dst_reg) = Register::scalar(is64 ? Scalar::unknown() : Scalar::of_size(4));
   }
-  Scalar value = insn.off != 0 ? sign_extend(source.value, static_cast<uint32_t>(insn.off) / 8) : source.value;
-  if (!is64) value = zero_extend(value, 4);
-  const bool same = value == source.value && (is64 ? insn.off == 0 : source.value.wide.umax <= UINT32_MAX);
-  if (same && !value.is_const() && source.id == 0) source.id = fresh_id();
-  const uint32_t id = same && !value.is_const() ? source.id : 0;
-  reg(insn.dst_reg) = Register::scalar(value);
-  reg(insn.dst_reg).id = id;
+  return true;
+}
+
+bool Analysis::scalar_op(const Insn& insn, const Register& left, const Register& right) {
+  const uint8_t op = alu_op(insn);
+  const bool is64 = insn_class(insn) == BPF_ALU64;
+  Register out = Register::scalar(scalar_alu(op, is64, left.value, right.value));
+  // A copy plus a constant stays linked to the number that it was copied from, once.
+  const bool adds = op == BPF_ADD && is64 && left.id != 0 && right.value.is_const();
+  if (adds && !left.added && right.value.value() <= INT32_MAX) {
+    out.id = left.id;
+    out.added = true;
+    out.offset = static_cast<int32_t>(right.value.value());
+  }
+  reg(insn.dst_reg) = out;
   return true;
 }
 
@@ -87,27 +123,37 @@ bool Analysis::transfer_alu(const Insn& insn) {
   }
 
   const Register right = operand(insn);
-  if (left.is_scalar() && right.is_scalar()) {
-    reg(insn.dst_reg) = Register::scalar(scalar_alu(op, is64, left.value, right.value));
-    return true;
-  }
+  if (left.is_scalar() && right.is_scalar()) return scalar_op(insn, left, right);
   if (left.is_pointer() && right.is_pointer()) {
     if (op != BPF_SUB) return fail(EACCES, "R%u pointer %s pointer prohibited", insn.dst_reg,
                                    op == BPF_ADD ? "+=" : operator_name(op));
     reg(insn.dst_reg) = Register::scalar(is64 ? Scalar::unknown() : Scalar::of_size(4));
     return true;
   }
-  if (left.is_pointer()) return pointer_alu(insn, insn.dst_reg, left, right.value, false);
+  // The address rests on the number.
+  if (left.is_pointer()) {
+    if (uses_register(insn)) mark_precise(insn.src_reg);
+    return pointer_alu(insn, insn.dst_reg, left, right.value, false);
+  }
+  mark_precise(insn.dst_reg);
   return pointer_alu(insn, insn.src_reg, right, left.value, true);
 }
 
 bool Analysis::check_pointer_operand(uint8_t op, uint32_t regno, const Register& pointer, const Scalar& scalar) {
-  if (pointer.type == RegType::map_value_or_null) {
-    return fail(EACCES, "R%u pointer arithmetic on %s prohibited, null-check it first", regno, type_name(pointer.type));
+  const std::string name = type_name(pointer);
+  if (pointer.or_null) {
+    return fail(EACCES, "R%u pointer arithmetic on %s prohibited, null-check it first", regno, name.c_str());
   }
-  if (pointer.type == RegType::const_map && !(scalar.is_const() && scalar.value() == 0)) {
-    return fail(EACCES, "R%u pointer arithmetic on %s prohibited", regno, type_name(pointer.type));
+  bool movable = true;
+  switch (pointer.type) {
+    case RegType::const_map: movable = op == BPF_ADD && scalar.is_const() && scalar.value() == 0; break;
+    case RegType::packet_end:
+    case RegType::socket:
+    case RegType::sock_common:
+    case RegType::tcp_sock: movable = false; break;
+    default: break;
   }
+  if (!movable) return fail(EACCES, "R%u pointer arithmetic on %s prohibited", regno, name.c_str());
   if (!check_sane_offset(pointer, scalar)) return false;
   if (op == BPF_AND || op == BPF_OR || op == BPF_XOR) {
     return fail(EACCES, "R%u bitwise operator %s on pointer prohibited", regno, operator_name(op));
@@ -120,7 +166,8 @@ bool Analysis::check_pointer_operand(uint8_t op, uint32_t regno, const Register&
 
 // Offsets stay so small that their sums cannot overflow.
 bool Analysis::check_sane_offset(const Register& pointer, const Scalar& scalar) {
-  const char* name = type_name(pointer.type);
+  const std::string text = type_name(pointer);
+  const char* name = text.c_str();
   if (scalar.is_const()) {
     const auto value = static_cast<int64_t>(scalar.value());
     if (value >= kMaxVariableOffset || value <= -kMaxVariableOffset) {
@@ -162,6 +209,11 @@ bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Registe
     out.offset = static_cast<int32_t>(moved);
   } else {
     out.value = scalar_alu(op, true, pointer.value, scalar);
+    if (pointer.is_packet()) {
+      // Another base: what was compared with the packet's end says nothing of it.
+      out.id = fresh_id();
+      if (op == BPF_ADD || scalar.wide.smin < 0) out.range = 0;
+    }
   }
   if (!check_sane_offset(out, out.value)) return false;
   reg(insn.dst_reg) = out;

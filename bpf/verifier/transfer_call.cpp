@@ -1,4 +1,5 @@
-// Calls: helpers by their prototypes, subprograms by walking into them with a frame of their own.
+// Calls of helpers by their prototypes.
+#include <algorithm>
 #include <cerrno>
 
 #include "bpf/isa/disasm.hpp"
@@ -7,8 +8,24 @@
 namespace sluice::bpf {
 namespace {
 
-constexpr int64_t kMaxVariableSize = 1 << 29;  // Linux: BPF_MAX_VAR_SIZ
-constexpr uint32_t kFrameRounding = 16;        // Linux counts a frame in steps of 16, and at least one
+constexpr int64_t kMaxErrno = 4095;
+
+// Helpers whose result is a length or a negative errno.
+bool returns_length(uint32_t id) {
+  switch (id) {
+    case BPF_FUNC_get_stack:
+    case BPF_FUNC_get_task_stack:
+    case BPF_FUNC_probe_read_str:
+    case BPF_FUNC_probe_read_kernel_str:
+    case BPF_FUNC_probe_read_user_str: return true;
+    default: return false;
+  }
+}
+
+bool changes_map(uint32_t id) {
+  return id == BPF_FUNC_map_update_elem || id == BPF_FUNC_map_delete_elem || id == BPF_FUNC_map_push_elem ||
+         id == BPF_FUNC_map_pop_elem;
+}
 
 }  // namespace
 
@@ -24,205 +41,163 @@ bool Analysis::check_helper_allowed(const Helper* helper, uint32_t id) {
   if (helper->gpl_only && !input_.gpl_compatible) {
     return fail(EINVAL, "cannot call GPL-restricted function from non-GPL compatible program");
   }
+  if (helper->sleeps && (input_.flags & BPF_F_SLEEPABLE) == 0) {
+    return fail(EINVAL, "helper call might sleep in a non-sleepable prog");
+  }
+  if (state_.lock.held && id != BPF_FUNC_spin_unlock) {
+    return fail(EINVAL, "function calls are not allowed while holding a lock");
+  }
   return true;
 }
 
-bool Analysis::check_memory_argument(uint32_t regno, uint32_t size, Access access) {
-  const Register& pointer = reg(regno);
-  if (pointer.type == RegType::map_value) {
-    return check_map_value(regno, pointer, 0, size, access);
+bool Analysis::check_map_helper(const Helper& helper, int32_t map_index) {
+  if (map_index < 0) return true;
+  const MapSpec& spec = map_spec(map_index);
+  const std::string name(helper.name);
+  if (!map_allows(spec.type, helper.id)) {
+    return fail(EINVAL, "cannot pass map_type %u into func bpf_%s#%u", spec.type, name.c_str(), helper.id);
   }
-  if (pointer.type != RegType::stack) {
-    return fail(EACCES, "R%u type=%s expected=fp, map_value", regno, type_name(pointer.type));
-  }
-  const Range64& range = pointer.value.wide;
-  const bool bounded = range.smin > -kMaxVariableSize && range.smax < kMaxVariableSize;
-  if (!bounded) return fail(EACCES, "invalid unbounded variable-offset indirect access to stack R%u", regno);
-  const int64_t low = pointer.offset + range.smin;
-  const int64_t high = pointer.offset + range.smax + size;
-  if (low < -static_cast<int64_t>(kMaxStack) || high > 0 || low >= 0) {
-    const int code = low < -static_cast<int64_t>(kMaxStack) || low >= 0 ? EACCES : EINVAL;
-    return fail(code, "invalid %s stack R%u off=%lld size=%u", access == Access::read ? "read from" : "write to", regno,
-                static_cast<long long>(low), size);
-  }
-  use_stack(pointer, low);
+  if (changes_map(helper.id) && (spec.flags & BPF_F_RDONLY_PROG) != 0) return fail(EACCES, "write into map forbidden");
   return true;
 }
 
-// What a helper wrote into the memory at a register.
-void Analysis::smudge_argument(uint32_t regno, uint32_t size) {
-  const Register& pointer = reg(regno);
-  if (pointer.type != RegType::stack) return;
-  const auto low = static_cast<int32_t>(pointer.offset + pointer.value.wide.smin);
-  const auto high = static_cast<int32_t>(pointer.offset + pointer.value.wide.smax + size);
-  smudge_stack(pointer.frame, low, high, false);
-}
-
-// A size argument; its memory is the argument before it.
-bool Analysis::check_size_argument(const Helper& helper, uint32_t index) {
-  const uint32_t regno = index + 1;
-  if (!reg(regno).is_scalar()) return fail(EACCES, "R%u type=%s expected=scalar", regno, type_name(reg(regno).type));
-  const Range64& range = reg(regno).value.wide;
-  const bool may_be_zero = helper.arguments[index] == Arg::size_or_zero;
-  if (range.smin < 0) {
-    return fail(EACCES, "R%u min value is negative, either use unsigned or 'var &= const'", regno);
-  }
-  if (range.umin == 0 && !may_be_zero) {
-    return fail(EACCES, "R%u invalid zero-sized read: u64=[%llu,%llu]", regno, static_cast<unsigned long long>(range.umin),
-                static_cast<unsigned long long>(range.umax));
-  }
-  if (range.umax >= static_cast<uint64_t>(kMaxVariableSize)) {
-    return fail(EACCES, "R%u unbounded memory access, use 'var &= const' or 'if (var < const)'", regno);
-  }
-  const uint32_t memory = regno - 1;
-  const Arg kind = helper.arguments[index - 1];
-  const auto size = static_cast<uint32_t>(range.umax);
-  if (reg(memory).is_const(0) && (kind == Arg::mem_or_null || (may_be_zero && size == 0))) {
-    if (size == 0) return true;
-  }
-  const Access access = kind == Arg::uninit_mem ? Access::write : Access::read;
-  if (!check_memory_argument(memory, size, access)) return false;
-  note_argument(memory - 1, reg(memory), size);
-  if (access == Access::write) smudge_argument(memory, size);
-  return true;
-}
-
-bool Analysis::check_argument(const Helper& helper, uint32_t index, int32_t* map_index) {
-  const uint32_t regno = index + 1;
-  if (!check_read(regno)) return false;
-  const Register& given = reg(regno);
-  switch (helper.arguments[index]) {
-    case Arg::ctx:
-      if (given.type != RegType::ctx) return fail(EACCES, "R%u type=%s expected=ctx", regno, type_name(given.type));
-      return check_ctx_pointer(regno, given);
-    case Arg::const_map:
-      if (given.type != RegType::const_map) {
-        return fail(EACCES, "R%u type=%s expected=map_ptr", regno, type_name(given.type));
-      }
-      *map_index = given.map_index;
-      note_map(given.map_index);
-      return true;
-    case Arg::map_key:
-    case Arg::map_value: {
-      if (*map_index < 0) return fail(EACCES, "invalid map_ptr to access map->key");
-      const MapSpec& spec = input_.maps[static_cast<size_t>(*map_index)]->spec();
-      const uint32_t size = helper.arguments[index] == Arg::map_key ? spec.key_size : spec.value_size;
-      if (!check_memory_argument(regno, size, Access::read)) return false;
-      note_argument(index, given, size);
+// What a prototype does not say of some calls.
+bool Analysis::check_special_call(const Insn& insn, Call* call) {
+  switch (call->helper->id) {
+    case BPF_FUNC_tail_call: {
+      if (!check_nothing_held("tail_call")) return false;
+      const uint32_t subprogram = state_.top().subprogram;
+      if (callback_[subprogram] != 0) return fail(EINVAL, "cannot tail call within callback");
+      tail_calls_[subprogram] = 1;
+      if (reg(BPF_REG_3).is_scalar() && reg(BPF_REG_3).value.is_const()) mark_precise(BPF_REG_3);
       return true;
     }
-    case Arg::size:
-    case Arg::size_or_zero: return check_size_argument(helper, index);
-    case Arg::anything:
-    case Arg::mem:
-    case Arg::mem_or_null:
-    case Arg::uninit_mem: return true;  // checked with their size
-    default: return fail(EOPNOTSUPP, "an argument of bpf_%s is not supported", std::string(helper.name).c_str());
+    case BPF_FUNC_loop:
+      // How often it has been followed is compared with how often it may run.
+      mark_precise(BPF_REG_1);
+      if (reg(BPF_REG_4).is_const(0)) mark_precise(BPF_REG_4);
+      if (reg(BPF_REG_1).is_scalar() && state_.top().callback_depth >= reg(BPF_REG_1).value.wide.umax) {
+        state_.top().callback_depth = 0;
+        return true;
+      }
+      return push_callback(*call);
+    case BPF_FUNC_for_each_map_elem:
+      switch (map_spec(call->map_index).type) {
+        case BPF_MAP_TYPE_HASH:
+        case BPF_MAP_TYPE_PERCPU_HASH:
+        case BPF_MAP_TYPE_LRU_HASH:
+        case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+        case BPF_MAP_TYPE_ARRAY:
+        case BPF_MAP_TYPE_PERCPU_ARRAY: return push_callback(*call);
+        default: return fail(EINVAL, "callback function not allowed for map");
+      }
+    case BPF_FUNC_snprintf: {
+      const Register& size = reg(BPF_REG_5);
+      if (!size.value.is_const() || size.value.value() % 8 == 0) return true;
+      return fail(EINVAL, "Invalid format string");
+    }
+    default:
+      if (call->callback < 0) return true;
+      return fail(EOPNOTSUPP, "callbacks of %s are not supported", disassemble(&insn).c_str());
   }
+}
+
+int16_t Analysis::inner_map(int32_t index) {
+  const Map* inner = map_spec(index).inner.get();
+  if (inner == nullptr) return -1;
+  const auto found = std::ranges::find(maps_, inner);
+  if (found != maps_.end()) return static_cast<int16_t>(found - maps_.begin());
+  maps_.push_back(inner);
+  return static_cast<int16_t>(maps_.size() - 1);
+}
+
+void Analysis::give_reference(RegType type) {
+  Register& result = reg(BPF_REG_0);
+  result = Register::pointer(type);
+  result.or_null = true;
+  result.id = acquire();
+  result.reference = result.id;
+}
+
+// R0 after the call.
+bool Analysis::give_result(const Call& call) {
+  Register& result = reg(BPF_REG_0);
+  auto pointer_or_null = [&](RegType type) {
+    result = Register::pointer(type);
+    result.or_null = true;
+    result.id = fresh_id();
+  };
+  const uint32_t id = call.helper->id;
+  switch (call.helper->returns) {
+    case Ret::void_: return true;
+    case Ret::integer: {
+      Scalar value = Scalar::unknown();
+      if (returns_length(id)) {
+        value.wide.smin = -kMaxErrno;
+        value.wide.smax = static_cast<int64_t>(call.size_max);
+        value.low.smin = -static_cast<int32_t>(kMaxErrno);
+        value.low.smax = static_cast<int32_t>(call.size_max);
+        value.sync();
+      } else if (id == BPF_FUNC_get_smp_processor_id && input_.possible_cpus != 0) {
+        const uint64_t most = input_.possible_cpus - 1;
+        value.wide = {0, most, 0, static_cast<int64_t>(most)};
+        value.low = {0, static_cast<uint32_t>(most), 0, static_cast<int32_t>(most)};
+        value.sync();
+      }
+      result = Register::scalar(value);
+      return true;
+    }
+    case Ret::map_value_or_null:
+      if (call.map_index < 0) return fail(EINVAL, "kernel subsystem misconfigured verifier");
+      pointer_or_null(RegType::map_value);
+      result.map_index = static_cast<int16_t>(call.map_index);
+      if (id == BPF_FUNC_map_lookup_elem && call.constant_key >= 0) {
+        result.or_null = false;
+        if (map_spec(call.map_index).spin_lock_offset < 0) result.id = 0;
+      }
+      return true;
+    case Ret::alloc_mem_or_null:
+      give_reference(RegType::memory);
+      result.record = true;
+      result.range = static_cast<int32_t>(call.alloc_size);
+      return true;
+    case Ret::socket_or_null:
+      if (id == BPF_FUNC_sk_fullsock || id == BPF_FUNC_get_listener_sock) {
+        pointer_or_null(RegType::socket);
+      } else {
+        give_reference(RegType::socket);
+      }
+      return true;
+    case Ret::tcp_sock_or_null: pointer_or_null(RegType::tcp_sock); return true;
+    case Ret::sock_common_or_null: give_reference(RegType::sock_common); return true;
+    case Ret::btf_or_null: pointer_or_null(RegType::btf); return true;
+    case Ret::btf: result = Register::pointer(RegType::btf); return true;
+    case Ret::dynptr_mem_or_null: return fail(EOPNOTSUPP, "dynptrs are not supported");
+  }
+  return true;
 }
 
 bool Analysis::transfer_helper(const Insn& insn) {
   const auto id = static_cast<uint32_t>(insn.imm);
   if (!is_helper_call(insn)) return fail(EINVAL, "calling kernel functions is not allowed");
-  const Helper* helper = find_helper(id);
-  if (!check_helper_allowed(helper, id)) return false;
-  int32_t map_index = -1;
-  for (uint32_t i = 0; i < 5 && helper->arguments[i] != Arg::none; i++) {
-    if (!check_argument(*helper, i, &map_index)) return false;
+  Call call;
+  call.helper = find_helper(id);
+  if (!check_helper_allowed(call.helper, id)) return false;
+  for (uint32_t i = 0; i < 5 && call.helper->arguments[i] != Arg::none; i++) {
+    if (!check_argument(i, &call)) return false;
   }
-  const bool changes = id == BPF_FUNC_map_update_elem || id == BPF_FUNC_map_delete_elem;
-  if (changes && map_index >= 0) {
-    const Map& map = *input_.maps[static_cast<size_t>(map_index)];
-    if ((map.spec().flags & BPF_F_RDONLY_PROG) != 0) return fail(EACCES, "write into map forbidden");
-  }
-  if (helper->body == nullptr && missing_body_ == nullptr) {
-    missing_body_ = helper;
+  if (!check_map_helper(*call.helper, call.map_index)) return false;
+  if (call.helper->body == nullptr && missing_body_ == nullptr) {
+    missing_body_ = call.helper;
     missing_body_insn_ = insn_;
   }
+  note_call(call);
+  fill_written(call);
+  if (call.released != 0 && !release(call.released)) return false;
+  if (!check_special_call(insn, &call)) return false;
   clobber_caller_saved();
-  switch (helper->returns) {
-    case Ret::integer: reg(BPF_REG_0) = Register::unknown(); break;
-    case Ret::void_: break;
-    case Ret::map_value_or_null:
-      reg(BPF_REG_0) = Register::pointer(RegType::map_value_or_null);
-      reg(BPF_REG_0).map_index = static_cast<int16_t>(map_index);
-      reg(BPF_REG_0).id = fresh_id();
-      break;
-    default: return fail(EOPNOTSUPP, "the result of bpf_%s is not supported", std::string(helper->name).c_str());
-  }
-  return true;
-}
-
-bool Analysis::enter_subprogram(const Insn& insn) {
-  if (state_.frames.size() >= kMaxFrames) {
-    return fail(E2BIG, "the call stack of %zu frames is too deep", state_.frames.size() + 1);
-  }
-  const auto target = static_cast<uint32_t>(jump_target(insn, insn_));
-  Frame callee;
-  callee.callsite = insn_;
-  callee.subprogram = cfg_.subprogram_of[target];
-  for (uint32_t i = BPF_REG_1; i <= BPF_REG_5; i++) callee.regs[i] = reg(i);
-  callee.regs[BPF_REG_10] = Register::pointer(RegType::stack);
-  callee.regs[BPF_REG_10].frame = static_cast<uint8_t>(state_.frames.size());
-  clobber_caller_saved();
-  state_.frames.push_back(std::move(callee));
-  if (input_.log_level != 0) log_ += "caller:\ncallee:\n";
-  insn_ = target;
-  return true;
-}
-
-// Exit: of the program, or back to the caller.
-Step Analysis::leave(const Insn& insn) {
-  (void)insn;
-  if (state_.frames.size() == 1) {
-    if (!check_read(BPF_REG_0)) return Step::failed;
-    if (input_.log_level != 0) log_ += "\n";
-    return Step::path_end;
-  }
-  const Register result = reg(BPF_REG_0);
-  if (result.type == RegType::stack) {
-    fail(EINVAL, "cannot return stack pointer to the caller");
-    return Step::failed;
-  }
-  const uint32_t back = state_.top().callsite + 1;
-  state_.frames.pop_back();
-  reg(BPF_REG_0) = result;
-  if (input_.log_level != 0) log_ += "returning from callee:\nto caller:\n";
-  insn_ = back;
-  return Step::next;
-}
-
-// The stack of the deepest chain of calls fits. Frames are at most kMaxFrames deep, which exploration has shown.
-bool Analysis::check_depth() {
-  struct Visit {
-    uint32_t subprogram;
-    uint32_t depth;   // bytes, its own frame included
-    uint32_t frames;
-  };
-  auto& subprograms = program_->subprograms;
-  auto rounded = [&](uint32_t index) {
-    const uint32_t depth = std::max(subprograms[index].stack_depth, 1u);
-    return (depth + kFrameRounding - 1) / kFrameRounding * kFrameRounding;
-  };
-  std::vector<uint32_t> deepest(subprograms.size(), 0);
-  std::vector<Visit> work{{0, rounded(0), 1}};
-  while (!work.empty()) {
-    const Visit visit = work.back();
-    work.pop_back();
-    if (visit.depth > kMaxStack) {
-      insn_ = subprograms[visit.subprogram].start;
-      return fail(EACCES, "combined stack size of %u calls is %u. Too large", visit.frames, visit.depth);
-    }
-    if (visit.frames > kMaxFrames) return fail(E2BIG, "the call stack of %u frames is too deep !", visit.frames);
-    if (deepest[visit.subprogram] >= visit.depth * 16 + visit.frames) continue;
-    deepest[visit.subprogram] = visit.depth * 16 + visit.frames;
-    const Subprogram& sub = subprograms[visit.subprogram];
-    for (uint32_t i = sub.start; i < sub.end; i += insn_length(program_->insns[i])) {
-      if (!is_local_call(program_->insns[i]) || !program_->facts[i].reachable) continue;
-      const uint32_t callee = cfg_.subprogram_of[jump_target(program_->insns[i], i)];
-      work.push_back({callee, visit.depth + rounded(callee), visit.frames + 1});
-    }
-  }
+  if (!give_result(call)) return false;
+  if (call.helper->changes_packet) forget_packet_pointers();
   return true;
 }
 

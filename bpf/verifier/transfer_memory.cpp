@@ -5,17 +5,18 @@
 #include "bpf/verifier/analysis.hpp"
 
 namespace sluice::bpf {
-namespace {
-
-constexpr int64_t kMaxVariableOffset = 1 << 29;  // Linux: BPF_MAX_VAR_OFF
-
-}  // namespace
-
 bool Analysis::check_alignment(const Register& pointer, int32_t offset, uint32_t size, bool atomic) {
-  const bool strict = atomic || pointer.type == RegType::stack || (input_.flags & BPF_F_STRICT_ALIGNMENT) != 0;
+  const bool strict = atomic || pointer.type == RegType::stack ||
+                      ((input_.flags & BPF_F_STRICT_ALIGNMENT) != 0 && (input_.flags & BPF_F_ANY_ALIGNMENT) == 0);
   if (!strict || size == 1) return true;
-  const auto fixed = static_cast<uint64_t>(static_cast<int64_t>(pointer.offset) + offset);
+  // A packet's Ethernet header begins 2 bytes beyond a multiple of 4, so that the IP header is aligned.
+  const int32_t shift = pointer.is_packet() ? 2 : 0;
+  const auto fixed = static_cast<uint64_t>(int64_t{pointer.offset} + offset + shift);
   if (tnum_add(pointer.value.bits, tnum_const(fixed)).is_aligned(size)) return true;
+  if (pointer.is_packet()) {
+    return fail(EACCES, "misaligned packet access off %d+%s+%d+%d size %u", shift,
+                tnum_text(pointer.value.bits).c_str(), pointer.offset, offset, size);
+  }
   const char* what = pointer.type == RegType::stack ? "stack " : pointer.type == RegType::map_value ? "value " : "";
   return fail(EACCES, "misaligned %saccess off %s+%d+%d size %u", what, tnum_text(pointer.value.bits).c_str(),
               pointer.offset, offset, size);
@@ -38,71 +39,171 @@ bool Analysis::check_ctx(uint32_t regno, const Register& pointer, int32_t offset
   bool good = field != nullptr && offset % static_cast<int32_t>(size) == 0;
   if (good) good = ((access == Access::read ? field->reads : field->writes) & size) != 0;
   if (!good) return fail(EACCES, "invalid bpf_context access off=%d size=%u", offset, size);
-  if (field->value != CtxValue::number) return fail(EOPNOTSUPP, "this field of the context is not supported");
-  note_access(Region::ctx, offset, 0, -1);
+  note_access(Region::ctx, offset, 0, -1, true);
   return true;
 }
 
-bool Analysis::check_map_value(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access) {
-  const Map& map = *input_.maps[static_cast<size_t>(pointer.map_index)];
-  const uint32_t value_size = map.spec().value_size;
-  const auto total = static_cast<long long>(pointer.offset + offset);
-  if (access == Access::write && (map.spec().flags & BPF_F_RDONLY_PROG) != 0) {
-    return fail(EACCES, "write into map forbidden, value_size=%u off=%lld size=%u", value_size, total, size);
+bool Analysis::fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit) {
+  const auto at = static_cast<long long>(offset);
+  switch (pointer.type) {
+    case RegType::map_key:
+      return fail(EACCES, "invalid access to map key, key_size=%u off=%lld size=%u", limit, at, size);
+    case RegType::map_value:
+      return fail(EACCES, "invalid access to map value, value_size=%u off=%lld size=%u", limit, at, size);
+    default: return fail(EACCES, "invalid access to memory, mem_size=%u off=%lld size=%u", limit, at, size);
   }
-  if (access == Access::read && (map.spec().flags & BPF_F_WRONLY_PROG) != 0) {
-    return fail(EACCES, "read from map forbidden, value_size=%u off=%lld size=%u", value_size, total, size);
-  }
+  (void)regno;
+}
+
+bool Analysis::check_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit) {
+  const int64_t total = pointer.offset + offset;
   const Range64& range = pointer.value.wide;
   const int64_t low = range.smin + total;
   if (range.smin < 0 && (range.smin == INT64_MIN || low < 0)) {
     return fail(EACCES,
                 "R%u min value is negative, either use unsigned index or do a if (index >=0) check.", regno);
   }
-  auto fits = [value_size, size](int64_t at) { return at >= 0 && at + size <= int64_t{value_size}; };
-  if (low > kMaxVariableOffset * 4 || !fits(low)) {
-    return fail(EACCES, "invalid access to map value, value_size=%u off=%lld size=%u", value_size,
-                static_cast<long long>(low), size);
-  }
+  auto fits = [limit, size](int64_t at) { return at >= 0 && at + size <= int64_t{limit}; };
+  if (low > kMaxVariableOffset * 4 || !fits(low)) return fail_region(regno, pointer, low, size, limit);
   if (range.umax >= static_cast<uint64_t>(kMaxVariableOffset)) {
     return fail(EACCES, "R%u unbounded memory access, make sure to bounds check any such access", regno);
   }
   const int64_t high = static_cast<int64_t>(range.umax) + total;
-  if (!fits(high)) {
-    return fail(EACCES, "invalid access to map value, value_size=%u off=%lld size=%u", value_size,
-                static_cast<long long>(high), size);
+  return fits(high) || fail_region(regno, pointer, high, size, limit);
+}
+
+bool Analysis::check_map_value(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access) {
+  const MapSpec& spec = map_spec(pointer.map_index);
+  const auto total = static_cast<long long>(pointer.offset + offset);
+  if (access == Access::write && (spec.flags & BPF_F_RDONLY_PROG) != 0) {
+    return fail(EACCES, "write into map forbidden, value_size=%u off=%lld size=%u", spec.value_size, total, size);
+  }
+  if (access == Access::read && (spec.flags & BPF_F_WRONLY_PROG) != 0) {
+    return fail(EACCES, "read from map forbidden, value_size=%u off=%lld size=%u", spec.value_size, total, size);
+  }
+  if (!check_region(regno, pointer, offset, size, spec.value_size)) return false;
+  if (spec.spin_lock_offset < 0) return true;
+  const int64_t low = pointer.value.wide.smin + total;
+  const int64_t high = static_cast<int64_t>(pointer.value.wide.umax) + total + size;
+  if (low < spec.spin_lock_offset + static_cast<int64_t>(sizeof(bpf_spin_lock)) && spec.spin_lock_offset < high) {
+    return fail(EACCES, "bpf_spin_lock cannot be accessed directly by load/store");
   }
   return true;
 }
 
+bool Analysis::check_map_key(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access) {
+  if (access == Access::write) return fail(EACCES, "write to change key R%u not allowed", regno);
+  return check_region(regno, pointer, offset, size, map_spec(pointer.map_index).key_size);
+}
+
+// The fields of struct bpf_sock and bpf_tcp_sock are words; a socket is never there in sluice, so only their place counts.
+bool Analysis::check_socket(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access) {
+  if (access == Access::write) {
+    return fail(EACCES, "R%u cannot write into %s", regno, type_name(pointer).c_str());
+  }
+  const bool tcp = pointer.type == RegType::tcp_sock;
+  const auto total = static_cast<int32_t>(tcp ? sizeof(bpf_tcp_sock) : sizeof(bpf_sock));
+  const auto width = static_cast<int32_t>(size);
+  bool good = offset >= 0 && offset + width <= total && offset % width == 0 && (size <= 4 || tcp);
+  if (pointer.type == RegType::sock_common && offset >= static_cast<int32_t>(offsetof(bpf_sock, type)) &&
+      offset < static_cast<int32_t>(offsetof(bpf_sock, src_ip4))) {
+    good = false;
+  }
+  if (good) return true;
+  return fail(EACCES, "R%u invalid %s access off=%d size=%u", regno, type_name(pointer).c_str(), offset, size);
+}
+
 bool Analysis::check_access(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access,
                             bool atomic) {
-  switch (pointer.type) {
-    case RegType::ctx:
-      if (atomic) return fail(EACCES, "BPF_ATOMIC stores into R%u ctx is not allowed", regno);
-      return check_ctx(regno, pointer, offset, size, access);
-    case RegType::map_value:
-      if (!check_alignment(pointer, offset, size, atomic)) return false;
-      if (!check_map_value(regno, pointer, offset, size, access)) return false;
-      note_access(Region::map_value, kUnknownOffset, 0, pointer.map_index);
-      return true;
-    case RegType::stack:
-      if (!check_alignment(pointer, offset, size, atomic)) return false;
-      return check_stack(regno, pointer, offset, size, access);
-    default:
-      if (!check_alignment(pointer, offset, size, atomic)) return false;
-      return fail(EACCES, "R%u invalid mem access '%s'", regno, type_name(pointer.type));
+  if (pointer.type == RegType::ctx) {
+    if (atomic) return fail(EACCES, "BPF_ATOMIC stores into R%u ctx is not allowed", regno);
+    return check_ctx(regno, pointer, offset, size, access);
   }
+  if (atomic && (pointer.is_packet() || pointer.type == RegType::socket || pointer.type == RegType::sock_common ||
+                 pointer.type == RegType::tcp_sock)) {
+    return fail(EACCES, "BPF_ATOMIC stores into R%u %s is not allowed", regno, type_name(pointer).c_str());
+  }
+  if (!check_alignment(pointer, offset, size, atomic)) return false;
+  const auto fixed = static_cast<uint64_t>(int64_t{pointer.offset} + offset);
+  const bool aligned = tnum_add(pointer.value.bits, tnum_const(fixed)).is_aligned(size);
+  if (!pointer.or_null) {
+    switch (pointer.type) {
+      case RegType::map_value:
+        if (!check_map_value(regno, pointer, offset, size, access)) return false;
+        note_access(Region::map_value, kUnknownOffset, 0, pointer.map_index, aligned);
+        return true;
+      case RegType::map_key:
+        if (!check_map_key(regno, pointer, offset, size, access)) return false;
+        note_access(Region::memory, kUnknownOffset, 0, -1, aligned);
+        return true;
+      case RegType::memory:
+        if (!check_region(regno, pointer, offset, size, static_cast<uint32_t>(pointer.range))) return false;
+        note_access(Region::memory, kUnknownOffset, 0, -1, aligned && pointer.record);
+        return true;
+      case RegType::packet:
+      case RegType::packet_meta:
+        if (!check_packet(regno, pointer, offset, size)) return false;
+        note_access(Region::packet, kUnknownOffset, 0, -1, false);
+        return true;
+      case RegType::socket:
+      case RegType::sock_common:
+      case RegType::tcp_sock:
+        if (!check_socket(regno, pointer, offset, size, access)) return false;
+        note_access(Region::memory, kUnknownOffset, 0, -1, false);
+        return true;
+      case RegType::btf: return fail(EOPNOTSUPP, "reading kernel objects is not supported");
+      case RegType::stack: return check_stack(regno, pointer, offset, size, access);
+      default: break;
+    }
+  }
+  return fail(EACCES, "R%u invalid mem access '%s'", regno, type_name(pointer).c_str());
+}
+
+// What a load of a field gives: a number, or where the packet lies.
+void Analysis::load_result(const Insn& insn, const Register& pointer, uint32_t size, Register* out) {
+  *out = Register::scalar(Scalar::of_size(size));
+  if (pointer.type != RegType::ctx) return;
+  const CtxField* field = find_ctx_field(*type_, static_cast<uint32_t>(insn.off), size);
+  switch (field->value) {
+    case CtxValue::number: return;
+    case CtxValue::packet: *out = Register::pointer(RegType::packet); return;
+    case CtxValue::packet_meta: *out = Register::pointer(RegType::packet_meta); return;
+    case CtxValue::packet_end: *out = Register::pointer(RegType::packet_end); return;
+    case CtxValue::socket:
+      *out = Register::pointer(RegType::sock_common);
+      out->or_null = true;
+      out->id = fresh_id();
+      return;
+  }
+}
+
+// A map that neither programs nor clients can change any more holds constants.
+bool Analysis::read_frozen(const Register& pointer, int32_t offset, uint32_t size, Register* out) {
+  const auto index = static_cast<size_t>(pointer.map_index);
+  if (index >= input_.frozen.size() || input_.frozen[index] == 0 || !pointer.value.is_const()) return false;
+  const MapSpec& spec = map_spec(pointer.map_index);
+  if ((spec.flags & BPF_F_RDONLY_PROG) == 0 || spec.type != BPF_MAP_TYPE_ARRAY) return false;
+  const int64_t at = pointer.offset + offset + static_cast<int64_t>(pointer.value.value());
+  uint64_t value = 0;
+  __builtin_memcpy(&value, maps_[index]->core().values + at, size);
+  *out = Register::constant(value);
+  return true;
 }
 
 bool Analysis::transfer_load(const Insn& insn) {
   if (!check_read(insn.src_reg) || !check_write(insn.dst_reg)) return false;
   const Register pointer = reg(insn.src_reg);
   const uint32_t size = access_size(insn);
+  const bool extends = insn_mode(insn) == kModeMemSx;
   if (!check_access(insn.src_reg, pointer, insn.off, size, Access::read, false)) return false;
-  Register value = Register::scalar(Scalar::of_size(size));
+  Register value;
+  load_result(insn, pointer, size, &value);
+  if (extends && value.is_pointer()) {
+    return fail(EACCES, "invalid bpf_context access off=%d size=%u", insn.off, size);
+  }
   if (pointer.type == RegType::stack && !read_stack(pointer, insn.off, size, &value)) return false;
-  if (insn_mode(insn) == kModeMemSx) {
+  if (pointer.type == RegType::map_value) read_frozen(pointer, insn.off, size, &value);
+  if (extends) {
     value = Register::scalar(value.is_scalar() ? sign_extend(value.value, size) : Scalar::unknown());
   }
   reg(insn.dst_reg) = value;
@@ -118,12 +219,12 @@ bool Analysis::transfer_store(const Insn& insn) {
   if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::write, false)) return false;
   if (pointer.type != RegType::stack) return true;
   if (immediate) {
-    return write_stack(pointer, insn.off, size, Register::constant(static_cast<uint64_t>(int64_t{insn.imm})));
+    return write_stack(pointer, insn.off, size, Register::constant(static_cast<uint64_t>(int64_t{insn.imm})), -1);
   }
-  Register& source = reg(insn.src_reg);
   // The stored copy and the register learn from each other's tests.
-  if (source.is_scalar() && !source.value.is_const() && source.id == 0) source.id = fresh_id();
-  return write_stack(pointer, insn.off, size, source);
+  Register& source = reg(insn.src_reg);
+  if (source.is_scalar() && source.value.wide.umax >> (size * 4) >> (size * 4) == 0) give_id(&source);
+  return write_stack(pointer, insn.off, size, source, insn.src_reg);
 }
 
 bool Analysis::transfer_atomic(const Insn& insn) {
@@ -136,12 +237,17 @@ bool Analysis::transfer_atomic(const Insn& insn) {
   const Register pointer = reg(insn.dst_reg);
   const uint32_t size = access_size(insn);
   if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::read, true)) return false;
+  if (pointer.type == RegType::stack) {
+    const int64_t base = int64_t{pointer.offset} + insn.off;
+    mark_bytes_read(pointer.frame, static_cast<int32_t>(base + pointer.value.wide.smin),
+                    static_cast<int32_t>(base + pointer.value.wide.smax + size));
+  }
   // Linux fills the register before it looks at the write: an address that the result replaces is refused.
   if (fetch) reg(result) = Register::scalar(Scalar::of_size(size));
   if (!check_access(insn.dst_reg, reg(insn.dst_reg), insn.off, size, Access::write, true)) return false;
   if (pointer.type == RegType::stack) {
     Register stored = Register::scalar(Scalar::unknown());
-    if (!write_stack(pointer, insn.off, size, stored)) return false;
+    if (!write_stack(pointer, insn.off, size, stored, -1)) return false;
   }
   return true;
 }
@@ -154,6 +260,7 @@ bool Analysis::transfer_load_imm64(const Insn& insn) {
     reg(insn.dst_reg) = Register::constant(value);
     return true;
   }
+  if (insn.src_reg == BPF_PSEUDO_FUNC) return load_function(insn);
   const bool whole = insn.src_reg == BPF_PSEUDO_MAP_FD;
   reg(insn.dst_reg) = Register::pointer(whole ? RegType::const_map : RegType::map_value, whole ? 0 : next.imm);
   reg(insn.dst_reg).map_index = static_cast<int16_t>(insn.imm);
@@ -166,7 +273,7 @@ bool Analysis::check_maps() {
   const auto& insns = input_.insns;
   for (insn_ = 0; insn_ < insns.size(); insn_ += insn_length(insns[insn_])) {
     const Insn& insn = insns[insn_];
-    if (!is_load_imm64(insn) || insn.src_reg == 0) continue;
+    if (!is_load_imm64(insn) || insn.src_reg == 0 || insn.src_reg == BPF_PSEUDO_FUNC) continue;
     if (insn.src_reg != BPF_PSEUDO_MAP_FD && insn.src_reg != BPF_PSEUDO_MAP_VALUE) {
       return fail(EINVAL, "unrecognized bpf_ld_imm64 insn");
     }
@@ -174,6 +281,7 @@ bool Analysis::check_maps() {
       return fail(EINVAL, "fd %d is not pointing to valid bpf_map", insn.imm);
     }
     const int32_t offset = insns[insn_ + 1].imm;
+    if (!check_map_use(map_spec(insn.imm))) return false;
     if (insn.src_reg == BPF_PSEUDO_MAP_FD) {
       if (offset != 0) return fail(EINVAL, "unrecognized bpf_ld_imm64 insn");
       continue;
@@ -189,6 +297,13 @@ bool Analysis::check_maps() {
   return true;
 }
 
+bool Analysis::check_map_use(const MapSpec& spec) {
+  if (spec.spin_lock_offset < 0) return true;
+  if (input_.type == BPF_PROG_TYPE_SOCKET_FILTER) return fail(EINVAL, "socket filter progs cannot use bpf_spin_lock yet");
+  const bool tracing = input_.type == BPF_PROG_TYPE_KPROBE || input_.type == BPF_PROG_TYPE_TRACEPOINT;
+  return !tracing || fail(EINVAL, "tracing progs cannot use bpf_spin_lock yet");
+}
+
 bool Analysis::transfer_packet_load(const Insn& insn) {
   if (!type_->packet_loads) {
     return fail(EINVAL, "BPF_LD_[ABS|IND] instructions not allowed for this program type");
@@ -199,9 +314,10 @@ bool Analysis::transfer_packet_load(const Insn& insn) {
     return fail(EINVAL, "at the time of BPF_LD_ABS|IND R6 != pointer to skb");
   }
   if (!check_ctx_pointer(BPF_REG_6, reg(BPF_REG_6))) return false;
+  if (!check_nothing_held("BPF_LD_[ABS|IND]")) return false;
   clobber_caller_saved();
   reg(BPF_REG_0) = Register::unknown();  // as wide as Linux takes it
-  note_access(Region::packet, kUnknownOffset, 0, -1);
+  note_access(Region::packet, kUnknownOffset, 0, -1, false);
   return true;
 }
 

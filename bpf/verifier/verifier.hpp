@@ -26,6 +26,7 @@ struct VerifierInput {
   // 64-bit immediate loads of maps already carry indices into `maps` (see AnnotatedProgram::insns).
   std::vector<Insn> insns;
   std::vector<std::shared_ptr<Map>> maps;
+  std::vector<uint8_t> frozen;  // one a map: MAP_FREEZE has been called; missing ones have not
   // Type information as loaded with the program (BTF_LOAD's blob; the caller's, for the time of the call). Global
   // subprograms, maps' special fields and the report's source lines need it; all may be empty.
   std::span<const uint8_t> btf;

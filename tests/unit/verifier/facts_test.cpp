@@ -138,7 +138,8 @@ TEST(Budget, MillionInstructionsStopTheWalk) {
   EXPECT_EQ(verify(counting).report.code, E2BIG);
 }
 
-// Each test doubles the paths: every outcome leaves another sum behind.
+// Each test doubles the paths: every outcome leaves another sum behind, and the sum becomes part of an address, so that no
+// path may stand for another.
 TEST(Budget, ExponentialPathsStopAtTheBudget) {
   std::vector<Insn> insns{copy(6, 1), move(7, 0)};
   for (int i = 0; i < 40; i++) {
@@ -146,7 +147,11 @@ TEST(Budget, ExponentialPathsStopAtTheBudget) {
     insns.push_back(jump_above(2, 5, 1));
     insns.push_back(add(7, 1 << (i % 30)));
   }
-  insns.push_back(copy(0, 7));
+  insns.push_back(insn(BPF_ALU64 | BPF_AND | BPF_K, 7, 0, 0, 1));
+  insns.push_back(copy(1, 10));
+  insns.push_back(insn(BPF_ALU64 | BPF_ADD | BPF_X, 1, 7, 0, 0));
+  insns.push_back(insn(BPF_ST | BPF_MEM | BPF_B, 1, 0, -8, 0));
+  insns.push_back(move(0, 0));
   insns.push_back(leave());
   const VerifierResult result = verify(input_of(insns));
   EXPECT_EQ(result.report.code, E2BIG) << result.report.reason;

@@ -4,7 +4,7 @@
 #include <bpf/bpf_helpers.h>
 
 struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(type, BPF_MAP_TYPE_HASH);
   __type(key, int);
   __type(value, int);
   __uint(max_entries, 1);

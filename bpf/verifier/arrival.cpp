@@ -1,0 +1,75 @@
+// Arriving where paths meet: is this state one that has been seen, and is it worth remembering?
+#include "bpf/verifier/analysis.hpp"
+
+namespace sluice::bpf {
+namespace {
+
+// When a checkpoint is made, and when one that never covers anything is given up: Linux's measures, so that a program that
+// is just within its budget there is within ours.
+constexpr uint64_t kMinJumps = 2;
+constexpr uint64_t kMinInsns = 8;
+constexpr uint64_t kLoopJumps = 20;
+constexpr uint64_t kLoopInsns = 100;
+constexpr uint32_t kMaxMarks = 40;
+constexpr uint32_t kPatience = 3;
+constexpr uint32_t kCallbackPatience = 64;
+
+}  // namespace
+
+// loops: the state is one that its own path has been in.
+bool Analysis::is_hit(Checkpoint* point, bool* loops) {
+  if (point->branches == 0) return covers(point->state, state_, insn_, cfg_, Match::safe);
+  if (cfg_.forced[insn_] != 0) {
+    // One more round of a callback brings nothing new.
+    if (!covers(point->state, state_, insn_, cfg_, Match::within)) return false;
+    converge();
+    return true;
+  }
+  *loops = maybe_looping(point->state, state_) && covers(point->state, state_, insn_, cfg_, Match::exact);
+  return false;
+}
+
+Arrival Analysis::arrive() {
+  const bool forced = cfg_.forced[insn_] != 0 || marks_since_ > kMaxMarks || (input_.flags & BPF_F_TEST_STATE_FREQ) != 0;
+  const uint64_t jumps = jumps_ - last_jumps_;
+  const uint64_t insns = processed_ - last_processed_;
+  bool add = forced || (jumps >= kMinJumps && insns >= kMinInsns);
+  auto& list = pruner_.at(insn_);
+  for (size_t i = list.size(); i-- > 0;) {
+    Checkpoint* point = list[i].get();
+    bool loops = false;
+    if (is_hit(point, &loops)) {
+      point->hits++;
+      inherit(*point);
+      return Arrival::covered;
+    }
+    if (loops) return Arrival::loops;
+    // Rounds of a loop differ from one another: remembering each helps no later path.
+    if (point->branches != 0 && cfg_.forced[insn_] == 0 && !forced && jumps < kLoopJumps && insns < kLoopInsns) add = false;
+    if (add) point->misses++;
+    const uint32_t patience = cfg_.forced[insn_] != 0 && point->branches != 0 ? kCallbackPatience : kPatience;
+    if (point->misses > point->hits * patience + patience) pruner_.drop(&list, i);
+  }
+  if (add) checkpoint();
+  return Arrival::fresh;
+}
+
+void Analysis::checkpoint() {
+  last_jumps_ = jumps_;
+  last_processed_ = processed_;
+  marks_since_ = 0;
+  State copy = state_;
+  for (Frame& frame : copy.frames) frame.live_slots = 0;
+  parent_ = pruner_.add(insn_, std::move(copy), parent_, path_node_);
+  for (Frame& frame : state_.frames) frame.written = 0;
+}
+
+// A loop is closed while its paths are unfinished: what will matter on them is not known, so everything does.
+void Analysis::converge() {
+  mark_all_precise();
+  for (Checkpoint* point = parent_; point != nullptr; point = point->parent) {
+    for (Frame& frame : point->state.frames) frame.live_slots = ~0ull;
+  }
+}
+
+}  // namespace sluice::bpf
