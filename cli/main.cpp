@@ -5,6 +5,8 @@
 #include "cli/verbs.hpp"
 
 int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (sluice::cli::is_tool_command_line(words)) return sluice::cli::run_tool(words);
   CLI::App app("sluice: verified, JIT-compiled eBPF packet filters on DPDK", "sluice");
   sluice::cli::Action action;
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
@@ -14,6 +16,7 @@ int main(int argc, char** argv) {
   sluice::cli::add_check(app, action);
   sluice::cli::add_replay(app, action);
   sluice::cli::add_exec(app, action);
+  sluice::cli::list_tool_commands(app);
   app.add_subcommand("help", "Show this help")->callback([&] {
     std::fputs(app.get_formatter()->make_help(&app, "sluice", CLI::AppFormatMode::All).c_str(), stdout);
     throw CLI::Success();

@@ -7,6 +7,8 @@
 #include <CLI/Formatter.hpp>
 
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace sluice::cli {
 
@@ -20,5 +22,10 @@ void add_run(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_replay(CLI::App& app, Action& action);
 void add_exec(CLI::App& app, Action& action);
+
+// The commands in bpftool's grammar (cli/tool) have no use for declared arguments: they are in the help, and run apart.
+void list_tool_commands(CLI::App& app);
+bool is_tool_command_line(const std::vector<std::string>& words);
+int run_tool(std::vector<std::string> words);
 
 }  // namespace sluice::cli

@@ -6,13 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "base/table.hpp"
 #include "dataplane/dataplane.hpp"
 #include "dataplane/replay.hpp"
 
 namespace sluice::control {
 
-// Rows of cells as text, columns aligned: the first to the left, numbers to the right.
-std::string format_table(const std::vector<std::vector<std::string>>& rows);
 std::string json_string(const std::string& text);
 
 // What a configuration's metric found: a table of labels and values.

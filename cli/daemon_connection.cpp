@@ -1,0 +1,60 @@
+#include "cli/daemon_connection.hpp"
+
+#include <algorithm>
+
+#include "bpf/loader/refusal.hpp"
+#include "cli/tool/daemon_text.hpp"
+
+namespace sluice::cli {
+
+Result<std::unique_ptr<DaemonConnection>> DaemonConnection::open() {
+  auto client = bpf::Client::connect();
+  if (client) return std::unique_ptr<DaemonConnection>(new DaemonConnection(std::move(*client)));
+  Error error = std::move(client.error());
+  if (error.code == ENOENT || error.code == ECONNREFUSED) {
+    error.text += "; start the daemon with `sluice run CONFIG` (with api: in it), or set SLUICE_SOCKET to its socket";
+  }
+  if (error.code == EACCES) error.text += "; the socket's group (api: gid) may use the daemon";
+  return fail(std::move(error));
+}
+
+std::string DaemonConnection::load_failure(const std::vector<std::string>& programs) {
+  for (const auto& program : programs) {
+    if (const auto* failure = session_.failure_of(program)) return bpf::refusal(*failure).in("program " + program).text;
+  }
+  std::string map;
+  if (const auto* failure = session_.map_failure(&map)) {
+    Error error = bpf::refusal(*failure);
+    if (!error.text.empty()) return std::move(error).in("map " + map).text;
+  }
+  return session_.take_messages();
+}
+
+Result<uint32_t> DaemonConnection::port_index(const std::string& name) {
+  const auto text = query("ports");
+  if (!text) return fail(text.error());
+  const auto ports = Json::parse(*text);
+  if (!ports) return fail(ports.error());
+  std::string names;
+  for (const auto& port : ports->items()) {
+    if (port["name"].text() == name) return static_cast<uint32_t>(port["ifindex"].count());
+    names += (names.empty() ? "" : ", ") + port["name"].text();
+  }
+  if (!name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+    return static_cast<uint32_t>(std::strtoul(name.c_str(), nullptr, 10));
+  }
+  return fail(ENODEV, "no port \"" + name + "\"; " + (names.empty() ? "the daemon has none" : "there are " + names));
+}
+
+std::string DaemonConnection::port_name(uint32_t index) {
+  const auto text = query("ports");
+  if (!text) return "";
+  const auto ports = Json::parse(*text);
+  if (!ports) return "";
+  for (const auto& port : ports->items()) {
+    if (port["ifindex"].count() == index) return port["name"].text();
+  }
+  return "";
+}
+
+}  // namespace sluice::cli

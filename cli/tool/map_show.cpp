@@ -1,0 +1,142 @@
+#include "cli/tool/elements.hpp"
+#include "cli/tool/verbs.hpp"
+
+namespace sluice::cli {
+namespace {
+
+// What bpf(2) has no field for and the descriptor's fdinfo may tell.
+struct Extras {
+  std::string memlock;
+  std::string frozen;
+  std::string owner_type;
+  std::string owner_jited;
+
+  explicit Extras(int fd)
+      : memlock(fdinfo_field(fd, "memlock")),
+        frozen(fdinfo_field(fd, "frozen")),
+        owner_type(fdinfo_field(fd, "owner_prog_type")),
+        owner_jited(fdinfo_field(fd, "owner_jited")) {}
+};
+
+uint32_t number(const std::string& text) { return static_cast<uint32_t>(std::strtoul(text.c_str(), nullptr, 10)); }
+
+void show_json(JsonWriter& out, const bpf_map_info& info, const Extras& extras, const std::vector<std::string>* pins) {
+  out.begin_object();
+  out.member("id", info.id);
+  out.member("type", map_type_name(info.type));
+  if (info.name[0] != 0) out.member("name", info.name);
+  out.member("flags", info.map_flags);
+  out.member("bytes_key", info.key_size);
+  out.member("bytes_value", info.value_size);
+  out.member("max_entries", info.max_entries);
+  if (!extras.memlock.empty())
+    out.member("bytes_memlock", uint64_t{std::strtoull(extras.memlock.c_str(), nullptr, 10)});
+  if (!extras.owner_type.empty()) out.member("owner_prog_type", prog_type_name(number(extras.owner_type)));
+  if (!extras.owner_jited.empty()) out.member("owner_jited", number(extras.owner_jited) != 0);
+  out.member("frozen", number(extras.frozen));
+  if (info.btf_id != 0) out.member("btf_id", info.btf_id);
+  if (pins != nullptr) {
+    out.key("pinned");
+    out.begin_array();
+    for (const auto& path : *pins) out.string(path);
+    out.end_array();
+  }
+  out.end_object();
+}
+
+void show_plain(const bpf_map_info& info, const Extras& extras, const std::vector<std::string>* pins) {
+  std::printf("%u: %s  ", info.id, map_type_name(info.type).c_str());
+  if (info.name[0] != 0) std::printf("name %s  ", info.name);
+  std::printf("flags 0x%x\n\tkey %uB  value %uB  max_entries %u", info.map_flags, info.key_size, info.value_size,
+              info.max_entries);
+  if (!extras.memlock.empty()) std::printf("  memlock %sB", extras.memlock.c_str());
+  if (!extras.owner_type.empty()) {
+    std::printf("\n\towner_prog_type %s  owner %sjited", prog_type_name(number(extras.owner_type)).c_str(),
+                number(extras.owner_jited) != 0 ? "" : "not ");
+  }
+  if (pins != nullptr) {
+    for (const auto& path : *pins) std::printf("\n\tpinned %s", path.c_str());
+  }
+  const bool frozen = number(extras.frozen) != 0;
+  if (info.btf_id != 0 || frozen) std::printf("\n\t");
+  if (info.btf_id != 0) std::printf("btf_id %u", info.btf_id);
+  if (frozen) std::printf("%sfrozen", info.btf_id != 0 ? "  " : "");
+  std::printf("\n");
+}
+
+Status show_one(Context& context, int fd, const Pins& pins) {
+  const auto info = map_info(fd);
+  if (!info) return fail(info.error());
+  const auto found = pins.find({Kind::map, info->id});
+  const auto* paths = found == pins.end() ? nullptr : &found->second;
+  if (context.plain()) {
+    show_plain(*info, Extras(fd), paths);
+  } else {
+    show_json(context.json, *info, Extras(fd), paths);
+  }
+  return {};
+}
+
+}  // namespace
+
+Status map_show(Context& context, Words& words) {
+  const Pins pins = context.options.show_pins ? find_pins(context.connection) : Pins{};
+  if (words.empty()) {
+    if (!context.plain()) context.json.begin_array();
+    auto status = for_each_object(Kind::map, [&](int fd) { return show_one(context, fd, pins); });
+    if (!context.plain() && status) context.json.end_array();
+    return status;
+  }
+  const auto fds = take_objects(words, Kind::map);
+  if (!fds) return fail(fds.error());
+  if (auto status = words.done(); !status) return status;
+  const bool many = !context.plain() && fds->size() > 1;
+  if (many) context.json.begin_array();
+  for (const auto& fd : *fds) {
+    if (auto status = show_one(context, fd.get(), pins); !status) return status;
+  }
+  if (many) context.json.end_array();
+  return {};
+}
+
+Status map_dump(Context& context, Words& words) {
+  auto fds = take_objects(words, Kind::map);
+  if (!fds) return fail(fds.error());
+  if (auto status = words.done(); !status) return status;
+  const bool many = fds->size() > 1;
+  std::vector<OpenMap> maps;
+  for (auto& fd : *fds) {
+    auto map = open_map(std::move(fd));
+    if (!map) return fail(map.error());
+    maps.push_back(std::move(*map));
+  }
+  if (many && !context.plain()) context.json.begin_array();
+  for (const auto& map : maps) {
+    ElementPrinter printer(context, map);
+    if (many && !context.plain()) {
+      context.json.begin_object();
+      context.json.member("id", map.info.id);
+      context.json.member("type", map_type_name(map.info.type));
+      context.json.member("name", map.info.name);
+      context.json.member("flags", map.info.map_flags);
+      context.json.key("elements");
+    } else if (many) {
+      show_plain(map.info, Extras(map.fd.get()), nullptr);
+    }
+    if (!context.plain() || !map.keyless()) printer.begin();
+    auto status = for_each_element(map, [&](const Element& element) {
+      if (element.code == 0) {
+        printer.print(element.key, element.value);
+      } else {
+        printer.print_failure(element.key, element.code);
+      }
+    });
+    if (!status) return status;
+    printer.end();
+    if (many && !context.plain()) context.json.end_object();
+  }
+  if (many && !context.plain()) context.json.end_array();
+  return {};
+}
+
+}  // namespace sluice::cli

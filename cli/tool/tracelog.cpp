@@ -1,0 +1,52 @@
+// `sluice prog tracelog`: what programs print with bpf_trace_printk, as it comes.
+#include <signal.h>
+#include <time.h>
+
+#include <atomic>
+#include <cstdio>
+
+#include "cli/tool/daemon_text.hpp"
+#include "cli/tool/verbs.hpp"
+
+namespace sluice::cli {
+namespace {
+
+constexpr long kPollNanoseconds = 200'000'000;
+
+std::atomic<bool> stopped{false};  // handler: set, tracelog: ro
+
+}  // namespace
+
+Status prog_tracelog(Context& context, Words& words) {
+  if (auto status = words.done(); !status) return status;
+  struct sigaction action {};
+  action.sa_handler = [](int) { stopped.store(true, std::memory_order_relaxed); };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  if (!context.plain()) context.json.begin_array();
+  std::string next;  // the first line wanted; empty: the oldest there is
+  while (!stopped.load(std::memory_order_relaxed)) {
+    const auto text = context.connection.query(next.empty() ? "trace" : "trace " + next);
+    if (!text) return fail(text.error());
+    const auto answer = Json::parse(*text);
+    if (!answer) return fail(answer.error());
+    if (const uint64_t lost = (*answer)["lost"].count(); lost > 0)
+      std::fprintf(stderr, "sluice: %llu lines lost\n", static_cast<unsigned long long>(lost));
+    for (const auto& line : (*answer)["lines"].items()) {
+      if (context.plain()) {
+        std::printf("%s\n", line.text().c_str());
+      } else {
+        context.json.string(line.text());
+      }
+    }
+    std::fflush(stdout);
+    next = (*answer)["next"].text();
+    const timespec pause{0, kPollNanoseconds};
+    ::nanosleep(&pause, nullptr);
+  }
+  if (!context.plain()) context.json.end_array();
+  return {};
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,197 @@
+#!/bin/bash
+# The command line's verbs and Debian's bpftool say the same of the same objects in the kernel, plain and as JSON.
+# usage: against_bpftool.sh KERNEL_TOOL TYPES.bpf.o
+set -u
+export LC_ALL=C TZ=UTC
+command -v bpftool > /dev/null || { echo 'skipped: no bpftool'; exit 77; }
+if [ "${1:-}" != inside ]; then
+  [ "$(id -u)" = 0 ] || { echo 'skipped: needs root'; exit 77; }
+  unshare -m true 2> /dev/null || { echo 'skipped: no mount namespaces here'; exit 77; }
+  exec unshare -m bash "$0" inside "$@"
+fi
+tool=$(realpath "$2")
+object=$(realpath "$3")
+folder=$(mktemp -d)
+trap 'cd /; umount "$folder/fs" 2> /dev/null; rm -rf "$folder"' EXIT
+mkdir "$folder/fs"
+mount -t bpf none "$folder/fs" 2> /dev/null || { echo 'skipped: no bpffs here'; exit 77; }
+bpftool map create "$folder/fs/probe" type array key 4 value 4 entries 1 name probe 2> /dev/null ||
+  { echo 'skipped: bpf(2) is not permitted here'; exit 77; }
+export SLUICE_TEST_PINS=$folder/fs
+cd "$folder" || exit 1
+failures=0
+compared=0
+
+# What differs for a known reason: run times; the kernel's helper addresses, for which bpftool asks kallsyms; the order of
+# hashed ids; bpftool 7.1 showing the last object's btf_id for objects without BTF.
+normal() {
+  sed -E 's/duration( \(average\))?: [0-9]+ns/duration\1: N/; s/"duration": ?[0-9]+/"duration": N/;
+          s/call [a-z_0-9]+#-?[0-9]+/call HELPER/'
+}
+
+# same WORDS...: standard output and success of both tools; `alike 1 WORDS...` the same where both shall fail, with errors
+# in words of their own.
+same() { alike 0 "$@"; }
+alike() {
+  local wanted=$1
+  shift
+  bpftool "$@" > theirs.txt 2> theirs.err
+  local theirs=$?
+  "$tool" "$@" > ours.txt 2> ours.err
+  local ours=$?
+  compared=$((compared + 1))
+  if [ $((theirs != 0)) != "$wanted" ] || [ "$ours" != "$wanted" ] ||
+    ! diff <(normal < theirs.txt) <(normal < ours.txt) > diff.txt; then
+    echo "FAIL: $* (bpftool $theirs, ours $ours)"
+    head -30 diff.txt
+    head -3 ours.err
+    failures=$((failures + 1))
+  fi
+}
+absent() {
+  alike 1 "$@"
+  alike 1 -j "$@"
+  alike 1 -p "$@"
+}
+# All three forms.
+all() {
+  same "$@"
+  same -j "$@"
+  same -p "$@"
+}
+# ours WORDS...: the command under test alone, which has to succeed.
+ours() {
+  "$tool" "$@" > ours.txt 2> ours.err || { echo "FAIL: $*"; cat ours.err; failures=$((failures + 1)); }
+}
+# refused STATUS TEXT WORDS...
+refused() {
+  local wanted=$1 text=$2
+  shift 2
+  "$tool" "$@" > ours.txt 2> ours.err
+  local status=$?
+  if [ $status != "$wanted" ] || ! grep -qF -- "$text" ours.err; then
+    echo "FAIL: $*: status $status, wanted $wanted and \"$text\":"
+    cat ours.txt ours.err
+    failures=$((failures + 1))
+  fi
+}
+
+# Objects, made by our verbs.
+mkdir fs/maps
+ours prog loadall "$object" fs/programs pinmaps fs/maps
+ours prog load "$object" fs/first type socket
+ours map create fs/hash type hash key 4 value 8 entries 4 name hash flags 1
+ours map create fs/long type hash key 20 value 40 entries 4 name long
+ours map create fs/percpu type percpu_hash key 4 value 12 entries 4 name percpu
+ours map create fs/queue type queue key 0 value 4 entries 4 name queue
+ours map create fs/stack type stack value 40 entries 4 name stack
+ours map create fs/hom type hash_of_maps key 4 value 4 entries 2 name hom inner_map name hash
+ours map create fs/aom type array_of_maps key 4 value 4 entries 2 name aom inner_map pinned fs/hash
+ours map create fs/progs type prog_array key 4 value 4 entries 2 name progs
+ours map create fs/lpm type lpm_trie key 8 value 4 entries 2 name lpm flags 1
+ours map create fs/bloom type bloom_filter value 4 entries 8 name bloom
+ours map update name hash key 1 0 0 0 value hex aa bb cc dd 1 2 3 4
+ours map update name hash key 0x65 0146 0 0 value 1 2 3 4 5 6 7 8 noexist
+ours map update name long key $(seq 1 20) value $(seq 1 40)
+ours map update name percpu key 1 0 0 0 value $(seq 1 12)
+ours map update name hom key 1 0 0 0 value name hash
+ours map update name progs key 1 0 0 0 value pinned fs/first
+ours map update name lpm key 16 0 0 0 10 1 0 0 value 1 0 0 0
+# Both tools take from these: each value is there twice.
+for value in 1 1 2 2; do
+  ours map enqueue pinned fs/queue value $value 5 6 7
+  ours map push pinned fs/stack value $(seq $value $((value + 39)))
+done
+ours map push pinned fs/bloom value 1 2 3 4
+size=$("$tool" -j map show pinned fs/maps/flows | grep -o '"bytes_value":[0-9]*' | cut -d: -f2)
+ours map update pinned fs/maps/flows key 1 0 0 0 2 0 65 66 67 0 0 0 value $(for i in $(seq "$size"); do echo $((i * 37 % 256)); done)
+ours map update pinned fs/maps/flows key 2 0 0 0 2 0 255 66 67 0 0 0 value $(for i in $(seq "$size"); do echo $((i % 9 == 0 ? 2 : 0)); done)
+ours map update pinned fs/maps/per_cpu key 1 0 0 0 value $(for i in $(seq 32); do echo $((i * 201 % 256)); done)
+ours map freeze pinned fs/probe
+
+# Maps.
+for map in hash long percpu hom aom progs lpm bloom queue stack flows chars per_cpu probe; do all map show name $map; done
+same -f map show name hash
+same -j -f map show name flows
+for map in hash long percpu hom progs lpm maps/flows maps/chars maps/per_cpu; do all map dump pinned fs/$map; done
+for map in types.data types.rodata types.bss; do same -j map dump name $map; done
+all map lookup pinned fs/hash key 1 0 0 0
+absent map lookup pinned fs/hash key 7 0 0 0
+all map lookup pinned fs/percpu key 1 0 0 0
+all map lookup pinned fs/long key $(seq 1 20)
+all map lookup pinned fs/maps/flows key 1 0 0 0 2 0 65 66 67 0 0 0
+all map lookup pinned fs/maps/per_cpu key 1 0 0 0
+all map lookup pinned fs/hom key 1 0 0 0
+all map getnext pinned fs/hash
+alike 1 map getnext pinned fs/long key $(seq 1 20)
+all map peek pinned fs/queue
+all map peek pinned fs/stack
+for _ in 1 2; do same map dequeue pinned fs/queue; same -j map pop pinned fs/stack; done
+absent map dequeue pinned fs/queue
+same -j map update pinned fs/hash key 1 0 0 0 value 1 1 1 1 1 1 1 1
+ours map delete pinned fs/hash key 1 0 0 0
+absent map lookup pinned fs/hash key 1 0 0 0
+alike 1 map pin pinned fs/hash fs/hash
+
+# Programs. Those that `load` and `loadall` made are equal, so that their names and tags fit two.
+for program in 'pinned fs/first' 'name second' 'name filter'; do
+  all prog show $program
+done
+same -f prog show pinned fs/first
+for program in 'pinned fs/first' 'name second' 'pinned fs/programs/second'; do
+  all prog dump xlated $program
+  all prog dump xlated $program opcodes
+  all prog dump xlated $program linum
+done
+head -c 64 /dev/zero > packet
+all prog run pinned fs/first data_in packet repeat 3
+all prog run pinned fs/programs/second data_in packet data_out -
+same prog run pinned fs/programs/second data_in packet data_out out.bin
+
+# BTF and links.
+id=$("$tool" -j map show pinned fs/maps/flows | grep -o '"btf_id":[0-9]*' | cut -d: -f2)
+for source in "id $id" 'map pinned fs/maps/flows' 'map pinned fs/maps/flows value' 'prog pinned fs/first' "file $object"; do
+  all btf dump $source
+  same btf dump $source format c
+done
+all link show
+all feature list_builtins link_types
+all feature list_builtins prog_types
+
+# Batches.
+cat > batch.txt << 'BATCH'
+# a comment
+map show name hash
+map update name hash key 9 9 9 9 value \
+  1 2 3 4 5 6 7 8
+map dump pinned "fs/hash"
+BATCH
+ours batch file batch.txt
+all batch file batch.txt
+printf 'map show name hash\nmap show id 4294967294\nmap dump name hash\n' > batch.txt
+refused 1 'batch.txt:2: this command failed' batch file batch.txt
+"$tool" -j batch file batch.txt > ours.txt 2> ours.err
+python3 -m json.tool < ours.txt > /dev/null || { echo 'FAIL: a failed batch is no JSON'; failures=$((failures + 1)); }
+
+# Errors: what, on what, why; 1 for what failed and 2 for what cannot be meant.
+refused 2 'expected 8 bytes, got 3' map update name hash key 1 1 1 1 value 1 2 3
+refused 2 'does not fit a byte' map update name hash key 1 1 1 1 value 300 2 3 4 5 6 7 8
+refused 2 '"key" is missing' map lookup name hash
+refused 2 '"zz" is not a byte' map lookup name hash key hex zz
+refused 2 'what is "exists"?' map update name hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exists
+refused 1 'map hash: update: No such file' map update name hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exist
+refused 1 'it is full' map update pinned fs/maps/chars key 9 0 0 0 value 1
+refused 1 'frozen' map update name probe key 0 0 0 0 value 1 2 3 4
+refused 1 'no map named nothing' map show name nothing
+refused 1 'it is not a prog' prog show pinned fs/hash
+refused 1 'it is no pin' map show pinned "$folder/packet"
+refused 1 'make the directory' map pin name hash fs/none/x
+refused 2 'is not known' map create fs/x type nothing key 4 value 4 entries 1 name x
+refused 1 'create map x: Invalid argument' map create fs/x type hash key 4 value 4 entries 0 name x
+refused 1 'load no_such.o: No such file' prog load no_such.o fs/x
+refused 1 'load /etc/passwd' prog load /etc/passwd fs/x
+refused 2 'lists the commands' map nonsense
+refused 2 'there is no option --nonsense' map show --nonsense
+
+echo "$compared comparisons, $failures failures"
+[ "$failures" = 0 ]

@@ -1,0 +1,45 @@
+// The command line's verbs with the kernel behind them instead of the daemon: linked without the wraps of the loader,
+// so that libbpf's calls are system calls. Tests compare its output with bpftool's on the same objects.
+// SLUICE_TEST_PINS: the bpffs to look for pins in.
+#include <bpf/libbpf.h>
+#include <net/if.h>
+
+#include <cstdlib>
+
+#include "cli/tool/tool.hpp"
+
+namespace sluice::cli {
+namespace {
+
+class KernelConnection final : public Connection {
+ public:
+  Result<std::string> query(std::string_view) override { return fail(ENOENT, "the kernel answers no queries"); }
+  [[nodiscard]] std::string pin_directory() const override {
+    const char* directory = std::getenv("SLUICE_TEST_PINS");
+    return directory != nullptr ? directory : "";
+  }
+  std::string load_failure(const std::vector<std::string>&) override { return ""; }
+  Result<uint32_t> port_index(const std::string& name) override {
+    const uint32_t index = ::if_nametoindex(name.c_str());
+    if (index == 0) return fail(ENODEV, "no interface " + name);
+    return index;
+  }
+  std::string port_name(uint32_t index) override {
+    char name[IF_NAMESIZE];
+    return ::if_indextoname(index, name) != nullptr ? name : "";
+  }
+};
+
+int run(std::vector<std::string> words) {
+  const auto options = take_options(&words);
+  if (!options) return std::fprintf(stderr, "sluice: %s\n", options.error().text.c_str()), 2;
+  if (print_help(words)) return 0;
+  KernelConnection connection;
+  Context context{connection, *options, JsonWriter(stdout, options->pretty)};
+  return run_command(context, std::move(words));
+}
+
+}  // namespace
+}  // namespace sluice::cli
+
+int main(int argc, char** argv) { return sluice::cli::run({argv + 1, argv + argc}); }
