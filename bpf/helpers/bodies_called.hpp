@@ -12,7 +12,7 @@ uint64_t sluice_helper_ktime_get_boot_ns(sluice::bpf::PacketContext*, uint64_t, 
 uint64_t sluice_helper_ktime_get_coarse_ns(sluice::bpf::PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t,
                                            uint64_t);
 uint64_t sluice_helper_ktime_get_tai_ns(sluice::bpf::PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
-// The kernel's own count, found from the clock that its tick drives.
+// The kernel's count, but for a drift of moments: found from the clock that its tick drives.
 uint64_t sluice_helper_jiffies64(sluice::bpf::PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 uint64_t sluice_helper_get_numa_node_id(sluice::bpf::PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 uint64_t sluice_helper_trace_printk(sluice::bpf::PacketContext*, uint64_t format, uint64_t size, uint64_t a, uint64_t b,

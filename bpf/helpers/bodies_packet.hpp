@@ -26,15 +26,18 @@ inline constexpr uint32_t kNetworkHeader = 14;  // behind the Ethernet header, t
   return 0;
 }
 
-// Adds 4-byte words with end-around carry (RFC 1071); a ones' complement sum, not yet folded to 16 bits.
+// Adds 4-byte words with end-around carry (RFC 1071), the last one filled up with zeros; a ones' complement sum, not yet
+// folded to 16 bits.
 inline uint32_t add_words(uint64_t from, uint32_t size, uint32_t start) {
   uint64_t sum = start;
   const auto* bytes = reinterpret_cast<const uint8_t*>(from);
-  for (uint32_t at = 0; at < size; at += 4) {
+  uint32_t at = 0;
+  for (; at + 4 <= size; at += 4) {
     uint32_t word;
     __builtin_memcpy(&word, bytes + at, 4);
     sum += word;
   }
+  for (uint32_t shift = 0; at < size; at++, shift += 8) sum += uint64_t{bytes[at]} << shift;
   sum = (sum & 0xffffffffu) + (sum >> 32);
   return static_cast<uint32_t>((sum & 0xffffffffu) + (sum >> 32));
 }
@@ -62,20 +65,17 @@ inline uint64_t sluice_helper_skb_load_bytes_relative(sluice::bpf::PacketContext
   return copy_packet_bytes(ctx, 0, header == BPF_HDR_START_MAC ? offset : UINT32_MAX, to, size);
 }
 
-// The checksum's change when `from` is replaced by `to`, folded to 16 bits; sizes are multiples of 4, else -EINVAL.
+// The checksum `seed` after `from` was replaced by `to`, folded to 16 bits; either may be missing.
 inline uint64_t sluice_helper_csum_diff(sluice::bpf::PacketContext*, uint64_t from, uint64_t from_size64, uint64_t to,
-                                        uint64_t to_size64, uint64_t seed) {
+                                        uint64_t to_size64, uint64_t seed64) {
   using namespace sluice::bpf;
   const auto from_size = static_cast<uint32_t>(from_size64);
   const auto to_size = static_cast<uint32_t>(to_size64);
-  if (((from_size | to_size) & 3) != 0) return static_cast<uint64_t>(-EINVAL);
-  auto sum = static_cast<uint32_t>(seed);
-  if (to_size != 0) sum = add_words(to, to_size, sum);
-  if (from_size != 0) {
-    const uint64_t less = uint64_t{sum} + static_cast<uint32_t>(~add_words(from, from_size, 0));
-    sum = static_cast<uint32_t>((less & 0xffffffffu) + (less >> 32));
-  }
-  return fold_sum(sum);
+  const auto seed = static_cast<uint32_t>(seed64);
+  if (to_size == 0) return fold_sum(from_size == 0 ? seed : ~add_words(from, from_size, ~seed));
+  uint64_t sum = add_words(to, to_size, seed);
+  if (from_size != 0) sum += static_cast<uint32_t>(~add_words(from, from_size, 0));
+  return fold_sum(static_cast<uint32_t>((sum & 0xffffffffu) + (sum >> 32)));
 }
 
 }  // extern "C"

@@ -45,6 +45,11 @@ bool ends_word(char c) {
   return c == 0 || std::isspace(byte) != 0 || std::ispunct(byte) != 0;
 }
 
+// Linux prints what follows a pointer's conversion only from the first character that is neither letter nor digit.
+void skip_alphanumeric(const char*& at) {
+  while (std::isalnum(static_cast<unsigned char>(*at)) != 0) at++;
+}
+
 // Behind "%p". False: no form of it that we know.
 bool parse_pointer(const char*& at, Conversion* out) {
   if ((at[0] == 'k' || at[0] == 'u') && at[1] == 's') {
@@ -55,13 +60,13 @@ bool parse_pointer(const char*& at, Conversion* out) {
   if ((at[0] == 'i' || at[0] == 'I') && (at[1] == '4' || at[1] == '6')) {
     out->kind = at[1] == '4' ? Kind::ipv4 : Kind::ipv6;
     out->plain = at[0] == 'i';
-    at += 2;
+    skip_alphanumeric(at);
     return true;
   }
   out->kind = Kind::address;
   if (ends_word(at[0])) return true;
   if (at[0] != 'x' && at[0] != 'K') return false;
-  at++;
+  skip_alphanumeric(at);
   return true;
 }
 
@@ -131,14 +136,15 @@ void put_number(Output& out, const Conversion& how, uint64_t value) {
   put_padded(out, how, prefix, digits, length);
 }
 
+// All 16 digits, unless a width is given.
 void put_address(Output& out, Conversion how, uint64_t value) {
-  char digits[20];
-  const uint32_t length = write_digits(digits, value, 16, false);
-  char text[16];
-  std::memset(text, '0', sizeof text);
-  std::memcpy(text + sizeof text - length, digits, length);
-  how.zero = false;
-  put_padded(out, how, "", text, sizeof text);
+  if (how.width == 0) {
+    how.width = 16;
+    how.zero = true;
+  }
+  how.kind = Kind::hex;
+  how.bytes = 8;
+  put_number(out, how, value);
 }
 
 // Memory that a program names by a number, which may be no memory at all. The bytes read.

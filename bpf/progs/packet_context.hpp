@@ -8,6 +8,9 @@
 namespace sluice::bpf {
 
 class TraceSink;  // helpers/trace.hpp
+struct MapCore;   // maps/map_core.hpp
+
+inline constexpr uint32_t kMaxRings = 8;  // ring buffers that one run reserves records in; in a ninth it gets none
 
 // One per worker (or per test run): written by its own thread only.
 struct RunEnv {
@@ -59,6 +62,8 @@ struct PacketContext {
   uint16_t tc_index;
   uint16_t queue_mapping;
   uint64_t tstamp_ns;
+  uint32_t ring_count;
+  const MapCore* rings[kMaxRings];  // where records were reserved: a submit names the record alone
   void* engine;         // the interpreter's, for callbacks; null in machine code
   RunEnv* env;
 };
@@ -83,6 +88,7 @@ inline void load_context(PacketContext* ctx, const PacketLayout& layout, const v
   ctx->tc_index = 0;
   ctx->queue_mapping = 0;
   ctx->tstamp_ns = 0;
+  ctx->ring_count = 0;
   ctx->engine = nullptr;
   ctx->env = env;
 }
