@@ -28,11 +28,11 @@ check-sanitize: setup ## the unit tests under AddressSanitizer and UndefinedBeha
 	@scripts/check_sanitize.sh
 
 bench: setup $(BUILD)/build.ninja ## every benchmark beside its peers, under 5 minutes; writes build/bench.json
-	@ninja -C $(BUILD) --quiet sluice tests/bench/sluice_bench tests/bench/linux_peer.so programs
+	@ninja -C $(BUILD) --quiet sluice tests/bench/bpf_client tests/bench/sluice_bench tests/bench/linux_peer.so programs
 	@python3 tests/bench/run.py $(BUILD)
 
 bench-full: setup $(BUILD)/build.ninja ## the same with more rounds, larger tables and 1,000,000 packets
-	@ninja -C $(BUILD) --quiet sluice tests/bench/sluice_bench tests/bench/linux_peer.so programs
+	@ninja -C $(BUILD) --quiet sluice tests/bench/bpf_client tests/bench/sluice_bench tests/bench/linux_peer.so programs
 	@python3 tests/bench/run.py --full $(BUILD)
 
 fuzz: setup ## libFuzzer over each parser and the verifier, SECONDS (60) each

@@ -10,13 +10,14 @@ import pathlib
 import subprocess
 import sys
 
+import api
 import forward
 import replay
 import scrape
 
 # Kinds that run in tests/bench/sluice_bench, in one process each, and those that run whole programs.
 IN_PROCESS = ["filter", "program", "map_lookup", "map_update", "load"]
-WHOLE = {"replay": replay.rows, "forward": forward.rows, "scrape": scrape.rows}
+WHOLE = {"replay": replay.rows, "forward": forward.rows, "scrape": scrape.rows, "api": api.rows}
 
 # kind, peer, group of rows ("" is all): the geometric mean of sluice / peer is to be at most this.
 TARGETS = [("program", "native", "", 1.10), ("program", "native", "with maps", 1.05), ("program", "linux", "", 0.25),
