@@ -18,7 +18,7 @@ inline constexpr uint32_t kMaxSubprograms = 256;
 inline constexpr uint32_t kObjectNameLength = 16;  // with the terminating zero
 
 // Maps
-inline constexpr uint32_t kMaxKeySize = 512;               // hash key (Linux: MAX_BPF_STACK)
+inline constexpr uint32_t kMaxKeySize = 512;               // the part of a key that a metric's labels may name
 inline constexpr uint64_t kMaxMapBytes = 32ull << 30;      // one map's memory
 inline constexpr uint32_t kMaxMapEntries = 1u << 30;
 

@@ -56,7 +56,7 @@ inline void visit_array(ElementVisitor& visitor) {
 // The elements of one bucket; each one's successor is read before the callback, which may delete it.
 inline bool visit_bucket(ElementVisitor& visitor, HashBucket* bucket) {
   const MapCore* map = visitor.map;
-  const uint32_t slot = visitor.ctx->env->slot;
+  const uint32_t slot = is_per_cpu_hash(map->type) ? visitor.ctx->env->slot : 0;
   const auto visit = [&](uint32_t reference) {
     return visitor.visit(hash_key_of(hash_element(map, reference)), hash_value_of(map, reference, slot));
   };
@@ -76,7 +76,7 @@ inline bool visit_bucket(ElementVisitor& visitor, HashBucket* bucket) {
 
 inline void visit_hash(ElementVisitor& visitor) {
   const MapCore* map = visitor.map;
-  if (map->type != BPF_MAP_TYPE_HASH && visitor.ctx->env->slot >= map->slots) return;
+  if (is_per_cpu_hash(map->type) && visitor.ctx->env->slot >= map->slots) return;
   for (uint64_t index = 0; index <= map->bucket_mask; index++) {
     if (visit_bucket(visitor, hash_bucket(map, index))) return;
   }
@@ -91,7 +91,9 @@ inline void visit_hash(ElementVisitor& visitor) {
     case BPF_MAP_TYPE_ARRAY:
     case BPF_MAP_TYPE_PERCPU_ARRAY: visit_array(visitor); break;
     case BPF_MAP_TYPE_HASH:
-    case BPF_MAP_TYPE_PERCPU_HASH: visit_hash(visitor); break;
+    case BPF_MAP_TYPE_PERCPU_HASH:
+    case BPF_MAP_TYPE_LRU_HASH:
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH: visit_hash(visitor); break;
     default: return -EINVAL;
   }
   return static_cast<long>(visitor.visited);

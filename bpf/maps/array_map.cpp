@@ -51,10 +51,10 @@ class ArrayMap final : public Map {
   }
 
   int update(const void* key, const void* value, uint64_t flags) override {
+    if (int error = check_lock_flag(spec_, flags & BPF_F_LOCK); error != 0) return error;
     if (long error = array_check_update(&core_, key, flags & ~uint64_t{BPF_F_LOCK}); error != 0) {
       return static_cast<int>(error);
     }
-    if (int error = check_lock_flag(spec_, flags & BPF_F_LOCK); error != 0) return error;
     const std::lock_guard one_writer(control_);
     redo_.begin(index_of(key), value);
     const int error = write(index_of(key), value, flags);
@@ -64,13 +64,7 @@ class ArrayMap final : public Map {
 
   int erase(const void*) override { return -EINVAL; }
 
-  int next_key(const void* key, void* next) override {
-    uint32_t index = key == nullptr ? UINT32_MAX : index_of(key);
-    if (index == core_.max_entries - 1) return -ENOENT;
-    index = index >= core_.max_entries ? 0 : index + 1;
-    std::memcpy(next, &index, sizeof index);
-    return 0;
-  }
+  int next_key(const void* key, void* next) override { return next_index(key, core_.max_entries, next); }
 
   [[nodiscard]] uint64_t entries() const override { return core_.max_entries; }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
@@ -90,7 +84,7 @@ class ArrayMap final : public Map {
     if (!is_per_cpu(core_.type)) return write_value(&core_, array_value(&core_, index, 0), value, flags);
     uint32_t size = round_up(core_.value_size, 8);
     for (uint32_t slot = 0; slot < core_.slots; slot++) {
-      copy_in(array_value(&core_, index, slot), static_cast<const uint8_t*>(value) + slot * size, core_.value_size);
+      copy_in(array_value(&core_, index, slot), static_cast<const uint8_t*>(value) + slot * size, size);
     }
     return 0;
   }
@@ -120,27 +114,17 @@ Status check_array(const MapSpec& spec) {
   if (spec.key_size != 4) return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", an array's is 4");
   if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
   if (spec.value_size > INT32_MAX) return fail(E2BIG, "value_size " + std::to_string(spec.value_size));
-  uint32_t mmapable = is_per_cpu(spec.type) ? 0u : static_cast<uint32_t>(BPF_F_MMAPABLE);
-  if (Status good = check_flags(spec, mmapable | BPF_F_NUMA_NODE); !good) return good;
+  uint32_t plain = is_per_cpu(spec.type) ? 0u : static_cast<uint32_t>(BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+  if (Status good = check_flags(spec, plain | BPF_F_NUMA_NODE | kProgramAccess); !good) return good;
   return check_per_cpu(spec);
 }
 
 Result<std::shared_ptr<Map>> create_array(const MapSpec& spec) {
-  MapCore core{};
-  core.type = spec.type;
-  core.key_size = spec.key_size;
-  core.value_size = spec.value_size;
-  core.value_stride = choose_value_stride(spec);
-  core.max_entries = spec.max_entries;
-  core.flags = spec.flags;
-  core.slots = is_per_cpu(spec.type) ? spec.slots : 1;
-  core.spin_lock_offset = spec.spin_lock_offset;
+  MapCore core = core_of(spec);
   uint64_t element = static_cast<uint64_t>(core.slots) * core.value_stride;
-  if (element > kMaxMapBytes / core.max_entries) {
-    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
-                           std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
-  }
-  auto memory = allocate_values(spec, element * core.max_entries);
+  auto bytes = checked_bytes(spec, element);
+  if (!bytes) return fail(std::move(bytes.error()));
+  auto memory = allocate_values(spec, *bytes);
   if (!memory) return fail(std::move(memory.error()));
   auto redo = allocate_redo(spec);
   if (!redo) return fail(std::move(redo.error()));

@@ -62,6 +62,9 @@ struct BatchWriter {
     if (fits) {
       for (uint64_t& tags : bucket->tags) __atomic_store_n(&tags, 0, __ATOMIC_RELEASE);
       store_reference(&bucket->overflow, 0);
+      for (uint32_t reference : references) {
+        if (is_lru(core->type)) mark_use(core, reference, kNotInMap);
+      }
     }
     unlock(bucket);
     if (!fits) return -ENOSPC;
@@ -95,8 +98,7 @@ void hash_init_value(const MapCore* core, uint32_t reference, const void* value)
   if (!is_per_cpu(core->type)) return init_value(core, hash_value_of(core, reference, 0), value);
   const uint32_t size = round_up(core->value_size, 8);
   for (uint32_t slot = 0; slot < core->slots; slot++) {
-    copy_in(hash_value_of(core, reference, slot), static_cast<const uint8_t*>(value) + size_t{slot} * size,
-            core->value_size);
+    copy_in(hash_value_of(core, reference, slot), static_cast<const uint8_t*>(value) + size_t{slot} * size, size);
   }
 }
 

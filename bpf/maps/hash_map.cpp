@@ -1,7 +1,6 @@
 #include "bpf/maps/hash_map.hpp"
 
 #include <sched.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,20 +62,8 @@ class HashMap final : public Map {
       flags &= ~uint64_t{BPF_F_LOCK};
       if (int error = hash_write_locked(&core_, key, value, flags); error != -ENOENT) return error;
     }
-    uint64_t hash = hash_of(&core_, key);
-    HashBucket* bucket = bucket_of(&core_, hash);
-    uint32_t reference = take_free();
-    if (reference == 0) return -EBUSY;
-    copy_in(hash_key_of(hash_element(&core_, reference)), key, core_.key_size);
-    hash_init_value(&core_, reference, value);
-    uint32_t leftover = reference;
-    long error = -EBUSY;
-    if (lock_patiently(bucket)) {
-      error = hash_publish(&core_, bucket, key, hash, reference, flags, &leftover);
-      unlock(bucket);
-    }
-    if (leftover != 0) hash_give_free(&core_, leftover);
-    return static_cast<int>(error);
+    if (!is_lru(core_.type)) return put(key, value, flags);
+    return static_cast<int>(lru_update(&core_, key, flags, [&] { return put(key, value, flags); }));
   }
 
   int erase(const void* key) override {
@@ -132,6 +119,23 @@ class HashMap final : public Map {
  private:
   enum class Step { found, end, absent };  // absent: the key to go on from is not in the bucket
 
+  int put(const void* key, const void* value, uint64_t flags) {
+    uint64_t hash = hash_of(&core_, key);
+    HashBucket* bucket = bucket_of(&core_, hash);
+    uint32_t reference = take_free();
+    if (reference == 0) return -EBUSY;
+    copy_in(hash_key_of(hash_element(&core_, reference)), key, core_.key_size);
+    hash_init_value(&core_, reference, value);
+    uint32_t leftover = reference;
+    long error = -EBUSY;
+    if (lock_patiently(bucket)) {
+      error = hash_publish(&core_, bucket, key, hash, reference, flags, &leftover);
+      unlock(bucket);
+    }
+    if (leftover != 0) hash_give_free(&core_, leftover);
+    return static_cast<int>(error);
+  }
+
   // Workers interrupted in an update may hold the spare elements for a moment.
   uint32_t take_free() const {
     for (uint32_t i = 0; i < kTakeRounds; i++) {
@@ -182,10 +186,7 @@ Status start_table(const MapSpec& spec, HashTable* table) {
   table->total = spec.max_entries + spare_elements() + 1;  // and the queue's dummy
   table->free_head = table->free_tail = 1;                 // element 1 is the queue's first dummy
   table->never_used = 2;
-  if ((spec.flags & BPF_F_ZERO_SEED) != 0) return {};
-  constexpr size_t kKey = sizeof table->hash_key;
-  if (getrandom(table->hash_key, kKey, 0) != static_cast<ssize_t>(kKey)) return fail(errno_error(errno, "getrandom"));
-  return {};
+  return choose_hash_key(spec, table->hash_key);
 }
 
 // The number of elements was another machine's choice, within reason.
@@ -197,29 +198,21 @@ Status check_table(const MapSpec& spec, const HashTable& table) {
 }  // namespace
 
 Status check_hash(const MapSpec& spec) {
+  const bool lru = is_lru(spec.type);
+  if (lru && (spec.flags & BPF_F_NO_PREALLOC) != 0) return fail(kNotSupported, "map_flags: BPF_F_NO_PREALLOC on an LRU map");
   if (spec.key_size == 0) return fail(EINVAL, "key_size 0");
-  if (spec.key_size > kMaxKeySize) {
-    return fail(E2BIG, "key_size " + std::to_string(spec.key_size) + ", more than " + std::to_string(kMaxKeySize));
-  }
   if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
   if (static_cast<uint64_t>(spec.key_size) + spec.value_size > kMaxHashElement - sizeof(HashElement)) {
     return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + ", with the key more than " +
                            std::to_string(kMaxHashElement) + " bytes");
   }
-  if (Status good = check_flags(spec, BPF_F_NO_PREALLOC | BPF_F_ZERO_SEED | BPF_F_NUMA_NODE); !good) return good;
+  const uint32_t own = lru ? BPF_F_NO_COMMON_LRU : BPF_F_NO_PREALLOC;
+  if (Status good = check_flags(spec, own | BPF_F_ZERO_SEED | BPF_F_NUMA_NODE | kProgramAccess); !good) return good;
   return check_per_cpu(spec);
 }
 
 Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
-  MapCore core{};
-  core.type = spec.type;
-  core.key_size = spec.key_size;
-  core.value_size = spec.value_size;
-  core.value_stride = choose_value_stride(spec);
-  core.max_entries = spec.max_entries;
-  core.flags = spec.flags;
-  core.slots = is_per_cpu(spec.type) ? spec.slots : 1;
-  core.spin_lock_offset = spec.spin_lock_offset;
+  MapCore core = core_of(spec);
   // 2 to 4 elements a bucket when full: about one bucket in fifty overflows.
   uint32_t buckets = std::bit_ceil((spec.max_entries + kLanes / 2 - 1) / (kLanes / 2));
   core.bucket_mask = buckets - 1;
@@ -227,10 +220,7 @@ Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
   const bool recovered = spec.store != nullptr && !spec.store->fresh();
   const bool fault_in = (spec.flags & BPF_F_NO_PREALLOC) == 0;
   const uint64_t stride = hash_element_stride(&core);
-  if (stride > kMaxMapBytes / (spec.max_entries + spare_elements() + 2)) {
-    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
-                           std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
-  }
+  if (auto checked = checked_bytes(spec, stride); !checked) return fail(std::move(checked.error()));
   const uint64_t table_bytes = sizeof(HashTable) + static_cast<uint64_t>(buckets) * sizeof(HashBucket);
   auto memory = MapMemory::allocate_in(spec.store.get(), "table", table_bytes, fault_in);
   if (!memory) return fail(std::move(memory.error()));

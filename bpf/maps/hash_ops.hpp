@@ -15,6 +15,8 @@ namespace sluice::bpf {
 
 inline constexpr uint32_t kReadTries = 64;
 inline constexpr uint32_t kLockTries = 1000;
+inline constexpr uint32_t kEvictTries = 256;  // elements an eviction looks at
+inline constexpr uint32_t kRoomTries = 8;
 
 [[gnu::always_inline]] inline uint64_t hash_of(const MapCore* map, const void* key) {
   return hash_bytes(map->hash_key, key, map->key_size);
@@ -39,6 +41,15 @@ inline constexpr uint32_t kLockTries = 1000;
 }
 [[gnu::always_inline]] inline bool has_key(const MapCore* map, uint32_t reference, const void* key) {
   return key_equal(hash_key_of(hash_element(map, reference)), key, map->key_size);
+}
+
+[[gnu::always_inline]] inline uint32_t use_of(const MapCore* map, uint32_t reference) {
+  return __atomic_load_n(&hash_element(map, reference)->used, __ATOMIC_RELAXED);
+}
+// A look first keeps the line shared among readers.
+[[gnu::always_inline]] inline void mark_use(const MapCore* map, uint32_t reference, ElementUse use) {
+  uint32_t* used = &hash_element(map, reference)->used;
+  if (__atomic_load_n(used, __ATOMIC_RELAXED) != use) __atomic_store_n(used, use, __ATOMIC_RELAXED);
 }
 
 // Where an element hangs: the word that refers to it, and its lane.
@@ -90,8 +101,24 @@ struct HashPlace {
   uint64_t hash = hash_of(map, key);
   uint32_t reference = hash_find(map, bucket_of(map, hash), key, hash);
   if (reference == 0) return nullptr;
-  if (map->type == BPF_MAP_TYPE_HASH) return hash_value_of(map, reference, 0);
+  if (is_lru(map->type)) mark_use(map, reference, kReferenced);
+  if (!is_per_cpu_hash(map->type)) return hash_value_of(map, reference, 0);
   return slot < map->slots ? hash_value_of(map, reference, slot) : nullptr;
+}
+
+// Lock held. Where the element hangs, if it is in the bucket.
+inline HashPlace find_reference(const MapCore* map, HashBucket* bucket, uint32_t reference) {
+  for (uint32_t lane = 0; lane < kLanes; lane++) {
+    const uint64_t tags = __atomic_load_n(&bucket->tags[lane / 4], __ATOMIC_RELAXED);
+    if ((tags >> (16 * (lane % 4)) & 0xffff) == 0) continue;
+    if (load_reference(&bucket->elements[lane]) == reference) return {reference, &bucket->elements[lane], lane};
+  }
+  uint32_t* link = &bucket->overflow;
+  for (uint32_t at = load_reference(link); at != 0; at = load_reference(link)) {
+    if (at == reference) return {reference, link, kLanes};
+    link = &hash_element(map, at)->next;
+  }
+  return {};
 }
 
 inline bool try_lock(HashBucket* bucket) {
@@ -127,6 +154,7 @@ inline void hash_insert(const MapCore* map, HashBucket* bucket, uint64_t hash, u
 
 // Lock held.
 inline void hash_unlink(const MapCore* map, HashBucket* bucket, const HashPlace& place) {
+  if (is_lru(map->type)) mark_use(map, place.reference, kNotInMap);
   if (place.lane == kLanes) {
     store_reference(place.link, load_reference(&hash_element(map, place.reference)->next));
     return;
@@ -156,6 +184,10 @@ inline long hash_publish(const MapCore* map, HashBucket* bucket, const void* key
   if (place.reference != 0) {
     if (flags == BPF_NOEXIST) return -EEXIST;
     *leftover = place.reference;
+    if (is_lru(map->type)) {
+      mark_use(map, reference, kReferenced);
+      mark_use(map, place.reference, kNotInMap);
+    }
     uint32_t next = load_reference(&hash_element(map, place.reference)->next);
     if (place.lane == kLanes) store_reference(&hash_element(map, reference)->next, next);
     store_reference(place.link, reference);
@@ -164,6 +196,7 @@ inline long hash_publish(const MapCore* map, HashBucket* bucket, const void* key
   if (flags == BPF_EXIST) return -ENOENT;
   if (!hash_reserve(map)) return -E2BIG;
   *leftover = 0;
+  if (is_lru(map->type)) mark_use(map, reference, kInMap);
   hash_insert(map, bucket, hash, reference);
   return 0;
 }
@@ -177,7 +210,7 @@ inline bool hash_refuses(const MapCore* map, HashBucket* bucket, const void* key
   return true;
 }
 
-inline long hash_update(const MapCore* map, const void* key, const void* value, uint64_t flags) {
+inline long hash_update_once(const MapCore* map, const void* key, const void* value, uint64_t flags) {
   if (flags > BPF_EXIST) return -EINVAL;
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
@@ -203,11 +236,12 @@ inline long hash_write_slot(const MapCore* map, HashBucket* bucket, const void* 
   if (present == 0) return -ENOENT;
   if (flags == BPF_NOEXIST) return -EEXIST;
   copy_in(hash_value_of(map, present, slot), value, map->value_size);
+  if (is_lru(map->type)) mark_use(map, present, kReferenced);
   return 0;
 }
 
-// A program writes its own slot alone; in a new element the other slots are zero.
-inline long hash_update_per_cpu(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot) {
+// E2BIG (full); the rest as map_update_elem. A program writes its own slot alone; in a new element the other slots are zero.
+inline long hash_update_per_cpu_once(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot) {
   if (flags > BPF_EXIST || slot >= map->slots) return -EINVAL;
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
@@ -247,6 +281,61 @@ inline uint32_t hash_remove(const MapCore* map, HashBucket* bucket, const void* 
 inline void hash_release(const MapCore* map, uint32_t reference) {
   hash_give_free(map, reference);
   __atomic_fetch_sub(&hash_table(map)->live, 1, __ATOMIC_RELEASE);
+}
+
+// Takes an element out of an LRU map that is full, by the clock algorithm (second chance): an approximation of least
+// recently used, as Linux's lists are. BPF_F_NO_COMMON_LRU changes nothing. False: none of the elements looked at could be had.
+inline bool lru_evict(const MapCore* map) {
+  HashTable* table = hash_table(map);
+  for (uint32_t i = 0; i < kEvictTries; i++) {
+    const auto reference =
+        static_cast<uint32_t>(__atomic_fetch_add(&table->clock, 1, __ATOMIC_RELAXED) % table->total) + 1;
+    const uint32_t use = use_of(map, reference);
+    if (use == kNotInMap) continue;
+    if (use == kReferenced && i < kEvictTries / 2) {
+      mark_use(map, reference, kInMap);
+      continue;
+    }
+    const uint64_t hash = hash_storage(map->hash_key, hash_key_of(hash_element(map, reference)), map->key_size);
+    HashBucket* bucket = bucket_of(map, hash);
+    if (!try_lock(bucket)) continue;
+    // It may have been freed and used again meanwhile.
+    const HashPlace place = find_reference(map, bucket, reference);
+    if (place.reference != 0) hash_unlink(map, bucket, place);
+    unlock(bucket);
+    if (place.reference == 0) continue;
+    hash_release(map, reference);
+    return true;
+  }
+  return false;
+}
+
+// True where the key is in an LRU map or there is a place for it now.
+inline bool lru_make_room(const MapCore* map, const void* key, uint64_t flags) {
+  if (flags == BPF_EXIST || __atomic_load_n(&hash_table(map)->live, __ATOMIC_RELAXED) < map->max_entries) return true;
+  const uint64_t hash = hash_of(map, key);
+  return hash_find(map, bucket_of(map, hash), key, hash) != 0 || lru_evict(map);
+}
+
+// An LRU map makes room and tries again where another writer took it. ENOMEM: it could not, as in Linux.
+template <class Update>
+[[gnu::always_inline]] inline long lru_update(const MapCore* map, const void* key, uint64_t flags, Update update) {
+  if (flags > BPF_EXIST) return -EINVAL;
+  for (uint32_t i = 0; i < kRoomTries; i++) {
+    if (!lru_make_room(map, key, flags)) break;
+    if (long error = update(); error != -E2BIG) return error;
+  }
+  return -ENOMEM;
+}
+
+inline long hash_update(const MapCore* map, const void* key, const void* value, uint64_t flags) {
+  if (!is_lru(map->type)) return hash_update_once(map, key, value, flags);
+  return lru_update(map, key, flags, [&] { return hash_update_once(map, key, value, flags); });
+}
+
+inline long hash_update_per_cpu(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot) {
+  if (!is_lru(map->type)) return hash_update_per_cpu_once(map, key, value, flags, slot);
+  return lru_update(map, key, flags, [&] { return hash_update_per_cpu_once(map, key, value, flags, slot); });
 }
 
 inline long hash_delete(const MapCore* map, const void* key) {

@@ -53,6 +53,7 @@ class Recovery {
       return damaged(index, reference, "has a key of another place");
     }
     used_[reference] = true;
+    hash_element(&core_, reference)->used = kInMap;
     live_++;
     return {};
   }
@@ -63,6 +64,7 @@ class Recovery {
     for (uint32_t reference = 1; reference < used_.size(); reference++) {
       if (used_[reference]) continue;
       hash_element(&core_, reference)->free_link = 0;
+      hash_element(&core_, reference)->used = kNotInMap;
       if (last == 0) {
         table_->free_head = reference;
       } else {

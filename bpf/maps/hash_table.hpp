@@ -10,6 +10,8 @@
 // used yet come first and are only counted, so that creating a map does not touch its memory.
 #pragma once
 
+#include <linux/bpf.h>
+
 #include <cstdint>
 
 #include "bpf/maps/map_bytes.hpp"
@@ -32,9 +34,12 @@ static_assert(sizeof(HashBucket) == 64);
 struct HashElement {
   uint64_t free_link;  // queue: reference of the next and count; never anything else
   uint32_t next;       // bucket's list
-  uint32_t unused;
+  uint32_t used;       // LRU kinds: ElementUse
 };  // then the key, rounded up to 8, and the values
 static_assert(sizeof(HashElement) == 16);
+
+// LRU kinds: programs set `referenced` at a lookup or replacement; eviction takes what is not.
+enum ElementUse : uint32_t { kNotInMap = 0, kInMap = 1, kReferenced = 2 };
 
 // At MapCore::table; the buckets follow it directly.
 struct alignas(64) HashTable {
@@ -45,8 +50,15 @@ struct alignas(64) HashTable {
   alignas(64) uint64_t live;         // elements in the map
   uint64_t full_errors;
   uint64_t hash_key[2];              // MapCore's, for a table that outlives the process
+  alignas(64) uint64_t clock;        // LRU kinds: where eviction looks next; all writers: rw
 };
 
+[[gnu::always_inline]] inline bool is_lru(uint32_t type) {
+  return type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+[[gnu::always_inline]] inline bool is_per_cpu_hash(uint32_t type) {
+  return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
 [[gnu::always_inline]] inline HashTable* hash_table(const MapCore* map) { return static_cast<HashTable*>(map->table); }
 [[gnu::always_inline]] inline HashBucket* hash_bucket(const MapCore* map, uint64_t index) {
   return reinterpret_cast<HashBucket*>(hash_table(map) + 1) + index;

@@ -1,5 +1,7 @@
 #include "bpf/maps/map.hpp"
 
+#include <sys/random.h>
+
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -26,6 +28,9 @@ Status check_shape(const MapSpec& spec, const MapType& row) {
   if (row.per_cpu && (spec.slots == 0 || spec.slots > kMaxSlots)) {
     return fail(EINVAL, "slots " + std::to_string(spec.slots) + ", not 1 to " + std::to_string(kMaxSlots));
   }
+  if (spec.extra != 0 && spec.type != BPF_MAP_TYPE_BLOOM_FILTER) {
+    return fail(EINVAL, "map_extra " + std::to_string(spec.extra) + ", only a bloom filter has one");
+  }
   if (spec.spin_lock_offset >= 0 && spec.type != BPF_MAP_TYPE_HASH && spec.type != BPF_MAP_TYPE_ARRAY) {
     return fail(EOPNOTSUPP, "bpf_spin_lock in the value, only hash and array may have one");
   }
@@ -40,14 +45,13 @@ Status check_shape(const MapSpec& spec, const MapType& row) {
 
 Status check_flags(const MapSpec& spec, uint32_t allowed) {
   constexpr uint32_t kSyscall = BPF_F_RDONLY | BPF_F_WRONLY;
-  constexpr uint32_t kProgram = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
   char text[64];
-  if (uint32_t other = spec.flags & ~(allowed | kSyscall | kProgram); other != 0) {
+  if (uint32_t other = spec.flags & ~(allowed | kSyscall); other != 0) {
     std::snprintf(text, sizeof text, "map_flags %#x, not for this type", other);
     return fail(EINVAL, text);
   }
   if ((spec.flags & kSyscall) == kSyscall) return fail(EINVAL, "map_flags: both BPF_F_RDONLY and BPF_F_WRONLY");
-  if ((spec.flags & kProgram) == kProgram) {
+  if ((spec.flags & kProgramAccess) == kProgramAccess) {
     return fail(EINVAL, "map_flags: both BPF_F_RDONLY_PROG and BPF_F_WRONLY_PROG");
   }
   return {};
@@ -75,6 +79,48 @@ uint32_t choose_value_stride(const MapSpec& spec) {
   return pad ? padded : round_up(spec.value_size, 8);
 }
 
+Status check_keyless(const MapSpec& spec) {
+  if (spec.key_size == 0) return {};
+  return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", this type has no key");
+}
+
+MapCore core_of(const MapSpec& spec) {
+  MapCore core{};
+  core.type = spec.type;
+  core.key_size = spec.key_size;
+  core.value_size = spec.value_size;
+  core.value_stride = choose_value_stride(spec);
+  core.max_entries = spec.max_entries;
+  core.flags = spec.flags;
+  core.slots = is_per_cpu(spec.type) ? spec.slots : 1;
+  core.spin_lock_offset = spec.spin_lock_offset;
+  return core;
+}
+
+Result<uint64_t> checked_bytes(const MapSpec& spec, uint64_t element_bytes) {
+  if (element_bytes <= kMaxMapBytes / spec.max_entries) return element_bytes * spec.max_entries;
+  return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
+                         std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
+}
+
+Status choose_hash_key(const MapSpec& spec, uint64_t key[2]) {
+  // Zeros would multiply a short key away; these are digits of pi.
+  key[0] = 0x243f6a8885a308d3ull;
+  key[1] = 0x13198a2e03707344ull;
+  if ((spec.flags & BPF_F_ZERO_SEED) != 0) return {};
+  if (getrandom(key, 2 * sizeof(uint64_t), 0) != 2 * sizeof(uint64_t)) return fail(errno_error(errno, "getrandom"));
+  return {};
+}
+
+int next_index(const void* key, uint32_t max_entries, void* next) {
+  uint32_t index = UINT32_MAX;
+  if (key != nullptr) std::memcpy(&index, key, sizeof index);
+  if (index == max_entries - 1) return -ENOENT;
+  index = index >= max_entries ? 0 : index + 1;
+  std::memcpy(next, &index, sizeof index);
+  return 0;
+}
+
 Result<std::shared_ptr<Map>> Map::create(const MapSpec& spec) {
   std::string what = "map " + spec.name + ": create";
   const MapType* row = find_map_type(spec.type);
@@ -85,7 +131,7 @@ Result<std::shared_ptr<Map>> Map::create(const MapSpec& spec) {
   return map;
 }
 
-int Map::lookup_and_erase(const void*, void*, uint64_t) { return -kNotSupported; }
+int Map::lookup_and_erase(const void*, void*, uint64_t flags) { return flags != 0 ? -EINVAL : -kNotSupported; }
 
 int Map::check_reference(const void*, uint64_t) const { return -EINVAL; }
 

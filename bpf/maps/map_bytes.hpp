@@ -127,4 +127,14 @@ inline void copy_out(void* to, const void* storage, uint32_t size) {
   return multiply_fold(state ^ secret[1], secret[0] ^ 0x9e3779b97f4a7c15ull);
 }
 
+// hash_bytes of a key in storage, which another thread may be writing: then it is some number.
+inline uint64_t hash_storage(const uint64_t secret[2], const void* storage, uint32_t size) {
+  const auto word = [&](uint32_t at) { return at < size ? load_word(storage, at) : 0; };
+  uint64_t state = 0;
+  for (uint32_t at = 0; at == 0 || at < size; at += 16) {
+    state = multiply_fold(word(at) ^ secret[0] ^ state, word(at + 8) ^ secret[1]);
+  }
+  return multiply_fold(state ^ secret[1], secret[0] ^ 0x9e3779b97f4a7c15ull);
+}
+
 }  // namespace sluice::bpf

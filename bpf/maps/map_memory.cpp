@@ -61,10 +61,10 @@ Result<MapMemory> MapMemory::allocate_in(MapStore* store, const char* part, uint
   return store == nullptr ? allocate(bytes, fault_in) : store->part(part, bytes, fault_in);
 }
 
-Result<MapMemory> MapMemory::allocate_shared(uint64_t bytes) {
+Result<MapMemory> MapMemory::allocate_shared(uint64_t bytes, bool fault_in) {
   UniqueFd file = open_memory_file(rounded(bytes));
   if (!file) return fail(no_memory(bytes));
-  return map(std::move(file), bytes, true);
+  return map(std::move(file), bytes, fault_in);
 }
 
 Result<MapMemory> MapMemory::map_file(UniqueFd file, uint64_t bytes, bool fault_in) {

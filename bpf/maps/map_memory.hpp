@@ -17,7 +17,7 @@ class MapMemory {
   // `fault_in`: take the pages now, not under a packet (large ones are left to first use). ENOMEM.
   static Result<MapMemory> allocate(uint64_t bytes, bool fault_in);
   // A sealed memory file named "bpf-map", which whoever holds a descriptor can map but not resize.
-  static Result<MapMemory> allocate_shared(uint64_t bytes);
+  static Result<MapMemory> allocate_shared(uint64_t bytes, bool fault_in = true);
   // A file opened for reading and writing, at least rounded(bytes) long. Should it shrink while it is mapped, its pages
   // become zeros and broken() is true (base/bus_error.hpp).
   static Result<MapMemory> map_file(UniqueFd file, uint64_t bytes, bool fault_in);

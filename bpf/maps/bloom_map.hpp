@@ -1,0 +1,13 @@
+// Bloom filter: creation. Control threads.
+#pragma once
+
+#include <memory>
+
+#include "bpf/maps/map.hpp"
+
+namespace sluice::bpf {
+
+Status check_bloom(const MapSpec& spec);
+Result<std::shared_ptr<Map>> create_bloom(const MapSpec& spec);
+
+}  // namespace sluice::bpf

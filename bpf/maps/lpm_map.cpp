@@ -1,0 +1,146 @@
+#include "bpf/maps/lpm_map.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "bpf/maps/lpm_ops.hpp"
+#include "bpf/maps/map_checks.hpp"
+#include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/spin_lock.hpp"
+
+namespace sluice::bpf {
+namespace {
+
+constexpr uint32_t kLengthBytes = sizeof(uint32_t);
+
+class LpmMap final : public Map {
+ public:
+  LpmMap(const MapSpec& spec, const MapCore& core, uint64_t total, MapMemory memory)
+      : Map(spec), memory_(std::move(memory)) {
+    core_ = core;
+    core_.table = memory_.data();
+    core_.values = memory_.data() + sizeof(TrieTable);
+    table()->total = total;
+    table()->never_used = 1;
+  }
+
+  using Map::lookup;
+  int lookup(const void* key, void* value, uint64_t flags) override {
+    if (flags != 0) return -EINVAL;
+    const TrieKey wanted = trie_key(key);
+    if (wanted.bits > trie_data_bytes(&core_) * 8) return -ENOENT;
+    for (;;) {
+      const uint64_t before = changes();
+      const uint32_t found = trie_descend(&core_, wanted);
+      if (found != 0) copy_out(value, trie_value(&core_, trie_node(&core_, found)), core_.value_size);
+      if (changes() == before) return found == 0 ? -ENOENT : 0;
+    }
+  }
+
+  int update(const void* key, const void* value, uint64_t flags) override {
+    if (long error = lpm_check_update(&core_, key, flags); error != 0) return static_cast<int>(error);
+    return locked([&] { return trie_put(&core_, trie_key(key), value, flags); });
+  }
+
+  int erase(const void* key) override {
+    if (long error = lpm_check_update(&core_, key, 0); error != 0) return static_cast<int>(error);
+    return locked([&] { return trie_remove(&core_, trie_key(key)); });
+  }
+
+  // Children before their parent, left before right, so that longer prefixes come first, as in Linux.
+  int next_key(const void* key, void* next) override {
+    return locked([&] {
+      const uint32_t number = key == nullptr ? first_of(table()->root) : following(trie_key(key));
+      if (number == 0) return -ENOENT;
+      TrieNode* node = trie_node(&core_, number);
+      std::memcpy(next, &node->prefix_bits, kLengthBytes);
+      copy_out(static_cast<uint8_t*>(next) + kLengthBytes, trie_data(node), trie_data_bytes(&core_));
+      return 0;
+    });
+  }
+
+  [[nodiscard]] uint64_t entries() const override { return __atomic_load_n(&table()->live, __ATOMIC_RELAXED); }
+  [[nodiscard]] uint64_t full_errors() const override {
+    return __atomic_load_n(&table()->full_errors, __ATOMIC_RELAXED);
+  }
+  [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+
+ private:
+  [[nodiscard]] TrieTable* table() const { return trie_table(&core_); }
+  [[nodiscard]] uint64_t changes() const { return __atomic_load_n(&table()->changes, __ATOMIC_ACQUIRE); }
+
+  template <class Body>
+  int locked(Body body) {
+    if (!spin_lock_patiently(&table()->lock)) return -EBUSY;
+    const long error = body();
+    spin_unlock(&table()->lock);
+    return static_cast<int>(error);
+  }
+
+  // The first node with a value under `number`: a leaf. 0 of 0.
+  [[nodiscard]] uint32_t first_of(uint32_t number) const {
+    while (number != 0) {
+      const TrieNode* node = trie_node(&core_, number);
+      const uint32_t child = node->child[0] != 0 ? node->child[0] : node->child[1];
+      if (child == 0) break;
+      number = child;
+    }
+    return number;
+  }
+
+  // The node after the key's; a key that is not there has the first after it.
+  [[nodiscard]] uint32_t following(const TrieKey& key) const {
+    std::vector<uint32_t> path;
+    uint32_t number = table()->root;
+    while (number != 0) {
+      TrieNode* node = trie_node(&core_, number);
+      path.push_back(number);
+      if (trie_common_bits(&core_, node, key) != node->prefix_bits || node->prefix_bits >= key.bits) break;
+      number = node->child[trie_bit(key.data, node->prefix_bits)];
+    }
+    const bool there = number != 0 && trie_node(&core_, number)->prefix_bits == key.bits &&
+                       trie_node(&core_, number)->branch == 0 &&
+                       trie_common_bits(&core_, trie_node(&core_, number), key) == key.bits;
+    if (!there) return first_of(table()->root);
+    while (path.size() > 1) {
+      const uint32_t child = path.back();
+      path.pop_back();
+      const TrieNode* parent = trie_node(&core_, path.back());
+      if (parent->child[0] == child && parent->child[1] != 0) return first_of(parent->child[1]);
+      if (parent->branch == 0) return path.back();
+    }
+    return 0;
+  }
+
+  MapMemory memory_;
+};
+
+}  // namespace
+
+Status check_lpm(const MapSpec& spec) {
+  if ((spec.flags & BPF_F_NO_PREALLOC) == 0) return fail(EINVAL, "map_flags without BPF_F_NO_PREALLOC, which a trie needs");
+  if (spec.key_size <= kLengthBytes || spec.key_size > kTrieMaxKey) {
+    return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", not 5 to " + std::to_string(kTrieMaxKey));
+  }
+  if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
+  if (spec.value_size > kMaxValueSize - kTrieMaxKey - sizeof(TrieNode)) {
+    return fail(EINVAL, "value_size " + std::to_string(spec.value_size));
+  }
+  return check_flags(spec, BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE | kProgramAccess);
+}
+
+Result<std::shared_ptr<Map>> create_lpm(const MapSpec& spec) {
+  const MapCore core = core_of(spec);
+  // Each prefix may need a fork, and a replacement a node more; memory is taken as they come.
+  const uint64_t total = std::min(uint64_t{spec.max_entries} * 2 + 1, uint64_t{UINT32_MAX});
+  auto checked = checked_bytes(spec, 2 * trie_node_stride(&core));
+  if (!checked) return fail(std::move(checked.error()));
+  auto memory = MapMemory::allocate(sizeof(TrieTable) + total * trie_node_stride(&core), false);
+  if (!memory) return fail(std::move(memory.error()));
+  return std::make_shared<LpmMap>(spec, core, total, std::move(*memory));
+}
+
+}  // namespace sluice::bpf

@@ -1,0 +1,71 @@
+#include "bpf/maps/ring_map.hpp"
+
+#include <bit>
+#include <cstring>
+
+#include "base/limits.hpp"
+#include "bpf/maps/map_checks.hpp"
+#include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/ring_ops.hpp"
+
+namespace sluice::bpf {
+namespace {
+
+class RingMap final : public Map {
+ public:
+  RingMap(const MapSpec& spec, const MapCore& core, MapMemory table, MapMemory file)
+      : Map(spec), table_(std::move(table)), file_(std::move(file)) {
+    core_ = core;
+    core_.table = table_.data();
+    core_.values = file_.data() + 2 * kRingPage;
+  }
+
+  using Map::lookup;
+  int lookup(const void*, void*, uint64_t flags) override { return flags != 0 ? -EINVAL : -kNotSupported; }
+  int update(const void*, const void*, uint64_t flags) override {
+    return (flags & BPF_F_LOCK) != 0 ? -EINVAL : -kNotSupported;
+  }
+  int erase(const void*) override { return -kNotSupported; }
+  int next_key(const void*, void*) override { return -kNotSupported; }
+
+  bool take_wakeup() override {
+    return __atomic_exchange_n(&ring_table(&core_)->wakeup, 0u, __ATOMIC_ACQ_REL) != 0;
+  }
+
+  [[nodiscard]] uint64_t entries() const override { return 0; }
+  [[nodiscard]] uint64_t full_errors() const override {
+    return __atomic_load_n(&ring_table(&core_)->dropped, __ATOMIC_RELAXED);
+  }
+  [[nodiscard]] uint64_t memory_bytes() const override { return table_.bytes() + file_.bytes() - core_.max_entries; }
+  [[nodiscard]] int memory_file() const override { return file_.file(); }
+
+ private:
+  MapMemory table_;
+  MapMemory file_;
+};
+
+}  // namespace
+
+Status check_ring(const MapSpec& spec) {
+  if (Status good = check_keyless(spec); !good) return good;
+  if (spec.value_size != 0) return fail(EINVAL, "value_size " + std::to_string(spec.value_size) + ", a ring buffer's is 0");
+  if (!std::has_single_bit(spec.max_entries) || spec.max_entries % kRingPage != 0) {
+    return fail(EINVAL, "max_entries " + std::to_string(spec.max_entries) + ", not a power of 2 of whole pages");
+  }
+  if ((spec.flags & (BPF_F_RDONLY | BPF_F_WRONLY)) != 0) return fail(EINVAL, "map_flags: access to a ring buffer");
+  return check_flags(spec, BPF_F_NUMA_NODE);
+}
+
+Result<std::shared_ptr<Map>> create_ring(const MapSpec& spec) {
+  MapCore core = core_of(spec);
+  core.bucket_mask = spec.max_entries - 1;
+  const uint64_t size = spec.max_entries;
+  auto table = MapMemory::allocate(sizeof(RingTable) + size / 8 * sizeof(uint32_t), true);
+  if (!table) return fail(std::move(table.error()));
+  auto file = MapMemory::allocate_shared(2 * kRingPage + 2 * size, false);  // the second half is never touched
+  if (!file) return fail(std::move(file.error()));
+  std::memset(file->data(), 0, 2 * kRingPage + size);
+  return std::make_shared<RingMap>(spec, core, std::move(*table), std::move(*file));
+}
+
+}  // namespace sluice::bpf
