@@ -38,6 +38,9 @@ bench-full: setup $(BUILD)/build.ninja ## the same with more rounds, larger tabl
 fuzz: setup ## libFuzzer over each parser and the verifier, SECONDS (60) each
 	@scripts/fuzz.sh $(or $(SECONDS),60)
 
+install: build ## the command, its programs, manual pages and completion, below /usr/local (DESTDIR is honoured)
+	@meson install -C $(BUILD) --no-rebuild --quiet
+
 lint: ## the include rule and the banned tokens of the packet path
 	@python3 scripts/lint.py
 

@@ -11,9 +11,7 @@ Result<std::unique_ptr<DaemonConnection>> DaemonConnection::open() {
   auto client = bpf::Client::connect();
   if (client) return std::unique_ptr<DaemonConnection>(new DaemonConnection(std::move(*client)));
   Error error = std::move(client.error());
-  if (error.code == ENOENT || error.code == ECONNREFUSED) {
-    error.text += "; start the daemon with `sluice run CONFIG` (with api: in it), or set SLUICE_SOCKET to its socket";
-  }
+  if (error.code == ENOENT || error.code == ECONNREFUSED) error.text += "; SLUICE_SOCKET names another socket";
   if (error.code == EACCES) error.text += "; the socket's group (api: gid) may use the daemon";
   return fail(std::move(error));
 }

@@ -128,6 +128,7 @@ class Daemon {
   std::optional<dataplane::Eal> eal_;
   std::unique_ptr<dataplane::Dataplane> dataplane_;
   std::unique_ptr<Exporter> exporter_;
+  TraceLog trace_;
   std::unique_ptr<ApiServer> api_;
 };
 
@@ -185,7 +186,7 @@ Status Daemon::serve_api() {
   ApiOptions options;
   options.socket = {config_.api->path, config_.api->mode, owner->uid, owner->gid};
   options.query = [this, started](std::string_view what) {
-    return answer_query({config_, *dataplane_, [this] { return render_text(collect()); }, started}, what);
+    return answer_query({config_, *dataplane_, [this] { return render_text(collect()); }, trace_, started}, what);
   };
   auto api = ApiServer::start(programs_->surface(), std::move(options));
   if (!api) return fail(api.error().code, config_.message(config_.api->at, "api: " + api.error().text));
@@ -206,10 +207,9 @@ Status Daemon::listen() {
 }
 
 void Daemon::serve(int signals) {
-  TraceLog trace;
   pollfd waiting{signals, POLLIN, 0};
   for (;;) {
-    trace.drain([this](std::string& line) { return dataplane_->take_trace(line); });
+    trace_.drain([this](std::string& line) { return dataplane_->take_trace(line); });
     if (::poll(&waiting, 1, kTickMilliseconds) <= 0) continue;
     signalfd_siginfo info{};
     if (::read(signals, &info, sizeof info) != sizeof info) continue;
@@ -222,7 +222,7 @@ void Daemon::stop() {
   api_.reset();
   exporter_.reset();
   dataplane_->stop();
-  TraceLog().drain([this](std::string& line) { return dataplane_->take_trace(line); });
+  trace_.drain([this](std::string& line) { return dataplane_->take_trace(line); });
   std::fputs(format_final(dataplane_->snapshot()).c_str(), stdout);
   for (const auto& metric : metrics_) std::fputs(format_metric(metric.collect()).c_str(), stdout);
   std::fflush(stdout);

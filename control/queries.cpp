@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <utility>
 #include <vector>
 
@@ -95,16 +96,25 @@ std::string status_json(const QuerySources& sources) {
                  {"jit", boolean(sources.config.jit)}});
 }
 
+Result<std::string> trace_from(const TraceLog& trace, std::string_view number) {
+  uint64_t first = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), first);
+  if (error != std::errc() || end != number.data() + number.size()) return fail(EINVAL, "trace: the number of a line is wanted");
+  return trace.since(first);
+}
+
 }  // namespace
 
 Result<std::string> answer_query(const QuerySources& sources, std::string_view what) {
   if (what == "status") return status_json(sources);
   if (what == "metrics") return json_string(sources.exposition());
+  if (what == "trace") return sources.trace.since(sources.trace.oldest());
+  if (what.starts_with("trace ")) return trace_from(sources.trace, what.substr(6));
   const auto snapshot = sources.dataplane.snapshot();
   if (what == "ports") return array(snapshot.ports, port_json);
   if (what == "workers") return array(snapshot.workers, worker_json);
   if (what == "chains") return array(snapshot.chains, [&](const auto& chain) { return chain_json(snapshot, chain); });
-  return fail(ENOENT, "no query \"" + std::string(what) + "\"; there are chains, metrics, ports, status, workers");
+  return fail(ENOENT, "no query \"" + std::string(what) + "\"; there are chains, metrics, ports, status, trace, workers");
 }
 
 }  // namespace sluice::control

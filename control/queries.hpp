@@ -8,6 +8,7 @@
 
 #include "base/result.hpp"
 #include "config/schema.hpp"
+#include "control/trace_log.hpp"
 #include "dataplane/dataplane.hpp"
 
 namespace sluice::control {
@@ -17,6 +18,7 @@ struct QuerySources {
   const config::Config& config;
   const dataplane::Dataplane& dataplane;
   std::function<std::string()> exposition;  // what a scrape would get
+  const TraceLog& trace;
   double started_seconds = 0;               // CLOCK_MONOTONIC
 };
 
@@ -25,6 +27,7 @@ struct QuerySources {
 // "chains": an array of port, action, run_seconds, programs (name, run, passed, trimmed).
 // "workers": an array of worker, core, packets, bursts, sleeps, busy_seconds.
 // "metrics": the Prometheus exposition as one JSON string.
+// "trace", "trace N": what programs printed, as TraceLog::since; without N the oldest that is kept comes first.
 // ENOENT: no such query.
 Result<std::string> answer_query(const QuerySources& sources, std::string_view what);
 

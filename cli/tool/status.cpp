@@ -66,19 +66,21 @@ void print_chains(const Json& chains) {
   print_table(rows);
 }
 
-void print_status(const Json& status) {
-  print_table({{"version", status["version"].text()},
-               {"pid", status["pid"].text()},
-               {"configuration", status["configuration"].text()},
-               {"uptime", duration(status["uptime_seconds"].number())},
-               {"jit", status["jit"].text() == "true" ? "on" : "off"},
-               {"ports", status["ports"].text()},
-               {"workers", status["workers"].text()},
-               {"chains", status["chains"].text()}});
+using Counts = std::vector<std::pair<const char*, uint32_t>>;
+
+void print_status(const Json& status, const Counts& objects) {
+  Rows rows{{"version", status["version"].text()},
+            {"pid", status["pid"].text()},
+            {"configuration", status["configuration"].text()},
+            {"uptime", duration(status["uptime_seconds"].number())},
+            {"jit", status["jit"].text() == "true" ? "on" : "off"}};
+  for (const char* what : {"ports", "workers", "chains"}) rows.push_back({what, status[what].text()});
+  for (const auto& [name, count] : objects) rows.push_back({name, std::to_string(count)});
+  print_table(rows);
 }
 
 // The objects that live in the daemon, counted through bpf(2) like any client would.
-Status count_objects(std::vector<std::pair<const char*, uint32_t>>* counts) {
+Status count_objects(Counts* counts) {
   for (auto [kind, name] : {std::pair{Kind::prog, "programs"}, {Kind::map, "maps"}, {Kind::link, "links"}}) {
     uint32_t id = 0;
     uint32_t count = 0;
@@ -94,7 +96,7 @@ Status count_objects(std::vector<std::pair<const char*, uint32_t>>* counts) {
 
 Status status_show(Context& context, Words& words) {
   if (auto status = words.done(); !status) return status;
-  std::vector<std::pair<const char*, uint32_t>> counts;
+  Counts counts;
   if (auto status = count_objects(&counts); !status) return status;
   std::vector<Json> answers;
   for (const char* what : {"status", "ports", "chains"}) {
@@ -118,12 +120,7 @@ Status status_show(Context& context, Words& words) {
     context.json.end_object();
     return {};
   }
-  print_status(answers[0]);
-  Rows rows;
-  for (const auto& [name, count] : counts) rows.push_back({std::string(name) + " loaded", std::to_string(count)});
-  rows[1][0] = "maps";
-  rows[2][0] = "links";
-  print_table(rows);
+  print_status(answers[0], counts);
   if (!answers[1].items().empty()) std::printf("\n"), print_ports(answers[1]);
   if (!answers[2].items().empty()) std::printf("\n"), print_chains(answers[2]);
   return {};
