@@ -15,7 +15,14 @@
 namespace sluice::dataplane {
 namespace {
 
-constexpr size_t kFileBuffer = 1 << 20;
+constexpr size_t kFileBuffer = 1 << 17;
+
+// The C library ignores a size that comes without memory and stays with 4,096 bytes.
+std::unique_ptr<char[]> set_buffer(FILE* file) {
+  auto buffer = std::make_unique_for_overwrite<char[]>(kFileBuffer);
+  std::setvbuf(file, buffer.get(), _IOFBF, kFileBuffer);
+  return buffer;
+}
 
 std::string link_type_text(int data_link, uint32_t in_file) {
   const char* name = pcap_datalink_val_to_name(data_link);
@@ -33,7 +40,7 @@ Result<CaptureReader> CaptureReader::open(const std::string& path) {
   const std::string where = "capture " + path;
   FILE* file = path == "-" ? fdopen(dup(STDIN_FILENO), "rb") : std::fopen(path.c_str(), "rbe");
   if (file == nullptr) return fail(errno_error(errno, where));
-  std::setvbuf(file, nullptr, _IOFBF, kFileBuffer);
+  auto buffer = set_buffer(file);
   struct stat status {};
   fstat(fileno(file), &status);
   if (S_ISDIR(status.st_mode)) {
@@ -45,7 +52,8 @@ Result<CaptureReader> CaptureReader::open(const std::string& path) {
   char error[PCAP_ERRBUF_SIZE] = "";
   CaptureReader reader;
   reader.path_ = path;
-  reader.pcap_.reset(pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error));
+  reader.pcap_ = PcapPtr(pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error),
+                         PcapClose{std::move(buffer)});
   if (reader.pcap_ == nullptr) {
     std::fclose(file);
     return fail(EINVAL, where + (status.st_size == 0 && S_ISREG(status.st_mode) ? ": empty file" : ": " + std::string(error)));
@@ -121,11 +129,13 @@ Result<CaptureWriter> CaptureWriter::create(const std::string& path, const Captu
     ::close(fd);
     return fail(errno_error(error, where));
   }
-  std::setvbuf(file, nullptr, _IOFBF, kFileBuffer);
+  auto buffer = set_buffer(file);
   writer.pcap_.reset(pcap_open_dead_with_tstamp_precision(
       DLT_EN10MB, format.snaplen, format.nanoseconds ? PCAP_TSTAMP_PRECISION_NANO : PCAP_TSTAMP_PRECISION_MICRO));
   // pcap_dump_fopen closes the file when it fails.
-  if (writer.pcap_ != nullptr) writer.dumper_.reset(pcap_dump_fopen(writer.pcap_.get(), file));
+  if (writer.pcap_ != nullptr) {
+    writer.dumper_ = {pcap_dump_fopen(writer.pcap_.get(), file), PcapClose{std::move(buffer)}};
+  }
   if (writer.dumper_ == nullptr) return fail(EIO, where + ": cannot write its header");
   return writer;
 }

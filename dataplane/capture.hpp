@@ -15,6 +15,7 @@ struct pcap_dumper;
 namespace sluice::dataplane {
 
 struct PcapClose {
+  std::unique_ptr<char[]> buffer;  // of the handle's file, which goes first
   void operator()(pcap* handle) const;
   void operator()(pcap_dumper* handle) const;
 };
