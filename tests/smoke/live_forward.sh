@@ -99,7 +99,7 @@ EOF2
 ip netns exec "$middle" "$sluice" run "$folder/sluice.yaml" > "$folder/out.txt" 2> "$folder/sluice.txt" &
 sluice_pid=$!
 pids+=("$sluice_pid")
-wait_for 20 grep -q ready: "$folder/sluice.txt" || fail 'sluice does not get ready'
+wait_for 60 grep -q ready: "$folder/sluice.txt" || fail 'sluice does not get ready'
 address=$(grep -o 'http://[0-9.:]*/metrics' "$folder/sluice.txt" | head -1)
 address=${address#http://}
 address=${address%/metrics}
