@@ -19,6 +19,10 @@ struct LinkText {
     return "bpf-prog." + std::to_string(prog->id);
   }
   std::string operator()(const std::shared_ptr<BtfObject>& btf) const { return "btf." + std::to_string(btf->id); }
+  std::string operator()(const std::shared_ptr<LinkObject>& link) const {
+    return "bpf-link." + std::to_string(link->id);
+  }
+  std::string operator()(const std::shared_ptr<StatsObject>&) const { return "bpf-stats"; }
 };
 
 // The map's memory file, if it is one that clients map; else -1.
@@ -43,6 +47,11 @@ void ObjectTable::add(const std::shared_ptr<MapObject>& map) {
 void ObjectTable::add(const std::shared_ptr<BtfObject>& btf) {
   std::lock_guard guard(lock_);
   btfs_.add(btf);
+}
+
+void ObjectTable::add(const std::shared_ptr<LinkObject>& link) {
+  std::lock_guard guard(lock_);
+  links_.add(link);
 }
 
 bool ObjectTable::add(const std::shared_ptr<ProgramObject>& program, uint32_t limit) {
@@ -129,6 +138,14 @@ std::shared_ptr<ProgramObject> ObjectTable::program(uint32_t id) const {
 std::shared_ptr<BtfObject> ObjectTable::btf(uint32_t id) const {
   std::lock_guard guard(lock_);
   return btfs_.find(id);
+}
+std::shared_ptr<LinkObject> ObjectTable::link(uint32_t id) const {
+  std::lock_guard guard(lock_);
+  return links_.find(id);
+}
+std::shared_ptr<LinkObject> ObjectTable::link_after(uint32_t id) const {
+  std::lock_guard guard(lock_);
+  return links_.after(id);
 }
 std::shared_ptr<MapObject> ObjectTable::map_after(uint32_t id) const {
   std::lock_guard guard(lock_);

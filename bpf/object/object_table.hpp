@@ -22,7 +22,8 @@ namespace sluice::bpf {
 
 // What a descriptor stands for.
 using ObjectRef =
-    std::variant<std::shared_ptr<MapObject>, std::shared_ptr<ProgramObject>, std::shared_ptr<BtfObject>>;
+    std::variant<std::shared_ptr<MapObject>, std::shared_ptr<ProgramObject>, std::shared_ptr<BtfObject>,
+                 std::shared_ptr<LinkObject>, std::shared_ptr<StatsObject>>;
 
 struct Handle {
   ObjectRef object;
@@ -37,6 +38,7 @@ class ObjectTable {
   // Gives the object an id. add(program) refuses above `limit` living programs: false, and no id.
   void add(const std::shared_ptr<MapObject>& map);
   void add(const std::shared_ptr<BtfObject>& btf);
+  void add(const std::shared_ptr<LinkObject>& link);
   [[nodiscard]] bool add(const std::shared_ptr<ProgramObject>& program, uint32_t limit);
 
   // A new close-on-exec descriptor for the object, or a negative errno.
@@ -52,9 +54,11 @@ class ObjectTable {
   [[nodiscard]] std::shared_ptr<MapObject> map(uint32_t id) const;
   [[nodiscard]] std::shared_ptr<ProgramObject> program(uint32_t id) const;
   [[nodiscard]] std::shared_ptr<BtfObject> btf(uint32_t id) const;
+  [[nodiscard]] std::shared_ptr<LinkObject> link(uint32_t id) const;
   [[nodiscard]] std::shared_ptr<MapObject> map_after(uint32_t id) const;
   [[nodiscard]] std::shared_ptr<ProgramObject> program_after(uint32_t id) const;
   [[nodiscard]] std::shared_ptr<BtfObject> btf_after(uint32_t id) const;
+  [[nodiscard]] std::shared_ptr<LinkObject> link_after(uint32_t id) const;
 
   // Drops the references of descriptors that are closed by now, however that came about.
   void sweep();
@@ -86,6 +90,7 @@ class ObjectTable {
   IdTable<MapObject> maps_;
   IdTable<ProgramObject> programs_;
   IdTable<BtfObject> btfs_;
+  IdTable<LinkObject> links_;
 };
 
 }  // namespace sluice::bpf

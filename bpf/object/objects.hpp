@@ -9,12 +9,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "bpf/jit/jit.hpp"
 #include "bpf/progs/annotated_program.hpp"
 
 namespace sluice::bpf {
@@ -31,7 +33,6 @@ struct MapObject {
   uid_t uid = 0;
   std::shared_ptr<Map> map;
   std::shared_ptr<BtfObject> btf;   // may be null
-  uint64_t extra = 0;               // map_extra
   std::atomic<bool> frozen{false};  // MAP_FREEZE: no more writes through bpf(2)
 };
 
@@ -46,6 +47,7 @@ struct ProgramObject {
   uint32_t id = 0;
   uid_t uid = 0;
   uint32_t type = BPF_PROG_TYPE_UNSPEC;
+  uint32_t expected_attach_type = 0;
   std::string name;     // attr's prog_name
   std::string licence;
   bool gpl_compatible = false;
@@ -57,6 +59,16 @@ struct ProgramObject {
   std::shared_ptr<BtfObject> btf;      // may be null
   std::vector<bpf_func_info> func_info;
   std::vector<bpf_line_info> line_info;
+  // Filled at its first use, if ever (bpf/surface/machine_code.hpp).
+  std::mutex compiling;
+  bool compiled = false;
+  std::shared_ptr<const jit::CompiledProgram> machine_code;  // null: not compiled, or it cannot be
+  // Runs by PROG_TEST_RUN, and those of attachments that are no more.
+  std::atomic<uint64_t> run_count{0};
+  std::atomic<uint64_t> run_time_ns{0};
+
+  // What the programs of one prog_array have in common (MapReference::kind).
+  [[nodiscard]] uint64_t tail_kind() const { return type | uint64_t{expected_attach_type} << 32; }
 
   // Maps the program refers to, and those PROG_BIND_MAP added.
   [[nodiscard]] std::vector<std::shared_ptr<MapObject>> used_maps() const;
@@ -66,6 +78,31 @@ struct ProgramObject {
  private:
   mutable std::mutex lock_;
   std::vector<std::shared_ptr<MapObject>> used_maps_;
+};
+
+// A program attached to a port. When the last reference goes, `detach` takes it off.
+struct LinkObject {
+  LinkObject() = default;
+  LinkObject(const LinkObject&) = delete;
+  LinkObject& operator=(const LinkObject&) = delete;
+  ~LinkObject() {
+    if (detach) detach();
+  }
+
+  uint32_t id = 0;
+  uid_t uid = 0;
+  uint32_t attach_type = 0;
+  std::shared_ptr<struct Attachment> attachment;  // bpf/surface/attachments.hpp
+  std::function<void()> detach;
+};
+
+// While one lives, test runs count into their programs' statistics.
+struct StatsObject {
+  explicit StatsObject(std::atomic<uint32_t>& users) : users(users) { users++; }
+  StatsObject(const StatsObject&) = delete;
+  StatsObject& operator=(const StatsObject&) = delete;
+  ~StatsObject() { users--; }
+  std::atomic<uint32_t>& users;
 };
 
 [[nodiscard]] inline std::shared_ptr<const AnnotatedProgram> share_program(

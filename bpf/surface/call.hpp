@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bpf/surface/attachments.hpp"
 #include "bpf/surface/attr_new.hpp"
 #include "bpf/surface/surface.hpp"
 
@@ -20,6 +22,8 @@ namespace sluice::bpf {
 
 struct BpfSurface::State {
   SurfaceOptions options;
+  std::atomic<uint32_t> stats_users{0};  // open descriptors of ENABLE_STATS
+  Attachments attachments;               // outlives the links, which take themselves off it
   ObjectTable objects;
   uint32_t map_slots = 1;    // values of a per-CPU element: the host's possible CPUs
   std::mutex test_run_lock;  // one test run at a time: they share a per-CPU slot
@@ -43,6 +47,20 @@ struct Call {
   template <class Field>
   void write_back(const Field& field) {
     const auto offset = static_cast<size_t>(reinterpret_cast<const uint8_t*>(&field) - raw.data());
+    if (offset + sizeof field <= user_size) {
+      std::memcpy(reinterpret_cast<char*>(user_attr) + offset, &field, sizeof field);
+    }
+  }
+
+  // Fields that Debian's union bpf_attr does not have (attr_new.hpp), by their place.
+  template <class Field>
+  [[nodiscard]] Field newer(size_t offset) const {
+    Field field;
+    std::memcpy(&field, raw.data() + offset, sizeof field);
+    return field;
+  }
+  template <class Field>
+  void write_newer(size_t offset, const Field& field) {
     if (offset + sizeof field <= user_size) {
       std::memcpy(reinterpret_cast<char*>(user_attr) + offset, &field, sizeof field);
     }
@@ -86,7 +104,12 @@ long map_lookup(Call& call);
 long map_update(Call& call);
 long map_delete(Call& call);
 long map_next_key(Call& call);
+long map_lookup_and_delete(Call& call);
 long map_freeze(Call& call);
+long map_lookup_batch(Call& call);
+long map_lookup_and_delete_batch(Call& call);
+long map_update_batch(Call& call);
+long map_delete_batch(Call& call);
 long prog_load(Call& call);
 long prog_bind_map(Call& call);
 long prog_test_run(Call& call);
@@ -101,7 +124,16 @@ long btf_load(Call& call);
 long link_by_id(Call& call);
 long link_next_id(Call& call);
 
-// An object's name: letters, digits, '_' and '.', ended by a zero inside the 16 bytes. False: it is not one.
+long enable_stats(Call& call);
+long task_fd_query(Call& call);
+long link_create(Call& call);
+long link_update(Call& call);
+long link_detach(Call& call);
+long prog_attach(Call& call);
+long prog_detach(Call& call);
+long prog_query(Call& call);
+
+// An object's name: letters, digits, '_' and '.', ended by a zero inside the 16 bytes; what lies behind does not matter. False: it is not one.
 bool read_name(const char (&field)[BPF_OBJ_NAME_LEN], std::string* name);
 
 }  // namespace surface

@@ -51,8 +51,20 @@ long btf_by_id(Call& call) {
   return open_by_id(call, call.objects.btf(call.attr.btf_id));
 }
 
-// There are no links yet, so no id is one's.
-long link_by_id(Call&) { return -ENOENT; }
-long link_next_id(Call&) { return -ENOENT; }
+long link_by_id(Call& call) {
+  call.objects.sweep();
+  return open_by_id(call, call.objects.link(call.attr.link_id));
+}
+
+long link_next_id(Call& call) { return next_id(call, &ObjectTable::link_after); }
+
+// What perf event a descriptor stands for: none, since programs are attached to ports alone.
+long task_fd_query(Call& call) { return call.attr.task_fd_query.flags != 0 ? -EINVAL : -ENOENT; }
+
+long enable_stats(Call& call) {
+  if (call.caller.uid != 0) return -EPERM;
+  if (call.attr.enable_stats.type != BPF_STATS_RUN_TIME) return -EINVAL;
+  return call.objects.open({std::make_shared<StatsObject>(call.state.stats_users)});
+}
 
 }  // namespace sluice::bpf::surface

@@ -1,6 +1,9 @@
 // PROG_LOAD and PROG_BIND_MAP.
 #include <time.h>
 
+#include <algorithm>
+
+#include "bpf/surface/log_buffer.hpp"
 #include "bpf/surface/prog_report.hpp"
 #include "bpf/surface/prog_spec.hpp"
 #include "bpf/verifier/verifier.hpp"
@@ -20,6 +23,21 @@ long refuse(Call& call, LoadFailure failure) {
   return result;
 }
 
+// With what the log says of it.
+long refuse_logged(Call& call, const LogBuffer& log, LoadFailure failure) {
+  std::string text = log_text(failure);
+  if (text.empty()) text = failure.error.text + "\n";
+  const int error = write_log(call, log, text);
+  if (error != 0) failure.error.code = -error;
+  return refuse(call, std::move(failure));
+}
+
+// The prog_arrays the program uses are from now on for programs of its kind.
+bool claim_tail_calls(const ProgSpec& spec) {
+  const uint64_t kind = spec.type | uint64_t{spec.expected_attach_type} << 32;
+  return std::all_of(spec.maps.begin(), spec.maps.end(), [kind](const auto& map) { return map->map->claim_kind(kind); });
+}
+
 // The instructions as tools dump them: map ids in place of descriptors.
 std::vector<Insn> with_map_ids(const ProgSpec& spec) {
   std::vector<Insn> insns = spec.resolved;
@@ -32,7 +50,7 @@ std::vector<Insn> with_map_ids(const ProgSpec& spec) {
   return insns;
 }
 
-VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t log_level) {
+VerifierInput verifier_input(const Call& call, const ProgSpec& spec, bool gpl_compatible, uint32_t log_level) {
   VerifierInput input;
   input.name = spec.name;
   input.type = spec.type;
@@ -44,6 +62,8 @@ VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t
     input.maps.push_back(share_map(map));
     input.frozen.push_back(map->frozen.load() ? 1 : 0);
   }
+  input.expected_attach_type = spec.expected_attach_type;
+  input.possible_cpus = call.state.map_slots;
   if (spec.btf != nullptr) input.btf = spec.btf->blob;
   input.func_info = spec.func_info;
   input.line_info = spec.line_info;
@@ -54,6 +74,7 @@ std::shared_ptr<ProgramObject> make_program(Call& call, ProgSpec spec, VerifierR
   auto program = std::make_shared<ProgramObject>();
   program->uid = call.caller.uid;
   program->type = spec.type;
+  program->expected_attach_type = spec.expected_attach_type;
   program->gpl_compatible = is_gpl_compatible(spec.licence);
   program->tag = program_tag(spec.insns);
   program->load_time_ns = boot_time_ns();
@@ -72,32 +93,26 @@ std::shared_ptr<ProgramObject> make_program(Call& call, ProgSpec spec, VerifierR
 }  // namespace
 
 long prog_load(Call& call) {
-  LogBuffer log;
-  if (!read_log_buffer(call.attr, &log)) return refuse(call, {{EINVAL, "log_level, log_size and log_buf disagree"}, {}, {}});
+  const LogBuffer log{call.attr.log_buf, call.attr.log_size, call.attr.log_level, kProgLogTrueSizeAt};
   auto spec = read_prog_spec(call);
   if (!spec) return refuse(call, {std::move(spec.error()), {}, {}});
+  if (!log.valid()) return refuse(call, {{EINVAL, "log_level, log_size and log_buf disagree"}, {}, {}});
   const bool gpl_compatible = is_gpl_compatible(spec->licence);
   if (call.options.licence == LicencePolicy::gpl_only && !gpl_compatible) {
-    const std::string reason =
-        "licence \"" + spec->licence + "\" is not GPL-compatible, and the licence policy is gpl_only";
-    const int full = write_log(call, log, reason + "\n");
-    return refuse(call, {{full != 0 ? -full : EINVAL, reason}, {}, {}});
+    return refuse_logged(call, log, {{EINVAL, "licence \"" + spec->licence + "\" is not GPL-compatible, and the licence policy is gpl_only"}, {}, {}});
   }
-  if (auto resolved = resolve_maps(call, &*spec); !resolved) {
-    const int full = write_log(call, log, resolved.error().text + "\n");
-    if (full != 0) resolved.error().code = -full;
-    return refuse(call, {std::move(resolved.error()), {}, {}});
-  }
+  if (auto checked = check_debug_info(*spec); !checked) return refuse_logged(call, log, {std::move(checked.error()), {}, {}});
+  if (auto resolved = resolve_maps(call, &*spec); !resolved) return refuse_logged(call, log, {std::move(resolved.error()), {}, {}});
   // Level 1 costs little and a rejection without a log helps nobody.
   const uint32_t level = log.level != 0 || call.caller.failure == nullptr ? log.level : 1;
-  VerifierResult result = verify(verifier_input(*spec, gpl_compatible, level));
-  if (result.program == nullptr) {
-    LoadFailure failure = describe_rejection(*spec, gpl_compatible, result);
-    const int full = write_log(call, log, log_text(failure));
-    if (full != 0) failure.error.code = -full;
-    return refuse(call, std::move(failure));
+  VerifierResult result = verify(verifier_input(call, *spec, gpl_compatible, level));
+  if (result.program == nullptr) return refuse_logged(call, log, describe_rejection(*spec, gpl_compatible, result));
+  if (!claim_tail_calls(*spec)) {
+    return refuse_logged(call, log, {{EINVAL, "a prog_array it uses holds programs of another type"}, {}, {}});
   }
-  if (log.level != 0 && write_log(call, log, result.log) != 0) return refuse(call, {{ENOSPC, "the log buffer is too small"}, {}, {}});
+  if (const int error = write_log(call, log, result.log); error != 0) {
+    return refuse(call, {{-error, "the log buffer is too small or not there"}, {}, {}});
+  }
   auto program = make_program(call, std::move(*spec), std::move(result));
   if (!call.objects.add(program, call.options.max_programs)) {
     return refuse(call, {{ENOSPC, "the limit of " + std::to_string(call.options.max_programs) + " programs is reached"}, {}, {}});

@@ -28,18 +28,31 @@ constexpr std::array kCommands = {
     Command{BPF_MAP_DELETE_ELEM, ATTR_SIZE(key), map_delete},
     Command{BPF_MAP_GET_NEXT_KEY, ATTR_SIZE(next_key), map_next_key},
     Command{BPF_PROG_LOAD, kProgLoadEnd, prog_load},
+    Command{BPF_PROG_ATTACH, kAttachEnd, prog_attach},
+    Command{BPF_PROG_DETACH, kAttachEnd, prog_detach},
     Command{BPF_PROG_TEST_RUN, ATTR_SIZE(test.batch_size), prog_test_run},
     Command{BPF_PROG_GET_NEXT_ID, ATTR_SIZE(next_id), prog_next_id},
     Command{BPF_MAP_GET_NEXT_ID, ATTR_SIZE(next_id), map_next_id},
     Command{BPF_PROG_GET_FD_BY_ID, ATTR_SIZE(prog_id), prog_by_id},
     Command{BPF_MAP_GET_FD_BY_ID, ATTR_SIZE(open_flags), map_by_id},
     Command{BPF_OBJ_GET_INFO_BY_FD, ATTR_SIZE(info.info), info_by_fd},
+    Command{BPF_PROG_QUERY, kQueryEnd, prog_query},
     Command{BPF_BTF_LOAD, kBtfLoadEnd, btf_load},
     Command{BPF_BTF_GET_FD_BY_ID, kBtfByIdEnd, btf_by_id},
+    Command{BPF_TASK_FD_QUERY, ATTR_SIZE(task_fd_query.probe_addr), task_fd_query},
+    Command{BPF_MAP_LOOKUP_AND_DELETE_ELEM, ATTR_SIZE(flags), map_lookup_and_delete},
     Command{BPF_MAP_FREEZE, ATTR_SIZE(map_fd), map_freeze},
     Command{BPF_BTF_GET_NEXT_ID, ATTR_SIZE(next_id), btf_next_id},
+    Command{BPF_MAP_LOOKUP_BATCH, ATTR_SIZE(batch.flags), map_lookup_batch},
+    Command{BPF_MAP_LOOKUP_AND_DELETE_BATCH, ATTR_SIZE(batch.flags), map_lookup_and_delete_batch},
+    Command{BPF_MAP_UPDATE_BATCH, ATTR_SIZE(batch.flags), map_update_batch},
+    Command{BPF_MAP_DELETE_BATCH, ATTR_SIZE(batch.flags), map_delete_batch},
+    Command{BPF_LINK_CREATE, kLinkCreateEnd, link_create},
+    Command{BPF_LINK_UPDATE, ATTR_SIZE(link_update.old_prog_fd), link_update},
     Command{BPF_LINK_GET_FD_BY_ID, ATTR_SIZE(link_id), link_by_id},
     Command{BPF_LINK_GET_NEXT_ID, ATTR_SIZE(next_id), link_next_id},
+    Command{BPF_ENABLE_STATS, ATTR_SIZE(enable_stats.type), enable_stats},
+    Command{BPF_LINK_DETACH, ATTR_SIZE(link_detach.link_fd), link_detach},
     Command{BPF_PROG_BIND_MAP, ATTR_SIZE(prog_bind_map.flags), prog_bind_map},
 };
 #undef ATTR_SIZE
@@ -72,7 +85,7 @@ int Call::copy_in_string(uint64_t address, size_t limit, std::string* to) {
 
 bool read_name(const char (&field)[BPF_OBJ_NAME_LEN], std::string* name) {
   const size_t length = ::strnlen(field, sizeof field);
-  if (length == sizeof field || !all_zero(field, length, sizeof field)) return false;
+  if (length == sizeof field) return false;
   const auto allowed = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; };
   if (!std::all_of(field, field + length, allowed)) return false;
   name->assign(field, length);
@@ -108,6 +121,7 @@ void BpfSurface::close(int fd) {
 }
 
 ObjectTable& BpfSurface::objects() { return state_->objects; }
+Attachments& BpfSurface::attachments() { return state_->attachments; }
 const SurfaceOptions& BpfSurface::options() const { return state_->options; }
 
 }  // namespace sluice::bpf

@@ -5,12 +5,16 @@
 #include <linux/bpf.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "base/result.hpp"
+#include "bpf/jit/jit.hpp"
+#include "bpf/maps/grace.hpp"
 #include "bpf/object/licence.hpp"
 #include "bpf/object/object_table.hpp"
+#include "bpf/surface/attachments.hpp"
 #include "bpf/surface/process.hpp"
 
 namespace sluice::bpf {
@@ -32,6 +36,9 @@ struct Caller {
 struct SurfaceOptions {
   LicencePolicy licence = LicencePolicy::kernel;
   uint32_t max_programs = 1024;
+  // A program in machine code, for test runs, tail calls and dumps; empty: they are interpreted, and dumps are empty.
+  std::function<Result<std::unique_ptr<jit::CompiledProgram>>(std::shared_ptr<const AnnotatedProgram>)> compile;
+  Grace* grace = nullptr;  // outlives the surface; null: nothing runs programs beside its callers
 };
 
 class BpfSurface {
@@ -48,6 +55,8 @@ class BpfSurface {
   void close(int fd);
 
   [[nodiscard]] ObjectTable& objects();
+  // Give it the data plane (Attachments::set_attacher) and the links can attach.
+  [[nodiscard]] Attachments& attachments();
   [[nodiscard]] const SurfaceOptions& options() const;
 
   struct State;  // bpf/surface/call.hpp

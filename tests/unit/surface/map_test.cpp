@@ -90,7 +90,7 @@ TEST_F(MapCommands, AnUpdateOfAFrozenMapIsEperm) {
   auto attr = empty_attr();
   attr.map_fd = static_cast<uint32_t>(hash);
   EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), 0);
-  EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), -EBUSY);
+  EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), -EPERM);
   EXPECT_EQ(client.element(BPF_MAP_UPDATE_ELEM, hash, &key, &value), -EPERM);
   EXPECT_EQ(client.element(BPF_MAP_LOOKUP_ELEM, hash, &key, &value), -ENOENT);
 }

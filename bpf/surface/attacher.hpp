@@ -1,0 +1,31 @@
+// What can run programs: the data plane's ports as bpf(2) sees them. The daemon has one; where there is none, nothing can be
+// attached. Called by control threads, one at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.hpp"
+#include "bpf/object/objects.hpp"
+
+namespace sluice::bpf {
+
+struct RunStatistics {
+  uint64_t count = 0;
+  uint64_t time_ns = 0;
+};
+
+class Attacher {
+ public:
+  virtual ~Attacher() = default;
+  // Whether there is a port with this index (1 + its place in the configuration).
+  [[nodiscard]] virtual bool has_port(uint32_t ifindex) const = 0;
+  // Makes `programs`, in this order, what the port's ingress runs: compiles them, publishes them and returns when no worker
+  // runs the former ones. Socket filters only. On an error what ran before still runs.
+  virtual Status set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<ProgramObject>>& programs) = 0;
+  // Of a program's runs on the port, since it was attached there.
+  [[nodiscard]] virtual RunStatistics statistics(uint32_t ifindex, const ProgramObject& program) const = 0;
+};
+
+}  // namespace sluice::bpf

@@ -1,0 +1,75 @@
+// What is attached where: an ordered list of programs per port and attach type. Every change goes to the Attacher first and
+// is kept only if that takes it. Control threads; locks, and may hold the lock for as long as a chain takes to compile.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "bpf/object/objects.hpp"
+#include "bpf/surface/attacher.hpp"
+
+namespace sluice::bpf {
+
+struct Attachment {
+  uint32_t attach_type = 0;
+  uint32_t ifindex = 0;  // 0: detached
+  std::shared_ptr<ProgramObject> program;
+  uint32_t link_id = 0;         // 0: by PROG_ATTACH
+  bool of_configuration = false;  // first in order; bpf(2) does not change it
+};
+
+// Where in the list: BPF_F_BEFORE, BPF_F_AFTER, relative to a program or a link.
+struct AttachPlace {
+  bool before = false;
+  bool after = false;
+  uint32_t program_id = 0;  // 0 in both: the list's ends
+  uint32_t link_id = 0;
+  uint64_t revision = 0;    // the list's as the caller knows it; 0: any
+};
+
+struct AttachedList {
+  std::vector<Attachment> items;
+  uint64_t revision = 1;  // counts changes
+};
+
+class Attachments {
+ public:
+  // Null until the data plane is there. Outlives this, or is reset first.
+  void set_attacher(Attacher* attacher);
+
+  // errors, negative: ENODEV (no port), EOPNOTSUPP (the port cannot run the type), EEXIST (the program is there already), ENOENT
+  // (relative to nothing), EINVAL, ERANGE (full), ESTALE (revision), EPERM (before the configuration's), and what compiling
+  // says.
+  int add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
+  // Another program in its place. EINVAL (another type), EPERM (`expected` is not the one there), ENOLINK (detached).
+  int replace(const std::shared_ptr<Attachment>& attachment, const std::shared_ptr<ProgramObject>& program,
+              const ProgramObject* expected);
+  void remove(const std::shared_ptr<Attachment>& attachment);
+  // Of PROG_ATTACH: the entry of the program, or with null the first or last. Null: none.
+  [[nodiscard]] std::shared_ptr<Attachment> find(uint32_t attach_type, uint32_t ifindex, const ProgramObject* program,
+                                                 bool first) const;
+  [[nodiscard]] AttachedList list(uint32_t attach_type, uint32_t ifindex) const;
+  [[nodiscard]] bool has_port(uint32_t ifindex) const;
+  // A program's runs, on all ports.
+  [[nodiscard]] RunStatistics statistics(const ProgramObject& program) const;
+
+ private:
+  using Key = std::pair<uint32_t, uint32_t>;  // ifindex, attach type
+  struct List {
+    std::vector<std::shared_ptr<Attachment>> items;
+    uint64_t revision = 1;
+  };
+  int place_of(const List& list, const AttachPlace& place, bool of_configuration, size_t* index) const;
+  int publish(const Key& key, std::vector<std::shared_ptr<Attachment>> items);
+  void keep_statistics(const Attachment& gone) const;
+
+  mutable std::mutex lock_;
+  Attacher* attacher_ = nullptr;
+  std::map<Key, List> lists_;
+};
+
+}  // namespace sluice::bpf

@@ -1,0 +1,161 @@
+// LINK_CREATE, LINK_UPDATE, LINK_DETACH; PROG_ATTACH, PROG_DETACH, PROG_QUERY.
+#include "bpf/isa/opcode_new.hpp"
+#include "bpf/surface/call.hpp"
+
+namespace sluice::bpf::surface {
+namespace {
+
+constexpr uint32_t kPlaceFlags = kAttachBefore | kAttachAfter | kAttachById | kAttachByLink;
+
+// Which programs go to an attach type; socket filters on TCX_INGRESS are our own.
+bool goes_to(uint32_t program_type, uint32_t attach_type) {
+  if (attach_type == BPF_XDP) return program_type == BPF_PROG_TYPE_XDP;
+  return attach_type == kAttachTcxIngress &&
+         (program_type == BPF_PROG_TYPE_SOCKET_FILTER || program_type == BPF_PROG_TYPE_SCHED_CLS);
+}
+
+// What `relative` names, by the flags: a program or a link, by descriptor or id.
+int read_relative(Call& call, uint32_t flags, uint32_t relative, AttachPlace* place) {
+  place->before = (flags & kAttachBefore) != 0;
+  place->after = (flags & kAttachAfter) != 0;
+  const bool by_link = (flags & kAttachByLink) != 0;
+  if ((flags & (kAttachById | kAttachByLink)) == 0 && relative == 0) return 0;
+  if ((flags & kAttachById) != 0) {
+    (by_link ? place->link_id : place->program_id) = relative;
+    return relative == 0 ? -EINVAL : 0;
+  }
+  if (by_link) {
+    std::shared_ptr<LinkObject> link;
+    if (const int error = call.object_of(relative, &link); error != 0) return error;
+    place->link_id = link->id;
+    return 0;
+  }
+  std::shared_ptr<ProgramObject> program;
+  if (const int error = call.object_of(relative, &program); error != 0) return error;
+  place->program_id = program->id;
+  return 0;
+}
+
+int writable_link(Call& call, uint32_t fd, std::shared_ptr<LinkObject>* link) {
+  if (const int error = call.object_of(fd, link); error != 0) return error;
+  return (*link)->attachment->of_configuration ? -EPERM : 0;
+}
+
+}  // namespace
+
+long link_create(Call& call) {
+  const auto& attr = call.attr.link_create;
+  std::shared_ptr<ProgramObject> program;
+  if (attr.attach_type > kAttachTypeMax) return -EINVAL;
+  if (const int error = call.object_of(attr.prog_fd, &program); error != 0) return error;
+  if (!goes_to(program->type, attr.attach_type)) return -EINVAL;
+  if ((attr.flags & ~kPlaceFlags) != 0) return -EINVAL;
+  AttachPlace place;
+  const auto relative = call.newer<uint32_t>(kLinkRelativeAt);
+  if (const int error = read_relative(call, attr.flags, relative, &place); error != 0) return error;
+  place.revision = call.newer<uint64_t>(kLinkRevisionAt);
+
+  auto attachment = std::make_shared<Attachment>();
+  attachment->attach_type = attr.attach_type;
+  attachment->ifindex = attr.target_ifindex;
+  attachment->program = std::move(program);
+  auto link = std::make_shared<LinkObject>();
+  link->uid = call.caller.uid;
+  link->attach_type = attr.attach_type;
+  link->attachment = attachment;
+  call.objects.add(link);
+  attachment->link_id = link->id;
+  if (const int error = call.state.attachments.add(attachment, place); error != 0) return error;
+  link->detach = [&attachments = call.state.attachments, attachment] { attachments.remove(attachment); };
+  return call.objects.open({std::move(link)});
+}
+
+long link_update(Call& call) {
+  const auto& attr = call.attr.link_update;
+  if ((attr.flags & ~uint32_t{BPF_F_REPLACE}) != 0) return -EINVAL;
+  std::shared_ptr<LinkObject> link;
+  std::shared_ptr<ProgramObject> program;
+  std::shared_ptr<ProgramObject> expected;
+  if (const int error = writable_link(call, attr.link_fd, &link); error != 0) return error;
+  if (const int error = call.object_of(attr.new_prog_fd, &program); error != 0) return error;
+  if ((attr.flags & BPF_F_REPLACE) != 0) {
+    if (const int error = call.object_of(attr.old_prog_fd, &expected); error != 0) return error;
+  } else if (attr.old_prog_fd != 0) {
+    return -EINVAL;
+  }
+  return call.state.attachments.replace(link->attachment, program, expected.get());
+}
+
+long link_detach(Call& call) {
+  std::shared_ptr<LinkObject> link;
+  if (const int error = writable_link(call, call.attr.link_detach.link_fd, &link); error != 0) return error;
+  call.state.attachments.remove(link->attachment);
+  return 0;
+}
+
+long prog_attach(Call& call) {
+  const auto& attr = call.attr;
+  if (attr.attach_type != kAttachTcxIngress && attr.attach_type != BPF_XDP) return -EINVAL;
+  if ((attr.attach_flags & ~(kPlaceFlags | BPF_F_REPLACE)) != 0) return -EINVAL;
+  std::shared_ptr<ProgramObject> program;
+  if (const int error = call.object_of(attr.attach_bpf_fd, &program); error != 0) return error;
+  if (!goes_to(program->type, attr.attach_type)) return -EINVAL;
+  if ((attr.attach_flags & BPF_F_REPLACE) != 0) {
+    std::shared_ptr<ProgramObject> former;
+    if (const int error = call.object_of(attr.replace_bpf_fd, &former); error != 0) return error;
+    const auto there = call.state.attachments.find(attr.attach_type, attr.target_fd, former.get(), true);
+    return there == nullptr ? -ENOENT : call.state.attachments.replace(there, program, former.get());
+  }
+  AttachPlace place;
+  const auto relative = call.newer<uint32_t>(kAttachRelativeAt);
+  if (const int error = read_relative(call, attr.attach_flags, relative, &place); error != 0) return error;
+  place.revision = call.newer<uint64_t>(kAttachRevisionAt);
+  auto attachment = std::make_shared<Attachment>();
+  attachment->attach_type = attr.attach_type;
+  attachment->ifindex = attr.target_fd;
+  attachment->program = std::move(program);
+  return call.state.attachments.add(attachment, place);
+}
+
+long prog_detach(Call& call) {
+  const auto& attr = call.attr;
+  if (is_cgroup_attach(attr.attach_type)) return -EBADF;  // target_fd is no cgroup
+  if (attr.attach_type != kAttachTcxIngress && attr.attach_type != BPF_XDP) return -EINVAL;
+  if ((attr.attach_flags & ~kPlaceFlags) != 0) return -EINVAL;
+  if (!call.state.attachments.has_port(attr.target_fd)) return -ENODEV;
+  std::shared_ptr<ProgramObject> program;
+  if (attr.attach_bpf_fd != 0) {
+    if (const int error = call.object_of(attr.attach_bpf_fd, &program); error != 0) return error;
+  }
+  const bool first = (attr.attach_flags & kAttachBefore) != 0;
+  const auto there = call.state.attachments.find(attr.attach_type, attr.target_fd, program.get(), first);
+  if (there == nullptr) return -ENOENT;
+  call.state.attachments.remove(there);
+  return 0;
+}
+
+long prog_query(Call& call) {
+  auto& query = call.attr.query;
+  if (is_cgroup_attach(query.attach_type)) return -EBADF;
+  if (query.attach_type != kAttachTcxIngress && query.attach_type != BPF_XDP) return -EINVAL;
+  if (query.query_flags != 0 || query.attach_flags != 0) return -EINVAL;
+  if (!call.state.attachments.has_port(query.target_fd)) return -ENODEV;
+  const AttachedList list = call.state.attachments.list(query.attach_type, query.target_fd);
+  const uint32_t room = query.prog_cnt;
+  std::vector<uint32_t> programs;
+  std::vector<uint32_t> links;
+  for (const auto& item : list.items) {
+    programs.push_back(item.program->id);
+    links.push_back(item.link_id);
+  }
+  const size_t count = std::min<size_t>(room, programs.size());
+  const uint64_t link_ids = call.newer<uint64_t>(kQueryLinkIdsAt);
+  if (query.prog_ids != 0 && call.copy_out(query.prog_ids, programs.data(), count * sizeof programs[0]) != 0) return -EFAULT;
+  if (link_ids != 0 && call.copy_out(link_ids, links.data(), count * sizeof links[0]) != 0) return -EFAULT;
+  query.prog_cnt = static_cast<uint32_t>(programs.size());
+  call.write_back(query.prog_cnt);
+  call.write_newer(kQueryRevisionAt, list.revision);
+  return query.prog_ids != 0 && room < programs.size() ? -ENOSPC : 0;
+}
+
+}  // namespace sluice::bpf::surface

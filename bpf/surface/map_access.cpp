@@ -1,0 +1,77 @@
+#include "bpf/surface/map_access.hpp"
+
+#include "bpf/interp/interp.hpp"
+#include "bpf/progs/tail_target.hpp"
+#include "bpf/surface/machine_code.hpp"
+
+namespace sluice::bpf::surface {
+namespace {
+
+// A program as prog_arrays hold it, with what keeps it alive.
+struct HeldProgram {
+  std::shared_ptr<ProgramObject> program;
+  std::shared_ptr<const jit::CompiledProgram> code;  // null: interpreted
+  TailTarget target;
+};
+
+int program_reference(Call& call, uint32_t fd, MapReference* reference) {
+  std::shared_ptr<ProgramObject> program;
+  if (const int error = call.object_of(fd, &program); error != 0) return error;
+  auto held = std::make_shared<HeldProgram>();
+  held->code = machine_code_of(call, *program);
+  held->target = {program->annotated.get(), held->code != nullptr ? held->code->code() : interpret_target};
+  reference->id = program->id;
+  reference->kind = program->tail_kind();
+  reference->target = &held->target;
+  held->program = std::move(program);
+  reference->owner = std::move(held);
+  return 0;
+}
+
+int map_reference(Call& call, uint32_t fd, MapReference* reference) {
+  std::shared_ptr<MapObject> inner;
+  if (const int error = call.object_of(fd, &inner); error != 0) return error;
+  reference->id = inner->id;
+  reference->target = &inner->map->core();
+  reference->map = inner->map.get();
+  reference->owner = std::move(inner);
+  return 0;
+}
+
+}  // namespace
+
+int map_for(Call& call, uint32_t fd, Access access, std::shared_ptr<MapObject>* map) {
+  Handle handle;
+  if (const int error = call.object_of(fd, map, &handle); error != 0) return error;
+  if (access.read && !handle.readable) return -EPERM;
+  return access.write && (!handle.writable || (*map)->frozen.load()) ? -EPERM : 0;
+}
+
+bool lock_allowed(const MapObject& map, uint64_t flags) {
+  return (flags & BPF_F_LOCK) == 0 || map.map->spec().spin_lock_offset >= 0;
+}
+
+int update_element(Call& call, const MapObject& map, const void* key, const void* value, uint64_t flags) {
+  const ReferenceKind kind = reference_kind(map.map->spec().type);
+  uint32_t fd = 0;
+  if (kind != ReferenceKind::none) {
+    if (const int error = map.map->check_reference(key, flags); error != 0) return error;
+    std::memcpy(&fd, value, sizeof fd);
+  }
+  MapReference reference;
+  int error = 0;
+  switch (kind) {
+    case ReferenceKind::none: return map.map->update(key, value, flags);
+    case ReferenceKind::program: error = program_reference(call, fd, &reference); break;
+    case ReferenceKind::map: error = map_reference(call, fd, &reference); break;
+    // Perf events and AF_XDP sockets are the host kernel's: no descriptor of ours is one.
+    case ReferenceKind::perf_event:
+    case ReferenceKind::socket: {
+      const int file = call.process.file(static_cast<int>(fd));
+      return file < 0 ? file : -EOPNOTSUPP;
+    }
+  }
+  return error != 0 ? error : map.map->set_reference(key, reference, flags);
+}
+
+}  // namespace sluice::bpf::surface
