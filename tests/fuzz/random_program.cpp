@@ -14,7 +14,8 @@ class Generator {
  public:
   explicit Generator(uint64_t seed) : random_(seed) {}
 
-  std::vector<Insn> program() {
+  RandomProgram program() {
+    type_ = one_in(3) ? BPF_PROG_TYPE_SCHED_CLS : BPF_PROG_TYPE_SOCKET_FILTER;
     // No pointer among the numbers: what a program makes of an address differs from run to run.
     code_ << mov_reg(6, 1) << mov(1, number());
     for (int16_t off = -64; off < 0; off = static_cast<int16_t>(off + 8)) code_ << store_imm(BPF_DW, 10, off, number());
@@ -23,7 +24,7 @@ class Generator {
     const uint32_t statements = 2 + below(14);
     for (uint32_t i = 0; i < statements; i++) statement(2);
     ending();
-    return code_;
+    return {type_, code_};
   }
 
  private:
@@ -45,6 +46,7 @@ class Generator {
   }
 
   void statement(int depth) {
+    if (one_in(5)) return newer_statement();
     switch (below(16)) {
       case 0: return frame_store();
       case 1: return frame_load();
@@ -62,6 +64,94 @@ class Generator {
       default:
         for (uint32_t i = 0; i < 1 + below(4); i++) arithmetic();
     }
+  }
+
+  // What came after RFC 9669's first programs: callbacks, long jumps, variable offsets, packet pointers.
+  void newer_statement() {
+    switch (below(8)) {
+      case 0: return loop_with_callback();
+      case 1: return iterate();
+      case 2: return long_jump();
+      case 3: return variable_frame_load();
+      case 4: return variable_value_access();
+      case 5: return type_ == BPF_PROG_TYPE_SCHED_CLS ? checksum() : relative_bytes();
+      default: return type_ == BPF_PROG_TYPE_SCHED_CLS ? packet_pointer() : relative_bytes();
+    }
+  }
+
+  void callback_address(uint32_t which) {
+    callbacks_.push_back({code_.size(), which});
+    code_ << imm64(2, 0, BPF_PSEUDO_FUNC);
+  }
+
+  void loop_with_callback() {
+    code_ << mov(1, static_cast<int32_t>(below(12)));
+    callback_address(0);
+    code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, frame(8)) << mov(4, 0) << call(BPF_FUNC_loop);
+    refresh();
+  }
+
+  void iterate() {
+    code_ << map_fd(1, below(3));
+    callback_address(1);
+    code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, frame(8)) << mov(4, 0) << call(BPF_FUNC_for_each_map_elem);
+    refresh();
+  }
+
+  void long_jump() {
+    Code outer;
+    std::swap(outer, code_);
+    arithmetic();
+    std::swap(outer, code_);
+    code_ << jump(BPF_JGT, target(), number(), 1);
+    code_ << go_long(static_cast<int32_t>(outer.size())) << outer;
+  }
+
+  void variable_frame_load() {
+    const uint8_t reg = static_cast<uint8_t>(pick({7, 8}));
+    code_ << alu(BPF_AND, reg, 31) << mov_reg(1, 10) << alu_reg(BPF_ADD, 1, reg) << load(BPF_B, target(), 1, -64);
+  }
+
+  void variable_value_access() {
+    const uint8_t reg = static_cast<uint8_t>(pick({7, 8}));
+    const int width = size();
+    code_ << alu(BPF_AND, reg, one_in(2) ? 24 : 31) << map_value(1, 0) << alu_reg(BPF_ADD, 1, reg);
+    code_ << (one_in(2) ? store(width, 1, 8, target()) : load(width, target(), 1, 8));
+  }
+
+  void checksum() {
+    code_ << mov_reg(1, 10) << alu(BPF_ADD, 1, -64) << mov(2, static_cast<int32_t>(4 * below(5)));
+    code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, -32) << mov(4, static_cast<int32_t>(4 * below(5))) << mov(5, number());
+    code_ << call(BPF_FUNC_csum_diff);
+    refresh();
+  }
+
+  void relative_bytes() {
+    code_ << mov_reg(1, 6) << mov(2, static_cast<int32_t>(below(60))) << mov_reg(3, 10) << alu(BPF_ADD, 3, -56);
+    code_ << mov(4, static_cast<int32_t>(1 + below(16))) << mov(5, static_cast<int32_t>(below(3)));
+    code_ << call(BPF_FUNC_skb_load_bytes_relative);
+    refresh();
+  }
+
+  // R1 = data + a known or bounded offset, 8 bytes of it checked against data_end.
+  void packet_pointer() {
+    Code inside;
+    const int width = size();
+    const auto off = static_cast<int16_t>(below(8 / bytes(width)) * bytes(width));
+    switch (below(3)) {
+      case 0: inside << load(width, 7, 1, off); break;
+      case 1: inside << store(width, 1, off, 8); break;
+      default: inside << store_imm(width, 1, off, number()) << load(BPF_DW, 8, 1, 0);
+    }
+    code_ << load(BPF_W, 1, 6, offsetof(__sk_buff, data)) << load(BPF_W, 2, 6, offsetof(__sk_buff, data_end));
+    if (one_in(2)) {
+      code_ << alu(BPF_AND, 7, 63) << alu_reg(BPF_ADD, 1, 7);
+    } else {
+      code_ << alu(BPF_ADD, 1, static_cast<int32_t>(below(90)));
+    }
+    code_ << mov_reg(3, 1) << alu(BPF_ADD, 3, 8) << jump_reg(BPF_JGT, 3, 2, static_cast<int16_t>(inside.size())) << inside;
+    code_ << mov(1, number());
+    refresh();
   }
 
   void arithmetic() {
@@ -207,9 +297,11 @@ class Generator {
                                BPF_JSGT, BPF_JSGE, BPF_JSLT, BPF_JSLE, BPF_JSET};
     Code outer;
     std::swap(outer, code_);
+    const size_t first_callback = callbacks_.size();
     const uint32_t inner = 1 + below(3);
     for (uint32_t i = 0; i < inner; i++) statement(depth - 1);
     std::swap(outer, code_);
+    for (size_t i = first_callback; i < callbacks_.size(); i++) callbacks_[i].first += code_.size() + 1;  // behind the jump
     const auto skip = static_cast<int16_t>(outer.size());
     const int op = pick(kOps);
     const bool wide = one_in(2);
@@ -254,7 +346,11 @@ class Generator {
       code_ << load(BPF_DW, 1, 10, off) << alu(BPF_MUL, 0, 31) << alu_reg(BPF_ADD, 0, 1);
     }
     code_ << map_value(1, 0) << store(BPF_DW, 1, 0, 0) << exit();
-    if (local_calls_.empty()) return;
+    if (!local_calls_.empty()) local_subprogram();
+    for (uint32_t which = 0; which < 2; which++) callback_subprogram(which);
+  }
+
+  void local_subprogram() {
     const auto subprogram = static_cast<int32_t>(code_.size());
     for (size_t i = 0; i < code_.size(); i += insn_length(code_[i])) {
       if (is_local_call(code_[i])) code_[i].imm = subprogram - static_cast<int32_t>(i) - 1;
@@ -263,13 +359,34 @@ class Generator {
     code_ << jump32(BPF_JGT, 1, number(), 1) << alu_reg(BPF_MUL, 0, 2) << alu_reg(BPF_ADD, 0, 1) << exit();
   }
 
+  // 0: of a loop, takes its index and a word of the frame, may stop. 1: of an iteration, adds up, in any order.
+  void callback_subprogram(uint32_t which) {
+    const auto start = static_cast<int32_t>(code_.size());
+    bool used = false;
+    for (const auto& [at, wanted] : callbacks_) {
+      if (wanted != which) continue;
+      code_[at].imm = start - static_cast<int32_t>(at) - 1;
+      used = true;
+    }
+    if (!used) return;
+    if (which == 0) {
+      code_ << load(BPF_DW, 3, 2, 0) << alu_reg(pick({BPF_XOR, BPF_ADD, BPF_MUL}), 3, 1) << alu(BPF_ADD, 3, number());
+      code_ << store(BPF_DW, 2, 0, 3) << mov(0, 0) << jump(BPF_JGT, 3, number() & 0x7fffffff, 1) << mov(0, 1) << exit();
+    } else {
+      code_ << load(BPF_W, 2, 2, 0) << load(BPF_DW, 3, 3, 8) << alu_reg(BPF_MUL, 3, 2) << load(BPF_DW, 5, 4, 0);
+      code_ << alu_reg(BPF_ADD, 5, 3) << store(BPF_DW, 4, 0, 5) << mov(0, 0) << exit();
+    }
+  }
+
   std::mt19937_64 random_;
+  uint32_t type_ = 0;
+  std::vector<std::pair<size_t, uint32_t>> callbacks_;  // where a callback's address is loaded, and which one's
   Code code_;
   Code local_calls_;
 };
 
 }  // namespace
 
-std::vector<Insn> random_program(uint64_t seed) { return Generator(seed).program(); }
+RandomProgram random_program(uint64_t seed) { return Generator(seed).program(); }
 
 }  // namespace sluice::bpf

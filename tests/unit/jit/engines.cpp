@@ -6,6 +6,7 @@
 
 #include "bpf/interp/interp.hpp"
 #include "bpf/jit/jit.hpp"
+#include "tests/unit/jit/static_functions.hpp"
 
 namespace sluice::bpf {
 
@@ -35,11 +36,14 @@ Engine compiled(const AnnotatedProgram& program, Maps maps) {
   return {std::move(*burst), maps, {}, {}};
 }
 
-VerifierResult verify_insns(std::vector<Insn> insns, const Maps& maps) {
+VerifierResult verify_insns(std::vector<Insn> insns, const Maps& maps, uint32_t type) {
   VerifierInput input;
   input.name = "test";
-  input.type = BPF_PROG_TYPE_SOCKET_FILTER;
+  input.type = type;
   input.gpl_compatible = true;
+  const StaticFunctions functions = static_functions_of(insns);
+  input.btf = functions.btf;
+  input.func_info = functions.func_info;
   input.insns = std::move(insns);
   input.maps = maps;
   return verify(input);

@@ -29,7 +29,8 @@ Engine interpreted(const AnnotatedProgram& program, Maps maps);
 // An empty burst and a test failure where it does not compile.
 Engine compiled(const AnnotatedProgram& program, Maps maps);
 
-VerifierResult verify_insns(std::vector<Insn> insns, const Maps& maps);
+VerifierResult verify_insns(std::vector<Insn> insns, const Maps& maps,
+                            uint32_t type = BPF_PROG_TYPE_SOCKET_FILTER);
 
 // Everything in the maps, elements in order of their keys.
 std::string contents(const Maps& maps);
