@@ -11,6 +11,7 @@
 
 #include "bpf/helpers/bodies_called.hpp"
 #include "bpf/helpers/bodies_control.hpp"
+#include "bpf/helpers/bodies_maps.hpp"
 #include "bpf/helpers/bodies_packet.hpp"
 #include "bpf/maps/map_ops.hpp"
 #include "bpf/progs/packet_context.hpp"

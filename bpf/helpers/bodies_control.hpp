@@ -19,11 +19,8 @@ namespace sluice::bpf {
 
 // The target of a tail call, counted; null: no such element or too many calls, and the caller goes on.
 [[gnu::always_inline]] inline const TailTarget* take_tail_call(PacketContext* ctx, const MapCore* map, uint64_t index) {
-  const auto element = static_cast<uint32_t>(index);
-  if (map->type != BPF_MAP_TYPE_PROG_ARRAY || element >= map->max_entries) return nullptr;
-  if (ctx->tail_calls >= kMaxTailCalls) return nullptr;
-  const auto* places = reinterpret_cast<const TailTarget* const*>(map->values);
-  const TailTarget* target = __atomic_load_n(places + element, __ATOMIC_ACQUIRE);
+  if (map->type != BPF_MAP_TYPE_PROG_ARRAY || ctx->tail_calls >= kMaxTailCalls) return nullptr;
+  const auto* target = static_cast<const TailTarget*>(reference_at(map, static_cast<uint32_t>(index)));
   if (target != nullptr) ctx->tail_calls++;
   return target;
 }
