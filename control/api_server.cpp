@@ -138,7 +138,7 @@ void ApiServer::State::serve(uint64_t id, uint32_t events) {
   if (alive && (events & EPOLLOUT) != 0) alive = connection.flush();
   if (alive && (events & EPOLLIN) != 0 && !connection.busy && !connection.sending()) alive = connection.receive();
   account(connection, before);
-  if (!alive || held_bytes > kMaxApiBytes) return close(id);
+  if (!alive || held_bytes + loads->held_bytes() + runs->held_bytes() > kMaxApiBytes) return close(id);
   dispatch(id, connection);
 }
 
@@ -183,6 +183,10 @@ void ApiServer::State::close(uint64_t id) {
   const auto found = connections.find(id);
   if (found == connections.end()) return;
   held_bytes -= found->second.held_bytes();
+  if (found->second.busy) {
+    loads->cancel(id);
+    runs->cancel(id);
+  }
   connections.erase(found);
 }
 

@@ -19,9 +19,24 @@ ApiWorker::~ApiWorker() {
 void ApiWorker::submit(uint64_t connection, ApiRequest request) {
   {
     std::lock_guard guard(lock_);
+    held_bytes_ += request.frame.size();
     jobs_.push_back({connection, std::move(request)});
   }
   changed_.notify_one();
+}
+
+void ApiWorker::cancel(uint64_t connection) {
+  std::lock_guard guard(lock_);
+  std::erase_if(jobs_, [&](const Job& job) {
+    if (job.connection != connection) return false;
+    held_bytes_ -= job.request.frame.size();
+    return true;
+  });
+}
+
+size_t ApiWorker::held_bytes() {
+  std::lock_guard guard(lock_);
+  return held_bytes_;
 }
 
 std::vector<ApiWorker::Done> ApiWorker::take_done() {
@@ -36,9 +51,11 @@ void ApiWorker::run() {
     if (stopping_) return;
     Job job = std::move(jobs_.front());
     jobs_.pop_front();
+    const size_t bytes = job.request.frame.size();
     guard.unlock();
     Done done{job.connection, answer_(std::move(job.request))};
     guard.lock();
+    held_bytes_ -= bytes;
     done_.push_back(std::move(done));
     ::eventfd_write(wake_, 1);
   }

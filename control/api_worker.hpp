@@ -27,6 +27,10 @@ class ApiWorker {
   ApiWorker& operator=(const ApiWorker&) = delete;
 
   void submit(uint64_t connection, ApiRequest request);
+  // Drops the connection's request if it still waits.
+  void cancel(uint64_t connection);
+  // Bytes of the requests that wait or are being answered.
+  [[nodiscard]] size_t held_bytes();
   [[nodiscard]] std::vector<Done> take_done();
 
  private:
@@ -42,6 +46,7 @@ class ApiWorker {
   std::condition_variable changed_;
   std::deque<Job> jobs_;
   std::vector<Done> done_;
+  size_t held_bytes_ = 0;
   bool stopping_ = false;
   std::thread thread_;
 };
