@@ -45,6 +45,20 @@ std::vector<unsigned> worker_cores(const config::Config& config) {
   return {config.eal.cores.begin(), config.eal.cores.end()};
 }
 
+cpu_set_t allowed_cpus() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  ::sched_getaffinity(0, sizeof allowed, &allowed);
+  return allowed;
+}
+
+// Threads and processes made after this by the calling thread stay off the workers' cores, where others are allowed.
+void leave_worker_cores(cpu_set_t allowed, const config::Config& config) {
+  const cpu_set_t all = allowed;
+  for (const unsigned core : worker_cores(config)) CPU_CLR(core, &allowed);
+  ::sched_setaffinity(0, sizeof allowed, CPU_COUNT(&allowed) > 0 ? &allowed : &all);
+}
+
 dataplane::EalSpec eal_spec(const config::Config& config) {
   dataplane::EalSpec spec;
   spec.cores = worker_cores(config);
@@ -148,7 +162,9 @@ Status Daemon::start() {
 
 Status Daemon::open_ports() {
   if (!config_.ports.empty()) {
+    const cpu_set_t allowed = allowed_cpus();
     auto eal = dataplane::Eal::init(eal_spec(config_));
+    leave_worker_cores(allowed, config_);  // EAL has put this thread on one
     if (!eal) return fail(std::move(eal.error()).in(config_.file));
     eal_.emplace(std::move(*eal));
   }
@@ -237,7 +253,10 @@ Status run_daemon(const config::Config& config) {
   // First, while there are no threads: programs of other processes are compiled in processes that may die.
   std::unique_ptr<CompileServer> compiler;
   if (config.jit && config.api) {
+    const cpu_set_t allowed = allowed_cpus();
+    if (!config.ports.empty()) leave_worker_cores(allowed, config);
     auto started = CompileServer::start();
+    ::sched_setaffinity(0, sizeof allowed, &allowed);
     if (!started) return fail(std::move(started.error()));
     compiler = std::move(*started);
   }
