@@ -18,9 +18,14 @@ Result<bpf::LoadedProgram> load_one(bpf::BpfSurface& surface, const config::Prog
   return bpf::load_object(surface, {program.name.value, program.path, program.function});
 }
 
-bpf::SurfaceOptions surface_options(const config::Config& config) {
+bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer* compiler) {
   bpf::SurfaceOptions options;
   options.licence = config.licence == config::Licence::gpl_only ? bpf::LicencePolicy::gpl_only : bpf::LicencePolicy::kernel;
+  if (config.jit) {
+    options.compile = [compiler](std::shared_ptr<const bpf::AnnotatedProgram> program) {
+      return compiler != nullptr ? compiler->make_program(std::move(program)) : bpf::jit::make_program(std::move(program));
+    };
+  }
   return options;
 }
 
@@ -30,7 +35,7 @@ Programs::Programs(const bpf::SurfaceOptions& options, bool jit)
     : surface_(std::make_unique<bpf::BpfSurface>(options)), jit_(jit) {}
 
 Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, CompileServer* compiler) {
-  std::unique_ptr<Programs> programs(new Programs(surface_options(config), config.jit));
+  std::unique_ptr<Programs> programs(new Programs(surface_options(config, compiler), config.jit));
   programs->compiler_ = compiler;
   Error errors{0, ""};
   for (const auto& program : config.programs) {
