@@ -11,6 +11,9 @@ namespace sluice::bpf {
 namespace {
 
 constexpr int kEventsAtOnce = 64;
+// What epoll names an event by: a token's inode, or one of these, which no inode has.
+constexpr uint64_t kMemoryClosed = 0;
+constexpr uint64_t kPinChanged = UINT64_MAX;
 
 // What tools look for in /proc/self/fd (bpftool: "bpf-map", "bpf-prog").
 struct LinkText {
@@ -35,8 +38,10 @@ int memory_of(const ObjectRef& object) {
 
 ObjectTable::ObjectTable()
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};  // no inode has number 0
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = kMemoryClosed}};
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, inotify_.get(), &event);
+  event.data.u64 = kPinChanged;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, pins_.changed_fd(), &event);
 }
 
 void ObjectTable::add(const std::shared_ptr<MapObject>& map) {
@@ -194,14 +199,17 @@ void ObjectTable::sweep_memory(std::vector<Handle>* dead) {
 
 void ObjectTable::sweep() {
   std::vector<Handle> dead;  // freed after the lock is released: a map's memory may be large
+  std::vector<ObjectRef> unpinned;
   std::lock_guard guard(lock_);
   epoll_event events[kEventsAtOnce];
   int count;
   do {
     count = ::epoll_wait(epoll_.get(), events, kEventsAtOnce, 0);
     for (int i = 0; i < count; i++) {
-      if (events[i].data.u64 == 0) {
+      if (events[i].data.u64 == kMemoryClosed) {
         sweep_memory(&dead);
+      } else if (events[i].data.u64 == kPinChanged) {
+        pins_.sweep(&unpinned);
       } else {
         forget({token_device_, events[i].data.u64}, &dead);
       }

@@ -17,13 +17,9 @@
 #include "bpf/object/handle.hpp"
 #include "bpf/object/id_table.hpp"
 #include "bpf/object/objects.hpp"
+#include "bpf/object/pin_table.hpp"
 
 namespace sluice::bpf {
-
-// What a descriptor stands for.
-using ObjectRef =
-    std::variant<std::shared_ptr<MapObject>, std::shared_ptr<ProgramObject>, std::shared_ptr<BtfObject>,
-                 std::shared_ptr<LinkObject>, std::shared_ptr<StatsObject>>;
 
 struct Handle {
   ObjectRef object;
@@ -62,6 +58,8 @@ class ObjectTable {
 
   // Drops the references of descriptors that are closed by now, however that came about.
   void sweep();
+  // Pins are references as descriptors are; sweep() and closed_fd() cover them.
+  [[nodiscard]] PinTable& pins() { return pins_; }
   // Readable when there may be something to sweep: for the poll of whoever serves other processes. Owned by the table.
   [[nodiscard]] int closed_fd() const { return epoll_.get(); }
 
@@ -87,6 +85,7 @@ class ObjectTable {
   std::unordered_map<FileId, Given, FileIdHash> given_;
   std::unordered_map<int, FileId> by_watch_;
   dev_t token_device_ = 0;
+  PinTable pins_;
   IdTable<MapObject> maps_;
   IdTable<ProgramObject> programs_;
   IdTable<BtfObject> btfs_;

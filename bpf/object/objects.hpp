@@ -14,6 +14,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "bpf/jit/jit.hpp"
@@ -21,11 +22,14 @@
 
 namespace sluice::bpf {
 
+class RecordFile;
+
 struct BtfObject {
   uint32_t id = 0;
   uid_t uid = 0;
   std::string name;
   std::vector<uint8_t> blob;  // as loaded, header checked
+  std::shared_ptr<RecordFile> record;  // what the store keeps of it (object_store.hpp locks); null: nothing
 };
 
 struct MapObject {
@@ -34,6 +38,7 @@ struct MapObject {
   std::shared_ptr<Map> map;
   std::shared_ptr<BtfObject> btf;   // may be null
   std::atomic<bool> frozen{false};  // MAP_FREEZE: no more writes through bpf(2)
+  std::shared_ptr<RecordFile> record;  // as BtfObject's
 };
 
 // The map as the verifier, the JIT and LoadedProgram know it: keeps the whole object alive, and so its id valid.
@@ -69,6 +74,9 @@ struct ProgramObject {
 
   // What the programs of one prog_array have in common (MapReference::kind).
   [[nodiscard]] uint64_t tail_kind() const { return type | uint64_t{expected_attach_type} << 32; }
+  std::vector<Insn> source;    // as loaded, map loads carry indices into used_maps(): to verify it again
+  uint32_t flags = 0;          // BPF_F_STRICT_ALIGNMENT, ...
+  std::shared_ptr<RecordFile> record;  // as BtfObject's
 
   // Maps the program refers to, and those PROG_BIND_MAP added.
   [[nodiscard]] std::vector<std::shared_ptr<MapObject>> used_maps() const;
@@ -93,6 +101,7 @@ struct LinkObject {
   uid_t uid = 0;
   uint32_t attach_type = 0;
   std::shared_ptr<struct Attachment> attachment;  // bpf/surface/attachments.hpp
+  std::shared_ptr<RecordFile> record;  // as BtfObject's
   std::function<void()> detach;
 };
 
@@ -109,6 +118,11 @@ struct StatsObject {
     const std::shared_ptr<ProgramObject>& object) {
   return {object, object->annotated.get()};
 }
+
+// What a descriptor or a pin stands for.
+using ObjectRef =
+    std::variant<std::shared_ptr<MapObject>, std::shared_ptr<ProgramObject>, std::shared_ptr<BtfObject>,
+                 std::shared_ptr<LinkObject>, std::shared_ptr<StatsObject>>;
 
 // The tag of 6.18: the first bytes of the SHA-256 over the instructions, with map descriptors taken for 0.
 [[nodiscard]] Tag program_tag(std::span<const Insn> insns);

@@ -133,6 +133,12 @@ long prog_attach(Call& call);
 long prog_detach(Call& call);
 long prog_query(Call& call);
 
+long obj_pin(Call& call);
+long obj_get(Call& call);
+
+// After a change of an object that the store may keep: 0, or -errno of writing it.
+long save_changed(Call& call, const ObjectRef& object);
+
 // An object's name: letters, digits, '_' and '.', ended by a zero inside the 16 bytes; what lies behind does not matter. False: it is not one.
 bool read_name(const char (&field)[BPF_OBJ_NAME_LEN], std::string* name);
 

@@ -91,7 +91,7 @@ long map_freeze(Call& call) {
   if (map->frozen.exchange(true)) return -EBUSY;
   // No new writable mapping. A file that lies in the store takes no seals.
   if (const int memory = map->map->memory_file(); memory >= 0) ::fcntl(memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
-  return 0;
+  return save_changed(call, map);
 }
 
 }  // namespace sluice::bpf::surface

@@ -74,6 +74,7 @@ long map_create(Call& call) {
   auto object = std::make_shared<MapObject>();
   const int btf_error = read_btf(call, &spec, &object->btf);
   // What is wrong with the shape is told before what is wrong with name and BTF.
+  if (call.objects.pins().is_open()) spec.store = call.objects.pins().store().new_map_store();
   auto map = Map::create(spec);
   if (!map) return refuse(call, std::move(map.error()));
   if (attr.map_ifindex != 0) return refuse(call, {EOPNOTSUPP, "map_ifindex: no device holds maps"});

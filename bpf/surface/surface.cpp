@@ -6,6 +6,7 @@
 
 #include "bpf/surface/call.hpp"
 #include "bpf/surface/possible_cpus.hpp"
+#include "bpf/surface/restore.hpp"
 
 namespace sluice::bpf {
 namespace surface {
@@ -28,6 +29,8 @@ constexpr std::array kCommands = {
     Command{BPF_MAP_DELETE_ELEM, ATTR_SIZE(key), map_delete},
     Command{BPF_MAP_GET_NEXT_KEY, ATTR_SIZE(next_key), map_next_key},
     Command{BPF_PROG_LOAD, kProgLoadEnd, prog_load},
+    Command{BPF_OBJ_PIN, ATTR_SIZE(file_flags), obj_pin},
+    Command{BPF_OBJ_GET, ATTR_SIZE(file_flags), obj_get},
     Command{BPF_PROG_ATTACH, kAttachEnd, prog_attach},
     Command{BPF_PROG_DETACH, kAttachEnd, prog_detach},
     Command{BPF_PROG_TEST_RUN, ATTR_SIZE(test.batch_size), prog_test_run},
@@ -99,7 +102,9 @@ BpfSurface::BpfSurface(SurfaceOptions options) : state_(std::make_unique<State>(
   state_->map_slots = surface::possible_cpus();
 }
 
-BpfSurface::~BpfSurface() = default;
+BpfSurface::~BpfSurface() { state_->objects.pins().leave(); }
+
+Status BpfSurface::open_pins(const std::string& directory) { return surface::restore_pins(*state_, directory); }
 
 long BpfSurface::bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size) {
   if (size > surface::kAttrMax) return -E2BIG;

@@ -54,6 +54,11 @@ class BpfSurface {
   long bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size);
   void close(int fd);
 
+  // Pins live in `directory`, which exists, from now on: OBJ_PIN and OBJ_GET work there, and what a former daemon's pins
+  // refer to is here again. What is damaged is logged with its path and set aside. Once, before the first bpf().
+  // errors: EBUSY (another daemon's), those of opening the directory.
+  Status open_pins(const std::string& directory);
+
   [[nodiscard]] ObjectTable& objects();
   // Give it the data plane (Attachments::set_attacher) and the links can attach.
   [[nodiscard]] Attachments& attachments();

@@ -125,8 +125,8 @@ TEST_P(Store, ATruncatedFileReadsAsZerosAndIsNoticed) {
   EXPECT_TRUE(map->broken());
 }
 
-// Two writers as the daemon has them: the control side, and a program's helper.
-[[noreturn]] void write_until_killed(Map& map) {
+// Two writers as the daemon has them: the control side, and a program's helper. Tells `started` when they are at it.
+[[noreturn]] void write_until_killed(Map& map, int started) {
   std::thread program([&map] {
     for (uint64_t word = 1;; word++) {
       const uint32_t key = 1000 + word % 40;
@@ -147,15 +147,22 @@ TEST_P(Store, ATruncatedFileReadsAsZerosAndIsNoticed) {
     } else {
       (void)put(map, key, word);
     }
+    if (word == 24 && ::write(started, "x", 1) != 1) ::_exit(1);
   }
 }
 
 TEST_P(Store, AKillInMidUpdateLeavesEveryValueWhole) {
   { auto map = open(true); }
   for (int round = 0; round < 25; round++) {
+    int started[2];
+    ASSERT_EQ(::pipe(started), 0);
     const pid_t child = ::fork();
-    if (child == 0) write_until_killed(*open(false));
-    ::usleep(static_cast<useconds_t>(2000 + ::random() % 6000));
+    if (child == 0) write_until_killed(*open(false), started[1]);
+    ::close(started[1]);
+    char byte;
+    EXPECT_EQ(::read(started[0], &byte, 1), 1);
+    ::close(started[0]);
+    ::usleep(static_cast<useconds_t>(::random() % 6000));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     auto map = open(false);
