@@ -33,8 +33,6 @@ program=$(sed -n 's/^\([0-9]*\): socket_filter  name count_protocols.*/\1/p' "$f
 tool prog dump xlated id "$program"
 says 'call bpf_map_lookup_elem#1'
 says 'load_u16\(skb, ETH_TYPE_OFFSET'
-tool prog dump jited id "$program" file "$folder/code"
-[ -s "$folder/code" ] || fail 'no machine code'
 tool -p prog show id "$program"
 says "\"map_ids\": \\[$id"
 btf=$(sed -n 's/.*"btf_id": \([0-9]*\).*/\1/p' "$folder/tool.txt")
