@@ -20,5 +20,6 @@ void bench_program(Bench& bench);
 void bench_map_lookup(Bench& bench);   // and map_lookup_burst
 void bench_map_update(Bench& bench);
 void bench_load(Bench& bench);
+void bench_verify(Bench& bench);
 
 }  // namespace sluice::bench

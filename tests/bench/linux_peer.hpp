@@ -15,7 +15,7 @@ namespace sluice::bench {
 
 struct TestRun {
   uint32_t retval = 0;
-  double ns = 0;  // a run, as `bpftool prog run` reports it
+  double ns = 0;  // a run, as `bpftool prog run` reports it, less what other work of the machine took
 };
 
 class LinuxPeer {
@@ -27,7 +27,7 @@ class LinuxPeer {
   virtual Status update_batch(const std::string& map, const void* keys, const void* values, uint32_t count) = 0;
   // Every element; per-CPU values are summed over the CPUs, 8 bytes at a time.
   virtual Result<std::map<std::string, std::string>> contents(const std::string& map) = 0;
-  // Nanoseconds of one more BPF_PROG_LOAD of the same instructions.
+  // Nanoseconds of CPU time of one more BPF_PROG_LOAD of the same instructions.
   virtual Result<double> load_ns() = 0;
 };
 

@@ -1,7 +1,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <time.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstring>
 
 #include "tests/bench/linux_peer.hpp"
@@ -10,6 +11,13 @@ namespace sluice::bench {
 namespace {
 
 int print_nothing(libbpf_print_level, const char*, va_list) { return 0; }
+
+// Of this thread, in the kernel too: other work of the machine is not counted.
+double cpu_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
 
 class KernelProgram final : public LinuxPeer {
  public:
@@ -32,9 +40,12 @@ class KernelProgram final : public LinuxPeer {
   Result<TestRun> run(const Frame& frame, uint32_t repeat) override {
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data, .data_size_in = frame.length,
                 .repeat = static_cast<int>(repeat));
+    const double start = cpu_ns();
     const int error = bpf_prog_test_run_opts(bpf_program__fd(program_), &options);
+    const double ns = cpu_ns() - start;
     if (error != 0) return fail(-error, std::string("BPF_PROG_TEST_RUN: ") + strerror(-error));
-    return TestRun{options.retval, static_cast<double>(options.duration)};
+    // The kernel's figure is by the clock on the wall: it counts what else ran on a machine that is not idle.
+    return TestRun{options.retval, std::min(static_cast<double>(options.duration), ns / repeat)};
   }
 
   Status update(const std::string& map, const void* key, const void* value) override {
@@ -75,10 +86,10 @@ class KernelProgram final : public LinuxPeer {
 
   Result<double> load_ns() override {
     LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = bpf_program__expected_attach_type(program_));
-    const auto start = std::chrono::steady_clock::now();
+    const double start = cpu_ns();
     const int fd = bpf_prog_load(bpf_program__type(program_), nullptr, "GPL", bpf_program__insns(program_),
                                  bpf_program__insn_cnt(program_), &options);
-    const double ns = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+    const double ns = cpu_ns() - start;
     if (fd < 0) return fail(-fd, std::string("BPF_PROG_LOAD: ") + strerror(-fd));
     close(fd);
     return ns;

@@ -2,7 +2,8 @@
 """Every benchmark, beside its peers, in one run: run.py [--full] [--kind KIND]... BUILD
 
 Shows each row as it is measured, closes with the geometric mean of sluice / peer a kind against its target, and writes
-BUILD/bench.json: a list of {"kind", "name", "unit", "sluice", "peers": {...}}, times, lower is better."""
+BUILD/bench.json: a list of {"kind", "name", "unit", "sluice", "peers": {...}}, times, lower is better. BUILD/bench.md has
+the same as tables, for docs/benchmarks.md."""
 import argparse
 import json
 import math
@@ -16,7 +17,7 @@ import replay
 import scrape
 
 # Kinds that run in tests/bench/sluice_bench, in one process each, and those that run whole programs.
-IN_PROCESS = ["filter", "program", "map_lookup", "map_update", "load"]
+IN_PROCESS = ["filter", "program", "map_lookup", "map_update", "load", "verify"]
 WHOLE = {"replay": replay.rows, "forward": forward.rows, "scrape": scrape.rows, "api": api.rows}
 
 # kind, peer, group of rows ("" is all): the geometric mean of sluice / peer is to be at most this.
@@ -60,18 +61,41 @@ def mean(rows, kind, peer, group):
     return (math.exp(sum(logs) / len(logs)), len(logs)) if logs else (None, 0)
 
 
-def summary(rows):
-    print(f"\n{'kind':<18}{'peer':<16}{'rows':>5}{'mean':>8}{'target':>8}")
+def means(rows):
+    """(kind, peer, rows, mean, target) of each target that has rows."""
     for kind, peer, group, target in TARGETS:
         ratio, count = mean(rows, kind, peer, group)
-        if ratio is None:
-            continue
-        name = kind + (f", {group}" if group else "")
-        print(f"{name:<27}{peer:<16}{count:>5}{ratio:>8.3f}{target:>8.2f}  {'met' if ratio <= target else 'MISSED'}")
-    for row in rows:
-        for (kind, peer), most in ROW_TARGETS.items():
-            if row["kind"] == kind and peer in row["values"] and row["values"]["sluice"][0] / row["values"][peer][0] > most:
-                print(f"{kind}: {row['name']}: over {most} of {peer}: MISSED")
+        if ratio is not None:
+            yield kind + (f", {group}" if group else ""), peer, count, ratio, target
+
+
+def single_misses(rows):
+    return [f"{row['kind']}: {row['name']}: over {most} of {peer}" for row in rows for (kind, peer), most in ROW_TARGETS.items()
+            if row["kind"] == kind and peer in row["values"] and row["values"]["sluice"][0] / row["values"][peer][0] > most]
+
+
+def summary(rows):
+    print(f"\n{'kind':<27}{'peer':<16}{'rows':>5}{'mean':>8}{'target':>8}")
+    for kind, peer, count, ratio, target in means(rows):
+        print(f"{kind:<27}{peer:<16}{count:>5}{ratio:>8.3f}{target:>8.2f}  {'met' if ratio <= target else 'MISSED'}")
+    for miss in single_misses(rows):
+        print(f"{miss}: MISSED")
+
+
+def write_markdown(path, rows):
+    lines = ["| kind | peer | rows | mean of sluice / peer | target | |", "|---|---|---|---|---|---|"]
+    for kind, peer, count, ratio, target in means(rows):
+        lines.append(f"| {kind} | `{peer}` | {count} | {ratio:.3f} | {target:.2f} | {'met' if ratio <= target else '**missed**'} |")
+    lines += ["", *(f"{miss}: **missed**  " for miss in single_misses(rows))]
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        of_kind = [row for row in rows if row["kind"] == kind]
+        names = list(dict.fromkeys(name for row in of_kind for name in row["values"]))
+        lines += ["", f"### {kind}", "", "| | unit | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+        for row in of_kind:
+            cells = [f"{row['values'][name][0]:.4g}" if name in row["values"] else "" for name in names]
+            lines.append(f"| {row['name'].replace('|', chr(92) + '|')} | {row['unit']} | " + " | ".join(cells) + " |")
+        lines += ["", *dict.fromkeys(f"Absent: {reason}  " for row in of_kind for reason in row["absent"])]
+    path.write_text("\n".join(lines) + "\n")
 
 
 def write_json(path, rows):
@@ -96,6 +120,7 @@ def main():
             rows.append(row)
     summary(rows)
     write_json(build / "bench.json", rows)
+    write_markdown(build / "bench.md", rows)
 
 
 if __name__ == "__main__":
