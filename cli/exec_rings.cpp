@@ -46,7 +46,9 @@ int ExecRings::control(int epoll, int operation, int ring, epoll_event* event) {
   if (operation != EPOLL_CTL_ADD && !rings_.contains(id)) return -ENOENT;
   Ring* found = find_or_make(id, ring);
   if (found == nullptr) return -EPERM;
-  refresh(found);
+  // By edges, also for those who wait by level: the signal is taken back only at the next look, and would wake them for
+  // nothing after they have read all. While records wait there is an edge every millisecond.
+  event->events |= EPOLLET;
   const int result = ::epoll_ctl(epoll, operation, found->event.get(), event) == 0 ? 0 : -errno;
   if (result == 0 && operation == EPOLL_CTL_ADD) found->watchers++;
   if (result == 0 && operation == EPOLL_CTL_DEL) found->watchers--;
@@ -54,17 +56,18 @@ int ExecRings::control(int epoll, int operation, int ring, epoll_event* event) {
   return result;
 }
 
-// Readable while records wait; written again for each new one, for those who wait for edges.
+// A consumer that moves is awake and sees the records by itself; one that does not is signalled each time.
 void ExecRings::refresh(Ring* ring) {
-  const uint64_t producer = ring->producer->load(std::memory_order_acquire);
-  const bool waiting = ring->consumer->load(std::memory_order_acquire) != producer;
-  if (waiting && (!ring->set || ring->seen != producer)) ::eventfd_write(ring->event.get(), 1);
-  if (!waiting && ring->set) {
+  const uint64_t consumed = ring->consumer->load(std::memory_order_acquire);
+  const bool moved = std::exchange(ring->consumed, consumed) != consumed;
+  const bool waiting = ring->producer->load(std::memory_order_acquire) != consumed;
+  if (waiting && !moved) {
+    ::eventfd_write(ring->event.get(), 1);
+    ring->set = true;
+  } else if (std::exchange(ring->set, false)) {
     eventfd_t value;
     ::eventfd_read(ring->event.get(), &value);
   }
-  ring->set = waiting;
-  ring->seen = producer;
 }
 
 void ExecRings::watch() {

@@ -1,6 +1,6 @@
 // Ring buffers under epoll for `sluice exec`: a ring's descriptor is a file, which epoll does not take, so an eventfd stands
-// in for it, readable while the ring has records that its consumer has not seen. A thread looks every millisecond.
-// The supervisor's threads; calls lock.
+// in for it. A thread looks every millisecond and signals while records wait that the consumer is not about to take. A wait may
+// end with nothing to read, where the consumer was stopped in between. The supervisor's threads; calls lock.
 #pragma once
 
 #include <sys/epoll.h>
@@ -32,8 +32,8 @@ class ExecRings {
     // The first words of consumer's and producer's page. Written by the task's consumer and by the data plane.
     const std::atomic<uint64_t>* consumer = nullptr;
     const std::atomic<uint64_t>* producer = nullptr;
-    uint64_t seen = 0;   // producer position at the last signal
-    bool set = false;    // the eventfd is readable
+    uint64_t consumed = 0;  // consumer's position at the last look
+    bool set = false;       // the eventfd is readable
     int watchers = 0;    // epolls it is in
   };
   using Id = std::pair<dev_t, ino_t>;
