@@ -85,18 +85,18 @@ ours map create fs/long type hash key 20 value 40 entries 4 name long
 ours map create fs/percpu type percpu_hash key 4 value 12 entries 4 name percpu
 ours map create fs/queue type queue key 0 value 4 entries 4 name queue
 ours map create fs/stack type stack value 40 entries 4 name stack
-ours map create fs/hom type hash_of_maps key 4 value 4 entries 2 name hom inner_map name hash
+ours map create fs/hom type hash_of_maps key 4 value 4 entries 2 name hom inner_map pinned fs/hash
 ours map create fs/aom type array_of_maps key 4 value 4 entries 2 name aom inner_map pinned fs/hash
 ours map create fs/progs type prog_array key 4 value 4 entries 2 name progs
 ours map create fs/lpm type lpm_trie key 8 value 4 entries 2 name lpm flags 1
 ours map create fs/bloom type bloom_filter value 4 entries 8 name bloom
-ours map update name hash key 1 0 0 0 value hex aa bb cc dd 1 2 3 4
-ours map update name hash key 0x65 0146 0 0 value 1 2 3 4 5 6 7 8 noexist
-ours map update name long key $(seq 1 20) value $(seq 1 40)
-ours map update name percpu key 1 0 0 0 value $(seq 1 12)
-ours map update name hom key 1 0 0 0 value name hash
-ours map update name progs key 1 0 0 0 value pinned fs/first
-ours map update name lpm key 16 0 0 0 10 1 0 0 value 1 0 0 0
+ours map update pinned fs/hash key 1 0 0 0 value hex aa bb cc dd 1 2 3 4
+ours map update pinned fs/hash key 0x65 0146 0 0 value 1 2 3 4 5 6 7 8 noexist
+ours map update pinned fs/long key $(seq 1 20) value $(seq 1 40)
+ours map update pinned fs/percpu key 1 0 0 0 value $(seq 1 12)
+ours map update pinned fs/hom key 1 0 0 0 value pinned fs/hash
+ours map update pinned fs/progs key 1 0 0 0 value pinned fs/first
+ours map update pinned fs/lpm key 16 0 0 0 10 1 0 0 value 1 0 0 0
 # Both tools take from these: each value is there twice.
 for value in 1 1 2 2; do
   ours map enqueue pinned fs/queue value $value 5 6 7
@@ -110,9 +110,15 @@ ours map update pinned fs/maps/per_cpu key 1 0 0 0 value $(for i in $(seq 32); d
 ours map freeze pinned fs/probe
 
 # Maps.
-for map in hash long percpu hom aom progs lpm bloom queue stack flows chars per_cpu probe; do all map show name $map; done
-same -f map show name hash
-same -j -f map show name flows
+for map in hash long percpu hom aom progs lpm bloom queue stack maps/flows maps/chars maps/per_cpu probe; do
+  all map show pinned fs/$map
+done
+# A name of our own: others use the same kernel.
+ours map create fs/named type array key 4 value 4 entries 1 name named$$
+all map show name named$$
+all map dump name named$$
+same -f map show pinned fs/hash
+same -j -f map show pinned fs/maps/flows
 for map in hash long percpu hom progs lpm maps/flows maps/chars maps/per_cpu; do all map dump pinned fs/$map; done
 for map in types.data types.rodata types.bss; do same -j map dump name $map; done
 all map lookup pinned fs/hash key 1 0 0 0
@@ -161,31 +167,31 @@ all feature list_builtins prog_types
 # Batches.
 cat > batch.txt << 'BATCH'
 # a comment
-map show name hash
-map update name hash key 9 9 9 9 value \
+map show pinned fs/hash
+map update pinned fs/hash key 9 9 9 9 value \
   1 2 3 4 5 6 7 8
 map dump pinned "fs/hash"
 BATCH
 ours batch file batch.txt
 all batch file batch.txt
-printf 'map show name hash\nmap show id 4294967294\nmap dump name hash\n' > batch.txt
+printf 'map show pinned fs/hash\nmap show id 4294967294\nmap dump pinned fs/hash\n' > batch.txt
 refused 1 'batch.txt:2: this command failed' batch file batch.txt
 "$tool" -j batch file batch.txt > ours.txt 2> ours.err
 python3 -m json.tool < ours.txt > /dev/null || { echo 'FAIL: a failed batch is no JSON'; failures=$((failures + 1)); }
 
 # Errors: what, on what, why; 1 for what failed and 2 for what cannot be meant.
-refused 2 'expected 8 bytes, got 3' map update name hash key 1 1 1 1 value 1 2 3
-refused 2 'does not fit a byte' map update name hash key 1 1 1 1 value 300 2 3 4 5 6 7 8
-refused 2 '"key" is missing' map lookup name hash
-refused 2 '"zz" is not a byte' map lookup name hash key hex zz
-refused 2 'what is "exists"?' map update name hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exists
-refused 1 'map hash: update: No such file' map update name hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exist
+refused 2 'expected 8 bytes, got 3' map update pinned fs/hash key 1 1 1 1 value 1 2 3
+refused 2 'does not fit a byte' map update pinned fs/hash key 1 1 1 1 value 300 2 3 4 5 6 7 8
+refused 2 '"key" is missing' map lookup pinned fs/hash
+refused 2 '"zz" is not a byte' map lookup pinned fs/hash key hex zz
+refused 2 'what is "exists"?' map update pinned fs/hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exists
+refused 1 'map hash: update: No such file' map update pinned fs/hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exist
 refused 1 'it is full' map update pinned fs/maps/chars key 9 0 0 0 value 1
-refused 1 'frozen' map update name probe key 0 0 0 0 value 1 2 3 4
+refused 1 'frozen' map update pinned fs/probe key 0 0 0 0 value 1 2 3 4
 refused 1 'no map named nothing' map show name nothing
 refused 1 'it is not a prog' prog show pinned fs/hash
 refused 1 'it is no pin' map show pinned "$folder/packet"
-refused 1 'make the directory' map pin name hash fs/none/x
+refused 1 'make the directory' map pin pinned fs/hash fs/none/x
 refused 2 'is not known' map create fs/x type nothing key 4 value 4 entries 1 name x
 refused 1 'create map x: Invalid argument' map create fs/x type hash key 4 value 4 entries 0 name x
 refused 1 'load no_such.o: No such file' prog load no_such.o fs/x
