@@ -14,6 +14,7 @@
 #include "config/parse.hpp"
 #include "control/access.hpp"
 #include "control/api_server.hpp"
+#include "control/chains.hpp"
 #include "control/exporter.hpp"
 #include "control/programs.hpp"
 #include "control/queries.hpp"
@@ -22,7 +23,6 @@
 #include "control/trace_log.hpp"
 #include "dataplane/dataplane.hpp"
 #include "dataplane/eal.hpp"
-#include "dataplane/mbuf_layout.hpp"
 
 namespace sluice::control {
 
@@ -91,20 +91,6 @@ dataplane::DataplaneSpec dataplane_spec(const config::Config& config) {
   return spec;
 }
 
-uint32_t port_index(const config::Config& config, const std::string& name) {
-  return static_cast<uint32_t>(config.find_port(name) - config.ports.data());
-}
-
-dataplane::Action chain_action(const config::Config& config, const config::Attach& attach) {
-  switch (attach.action) {
-    case config::Action::none: return {dataplane::ActionKind::none, 0};
-    case config::Action::reflect: return {dataplane::ActionKind::reflect, 0};
-    case config::Action::drop: return {dataplane::ActionKind::drop, 0};
-    case config::Action::forward: return {dataplane::ActionKind::forward, port_index(config, attach.forward.value)};
-  }
-  return {};
-}
-
 // SIGINT and SIGTERM as a descriptor. Blocked before any thread is made, so that no other thread takes them.
 Result<UniqueFd> open_signals() {
   sigset_t signals;
@@ -129,7 +115,6 @@ class Daemon {
 
  private:
   Status open_ports();
-  Status attach_chains();
   Status listen();
   Status serve_api();
   [[nodiscard]] std::vector<prometheus::MetricFamily> collect() const;
@@ -141,6 +126,7 @@ class Daemon {
   std::vector<MapMetric> metrics_;
   std::optional<dataplane::Eal> eal_;
   std::unique_ptr<dataplane::Dataplane> dataplane_;
+  std::unique_ptr<Chains> chains_;
   std::unique_ptr<Exporter> exporter_;
   TraceLog trace_;
   std::unique_ptr<ApiServer> api_;
@@ -154,7 +140,8 @@ Status Daemon::start() {
   if (!metrics) return fail(std::move(metrics.error()));
   metrics_ = std::move(*metrics);
   if (auto status = open_ports(); !status) return status;
-  if (auto status = attach_chains(); !status) return status;
+  chains_ = std::make_unique<Chains>(config_, *programs_, *dataplane_);
+  if (auto status = chains_->attach_configured(); !status) return status;
   if (auto status = dataplane_->start(); !status) return status;
   if (auto status = listen(); !status) return status;
   return serve_api();
@@ -171,17 +158,6 @@ Status Daemon::open_ports() {
   auto dataplane = dataplane::Dataplane::create(dataplane_spec(config_));
   if (!dataplane) return fail(std::move(dataplane.error()));
   dataplane_ = std::move(*dataplane);
-  return {};
-}
-
-Status Daemon::attach_chains() {
-  for (const auto& attach : config_.attach) {
-    auto chain = programs_->make_chain(chain_names(attach), dataplane::kPortLayout);
-    if (!chain) return fail(chain.error().code, config_.message(attach.at, chain.error().text));
-    chain->action = chain_action(config_, attach);
-    auto status = dataplane_->set_chain(port_index(config_, attach.port.value), std::move(*chain));
-    if (!status) return fail(status.error().code, config_.message(attach.at, status.error().text));
-  }
   return {};
 }
 

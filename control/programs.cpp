@@ -31,12 +31,11 @@ bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer*
 
 }  // namespace
 
-Programs::Programs(const bpf::SurfaceOptions& options, bool jit)
-    : surface_(std::make_unique<bpf::BpfSurface>(options)), jit_(jit) {}
+Programs::Programs(bpf::SurfaceOptions options, bool jit, CompileServer* compiler)
+    : surface_(std::make_unique<bpf::BpfSurface>(std::move(options))), jit_(jit), compiler_(compiler) {}
 
 Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, CompileServer* compiler) {
-  std::unique_ptr<Programs> programs(new Programs(surface_options(config, compiler), config.jit));
-  programs->compiler_ = compiler;
+  std::unique_ptr<Programs> programs(new Programs(surface_options(config, compiler), config.jit, compiler));
   Error errors{0, ""};
   for (const auto& program : config.programs) {
     const auto start = std::chrono::steady_clock::now();
@@ -54,7 +53,7 @@ Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, C
 }
 
 Result<std::unique_ptr<Programs>> Programs::load_expression(const std::string& expression, bool jit) {
-  std::unique_ptr<Programs> programs(new Programs({}, jit));
+  std::unique_ptr<Programs> programs(new Programs({}, jit, nullptr));
   const auto start = std::chrono::steady_clock::now();
   auto loaded = bpf::load_filter(*programs->surface_, "filter", expression);
   if (!loaded) return fail(std::move(loaded.error()));
@@ -70,16 +69,24 @@ const ProgramEntry* Programs::find(const std::string& name) const {
 }
 
 Result<dataplane::Chain> Programs::make_chain(const std::vector<std::string>& names, const bpf::PacketLayout& layout) {
-  dataplane::Chain chain;
-  chain.programs = names;
-  if (names.empty()) return chain;
-  bpf::ChainSpec spec;
-  spec.layout = layout;
+  std::vector<Named> programs;
   for (const auto& name : names) {
     const ProgramEntry* entry = find(name);
     if (entry == nullptr) return fail(ENOENT, "no program \"" + name + "\"");
-    spec.programs.push_back(entry->loaded.program);
+    programs.push_back({name, entry->loaded.program});
   }
+  return make_chain(std::move(programs), layout);
+}
+
+Result<dataplane::Chain> Programs::make_chain(std::vector<Named> programs, const bpf::PacketLayout& layout) {
+  dataplane::Chain chain;
+  bpf::ChainSpec spec;
+  spec.layout = layout;
+  for (auto& program : programs) {
+    chain.programs.push_back(std::move(program.name));
+    spec.programs.push_back(std::move(program.program));
+  }
+  if (programs.empty()) return chain;
   if (!jit_) {
     chain.burst = bpf::make_interpreted_burst(std::move(spec));
     return chain;

@@ -1,6 +1,7 @@
 // A configuration's programs, loaded and verified, and the chains made of them. Control thread. Nothing here opens a port.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,8 +24,8 @@ struct ProgramEntry {
 
 class Programs {
  public:
-  // Loads every program of `config`, which must outlive this, as must `compiler`; null: the JIT runs in this process. The error has a line for each that fails, with its
-  // file:line:column.
+  // Loads every program of `config`, which must outlive this, as must `compiler`; null: the JIT runs in this process. The
+  // error has a line for each that fails, with its file:line:column.
   static Result<std::unique_ptr<Programs>> load(const config::Config& config, CompileServer* compiler = nullptr);
   // One pcap expression as program "filter", without a configuration.
   static Result<std::unique_ptr<Programs>> load_expression(const std::string& expression, bool jit);
@@ -33,19 +34,25 @@ class Programs {
   [[nodiscard]] const ProgramEntry* find(const std::string& name) const;
   [[nodiscard]] bpf::BpfSurface& surface() const { return *surface_; }
 
+  // The same programs, each under the name its counters go by.
+  struct Named {
+    std::string name;
+    std::shared_ptr<const bpf::AnnotatedProgram> program;
+  };
+  Result<dataplane::Chain> make_chain(std::vector<Named> programs, const bpf::PacketLayout& layout);
   // The programs named, in that order, as one function for packets of `layout`: compiled, or interpreted under `jit: off`.
   Result<dataplane::Chain> make_chain(const std::vector<std::string>& names, const bpf::PacketLayout& layout);
   // Time that compilation has taken so far.
-  [[nodiscard]] double jit_seconds() const { return jit_seconds_; }
+  [[nodiscard]] double jit_seconds() const { return jit_seconds_.load(); }
 
  private:
-  explicit Programs(const bpf::SurfaceOptions& options, bool jit);
+  Programs(bpf::SurfaceOptions options, bool jit, CompileServer* compiler);
 
   std::unique_ptr<bpf::BpfSurface> surface_;
   std::vector<ProgramEntry> entries_;
   bool jit_ = true;
   CompileServer* compiler_ = nullptr;
-  double jit_seconds_ = 0;
+  std::atomic<double> jit_seconds_ = 0;
 };
 
 // Names of an attach's programs, in order.

@@ -48,14 +48,27 @@ int Attachments::place_of(const List& list, const AttachPlace& place, bool of_co
 }
 
 // The port runs `items` from now on, or what it ran before.
-int Attachments::publish(const Key& key, std::vector<std::shared_ptr<Attachment>> items) {
+Status Attachments::publish(const Key& key, std::vector<std::shared_ptr<Attachment>> items) {
   if (attacher_ != nullptr && attacher_->has_port(key.first)) {
-    if (auto status = attacher_->set_programs(key.first, programs_of(items)); !status) return -status.error().code;
+    if (auto status = attacher_->set_programs(key.first, programs_of(items)); !status) return status;
   }
   List& list = lists_[key];
   list.items = std::move(items);
   list.revision++;
-  return 0;
+  return {};
+}
+
+Status Attachments::add_configured(uint32_t ifindex, uint32_t attach_type,
+                                   std::vector<std::shared_ptr<Attachment>> attachments) {
+  std::lock_guard guard(lock_);
+  for (const auto& attachment : attachments) {
+    if (attachment->program->type == BPF_PROG_TYPE_SOCKET_FILTER) continue;
+    return fail(EOPNOTSUPP, "program " + attachment->program->name + ": a chain runs socket filters alone");
+  }
+  const Key key{ifindex, attach_type};
+  const auto& others = lists_[key].items;
+  attachments.insert(attachments.end(), others.begin(), others.end());
+  return publish(key, std::move(attachments));
 }
 
 int Attachments::add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place) {
@@ -74,7 +87,8 @@ int Attachments::add(const std::shared_ptr<Attachment>& attachment, const Attach
   if (list.items.size() >= kMaxChainPrograms) return -ERANGE;
   auto items = list.items;
   items.insert(items.begin() + static_cast<ptrdiff_t>(index), attachment);
-  return publish(key, std::move(items));
+  const auto status = publish(key, std::move(items));
+  return status ? 0 : -status.error().code;
 }
 
 int Attachments::replace(const std::shared_ptr<Attachment>& attachment, const std::shared_ptr<ProgramObject>& program,
@@ -89,9 +103,10 @@ int Attachments::replace(const std::shared_ptr<Attachment>& attachment, const st
   if (std::any_of(items.begin(), items.end(), [&](const auto& item) { return item->program == program; })) return -EEXIST;
   keep_statistics(*attachment);
   auto former = std::exchange(attachment->program, program);
-  const int error = publish(key, items);
-  if (error != 0) attachment->program = std::move(former);
-  return error;
+  const auto status = publish(key, items);
+  if (status) return 0;
+  attachment->program = std::move(former);
+  return -status.error().code;
 }
 
 void Attachments::remove(const std::shared_ptr<Attachment>& attachment) {
@@ -102,7 +117,7 @@ void Attachments::remove(const std::shared_ptr<Attachment>& attachment) {
   std::erase(items, attachment);
   keep_statistics(*attachment);
   // A chain of fewer programs that does not compile leaves none: what was detached must not run on.
-  if (publish(key, items) != 0) publish(key, {});
+  if (!publish(key, items)) (void)publish(key, {});
   attachment->ifindex = 0;
 }
 

@@ -45,6 +45,9 @@ class Attachments {
   // (relative to nothing), EINVAL, ERANGE (full), ESTALE (revision), EPERM (before the configuration's), and what compiling
   // says.
   int add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
+  // The configuration's, all of a port at once and before any other; their links keep them. An empty list says what the port
+  // does without programs.
+  Status add_configured(uint32_t ifindex, uint32_t attach_type, std::vector<std::shared_ptr<Attachment>> attachments);
   // Another program in its place. EINVAL (another type), EPERM (`expected` is not the one there), ENOLINK (detached).
   int replace(const std::shared_ptr<Attachment>& attachment, const std::shared_ptr<ProgramObject>& program,
               const ProgramObject* expected);
@@ -64,7 +67,7 @@ class Attachments {
     uint64_t revision = 1;
   };
   int place_of(const List& list, const AttachPlace& place, bool of_configuration, size_t* index) const;
-  int publish(const Key& key, std::vector<std::shared_ptr<Attachment>> items);
+  Status publish(const Key& key, std::vector<std::shared_ptr<Attachment>> items);
   void keep_statistics(const Attachment& gone) const;
 
   mutable std::mutex lock_;
