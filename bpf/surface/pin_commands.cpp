@@ -29,6 +29,13 @@ int check_place(const PinTable& pins, int directory, const std::string& name) {
   return inside ? 0 : -EPERM;
 }
 
+bool has_name(int file, int directory, const std::string& name) {
+  struct stat status;
+  struct stat named;
+  return ::fstat(file, &status) == 0 && ::fstatat(directory, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         status.st_dev == named.st_dev && status.st_ino == named.st_ino;
+}
+
 // A client hands over the file; it may be anything.
 bool is_new_handle(int file, uid_t uid, int store) {
   struct stat status;
@@ -62,8 +69,11 @@ long obj_pin(Call& call) {
   const int directory = call.process.open_directory(call.attr.pathname, &name);
   if (directory < 0) return directory;
   PinTable& pins = call.objects.pins();
-  if (const int error = check_place(pins, directory, name); error != 0) return error;
+  const int place = check_place(pins, directory, name);
+  if (place != 0 && place != -EEXIST) return place;
   const int file = call.process.create_unnamed(call.attr.pathname);
+  // Another process has linked its file by the time that the handler runs again: the name is there, and is the file's.
+  if (place != 0 && (file < 0 || !has_name(file, directory, name))) return place;
   if (file < 0) return file;
   if (!is_new_handle(file, call.caller.uid, pins.store().directory())) return -EPERM;
   if (const int error = fill_handle(file, type); error != 0) return error;

@@ -183,6 +183,66 @@ TEST_F(Api, ThePinDirectoryIsKnownByWhateverWayOneComesToIt) {
   EXPECT_FALSE(inside("/proc/self"));
 }
 
+long with_path(bpf::Client& client, int cmd, const std::string& path, long fd) {
+  auto attr = empty_attr();
+  attr.pathname = address(path.c_str());
+  attr.bpf_fd = static_cast<uint32_t>(fd);
+  return client.bpf(cmd, &attr, sizeof attr);
+}
+
+TEST_F(Api, AMapIsPinnedAndGotByAnotherConnection) {
+  const std::string pins = folder_ + "/pins";
+  std::filesystem::create_directory(pins);
+  ASSERT_TRUE(surface_.open_pins(pins));
+  auto client = connect();
+  uint32_t key = 1;
+  uint64_t value = 9, read = 0;
+  {
+    const UniqueFd map(static_cast<int>(create_hash(*client)));
+    EXPECT_EQ(element(*client, BPF_MAP_UPDATE_ELEM, map.get(), &key, &value), 0);
+    EXPECT_EQ(with_path(*client, BPF_OBJ_PIN, pins + "/map", map.get()), 0);
+    EXPECT_TRUE(std::filesystem::exists(pins + "/map"));
+    EXPECT_EQ(with_path(*client, BPF_OBJ_PIN, pins + "/map", map.get()), -EEXIST);
+    EXPECT_EQ(with_path(*client, BPF_OBJ_PIN, pins + "/no/map", map.get()), -ENOENT);
+    EXPECT_EQ(with_path(*client, BPF_OBJ_PIN, pins + "/a.b", map.get()), -EPERM);
+    EXPECT_EQ(with_path(*client, BPF_OBJ_PIN, folder_ + "/outside", map.get()), -EPERM);
+  }
+  auto other = connect();
+  const UniqueFd got(static_cast<int>(with_path(*other, BPF_OBJ_GET, pins + "/map", 0)));
+  ASSERT_TRUE(got);
+  EXPECT_EQ(element(*other, BPF_MAP_LOOKUP_ELEM, got.get(), &key, &read), 0);
+  EXPECT_EQ(read, 9u);
+  EXPECT_EQ(with_path(*other, BPF_OBJ_GET, pins + "/nothing", 0), -ENOENT);
+}
+
+TEST_F(Api, BatchesLargerThanAPageGoAndComeWhole) {
+  auto client = connect();
+  constexpr uint32_t kEntries = 20'000;
+  const UniqueFd map(static_cast<int>(create_hash(*client, kEntries)));
+  std::vector<uint32_t> keys(kEntries);
+  std::vector<uint64_t> values(kEntries);
+  for (uint32_t i = 0; i < kEntries; i++) keys[i] = i, values[i] = i * uint64_t{3};
+  auto attr = empty_attr();
+  attr.batch.map_fd = static_cast<uint32_t>(map.get());
+  attr.batch.keys = address(keys.data());
+  attr.batch.values = address(values.data());
+  attr.batch.count = kEntries;
+  ASSERT_EQ(client->bpf(BPF_MAP_UPDATE_BATCH, &attr, sizeof attr), 0);
+  EXPECT_EQ(attr.batch.count, kEntries);
+  std::fill(keys.begin(), keys.end(), 0);
+  std::fill(values.begin(), values.end(), 0);
+  uint64_t place = 0;
+  attr.batch.out_batch = address(&place);
+  EXPECT_EQ(client->bpf(BPF_MAP_LOOKUP_BATCH, &attr, sizeof attr), -ENOENT);  // and all are there
+  ASSERT_EQ(attr.batch.count, kEntries);
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < kEntries; i++) {
+    EXPECT_EQ(values[i], keys[i] * uint64_t{3});
+    sum += keys[i];
+  }
+  EXPECT_EQ(sum, uint64_t{kEntries} * (kEntries - 1) / 2);
+}
+
 TEST_F(Api, WithoutADaemonTheErrorNamesTheSocket) {
   server_.reset();
   const auto client = bpf::Client::connect(path());
