@@ -17,6 +17,23 @@ bool is_memory(Arg kind) {
          kind == Arg::mem || kind == Arg::mem_or_null;
 }
 
+// Types with a set of operations of their own in runtime.cpp.
+struct TypeSuffix {
+  uint32_t type;
+  const char* suffix;
+};
+constexpr TypeSuffix kTypeSuffixes[] = {
+    {BPF_MAP_TYPE_ARRAY, "_array"},       {BPF_MAP_TYPE_PERCPU_ARRAY, "_percpu_array"},
+    {BPF_MAP_TYPE_HASH, "_hash"},         {BPF_MAP_TYPE_PERCPU_HASH, "_percpu_hash"},
+    {BPF_MAP_TYPE_LRU_HASH, "_lru_hash"}, {BPF_MAP_TYPE_LPM_TRIE, "_lpm_trie"}};
+
+std::string typed(const char* operation, uint32_t map_type) {
+  for (const auto& row : kTypeSuffixes) {
+    if (row.type == map_type) return std::string(operation) + row.suffix;
+  }
+  return operation;
+}
+
 }  // namespace
 
 Status FunctionLowering::lower_call(uint32_t index) {
@@ -61,11 +78,11 @@ llvm::Value* FunctionLowering::call_map_operation(uint32_t index, const Helper& 
   const int32_t map_index = fact(index).map_index;
   if (map_index < 0) return nullptr;
   const MapCore& core = owner_.program().maps[static_cast<size_t>(map_index)].core;
-  const auto operation = [&](const char* name) { return owner_.map_operation(name, map_index); };
+  const auto operation = [&](const std::string& name) { return owner_.map_operation(name, map_index); };
   const auto key = [&] { return memory_argument(index, 1, core.key_size, true); };
   switch (helper.id) {
     case BPF_FUNC_map_lookup_elem: {
-      const char* name = fact(index).in_range ? "sluice_rt_array_at" : "sluice_rt_map_lookup";
+      const std::string name = fact(index).in_range ? "sluice_rt_array_at" : typed("sluice_rt_map_lookup", core.type);
       return b_.CreatePtrToInt(b_.CreateCall(operation(name), {ctx_, key()}), b_.getInt64Ty());
     }
     case BPF_FUNC_map_lookup_percpu_elem: {
@@ -75,9 +92,9 @@ llvm::Value* FunctionLowering::call_map_operation(uint32_t index, const Helper& 
     case BPF_FUNC_map_update_elem: {
       Value* from = key();
       Value* value = memory_argument(index, 2, core.value_size, true);
-      return b_.CreateCall(operation("sluice_rt_map_update"), {ctx_, from, value, read(4)});
+      return b_.CreateCall(operation(typed("sluice_rt_map_update", core.type)), {ctx_, from, value, read(4)});
     }
-    case BPF_FUNC_map_delete_elem: return b_.CreateCall(operation("sluice_rt_map_delete"), {ctx_, key()});
+    case BPF_FUNC_map_delete_elem: return b_.CreateCall(operation(typed("sluice_rt_map_delete", core.type)), {ctx_, key()});
     case BPF_FUNC_for_each_map_elem:
       return b_.CreateCall(operation("sluice_rt_for_each"), {ctx_, read(2), read(3), read(4)});
     case BPF_FUNC_tail_call: return b_.CreateCall(operation("sluice_rt_tail_call"), {ctx_, read(3)});

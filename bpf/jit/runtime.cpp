@@ -37,10 +37,6 @@ void sluice_rt_ctx_write(PacketContext* ctx, uint32_t offset, uint32_t size, uin
 
 uint64_t sluice_rt_xdp_load(const PacketContext* ctx, uint32_t offset) { return xdp_load(ctx, offset); }
 
-void* sluice_rt_map_lookup(const PacketContext* ctx, const MapCore* core, const void* key) {
-  return map_lookup_elem(core, key, ctx->env->slot);
-}
-
 // Where the verifier has proved the index: no check, and never null.
 void* sluice_rt_array_at(const PacketContext* ctx, const MapCore* core, const void* key) {
   uint32_t index;
@@ -62,13 +58,28 @@ uint64_t sluice_rt_tail_call(PacketContext* ctx, const MapCore* core, uint64_t i
   return reinterpret_cast<uint64_t>(take_tail_call(ctx, core, index));
 }
 
-int64_t sluice_rt_map_update(const PacketContext* ctx, const MapCore* core, const void* key, const void* value,
-                             uint64_t flags) {
-  return map_update_elem(core, key, value, flags, ctx->env->slot);
-}
-
-int64_t sluice_rt_map_delete(const PacketContext*, const MapCore* core, const void* key) {
-  return map_delete_elem(core, key);
-}
+// One set a common type (lower_call.cpp has the list), so that a program brings in the code of its maps' types alone; the
+// others share one that asks for the type.
+#define SLUICE_RT_MAP(suffix, type_known)                                                                             \
+  void* sluice_rt_map_lookup##suffix(const PacketContext* ctx, const MapCore* core, const void* key) {                \
+    if (!(type_known)) __builtin_unreachable();                                                                       \
+    return map_lookup_elem(core, key, ctx->env->slot);                                                                \
+  }                                                                                                                   \
+  int64_t sluice_rt_map_update##suffix(const PacketContext* ctx, const MapCore* core, const void* key,                \
+                                       const void* value, uint64_t flags) {                                           \
+    if (!(type_known)) __builtin_unreachable();                                                                       \
+    return map_update_elem(core, key, value, flags, ctx->env->slot);                                                  \
+  }                                                                                                                   \
+  int64_t sluice_rt_map_delete##suffix(const PacketContext*, const MapCore* core, const void* key) {                  \
+    if (!(type_known)) __builtin_unreachable();                                                                       \
+    return map_delete_elem(core, key);                                                                                \
+  }
+SLUICE_RT_MAP(, true)
+SLUICE_RT_MAP(_array, core->type == BPF_MAP_TYPE_ARRAY)
+SLUICE_RT_MAP(_percpu_array, core->type == BPF_MAP_TYPE_PERCPU_ARRAY)
+SLUICE_RT_MAP(_hash, core->type == BPF_MAP_TYPE_HASH)
+SLUICE_RT_MAP(_percpu_hash, core->type == BPF_MAP_TYPE_PERCPU_HASH)
+SLUICE_RT_MAP(_lru_hash, core->type == BPF_MAP_TYPE_LRU_HASH)
+SLUICE_RT_MAP(_lpm_trie, core->type == BPF_MAP_TYPE_LPM_TRIE)
 
 }  // extern "C"
