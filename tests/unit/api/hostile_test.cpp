@@ -1,6 +1,8 @@
 // Clients that lie, stall and vanish: each costs its own connection, and the others are served.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 
 #include "tests/unit/api/api_fixture.hpp"
 
@@ -108,6 +110,32 @@ TEST_F(Api, AClientMayVanishAtEveryByteOfItsCall) {
     send_all(gone.get(), call.data(), length);
   }
   EXPECT_GE(create_hash(*connect()), 0);
+}
+
+// The last close of a client that was killed is seen here, and with it the object goes.
+TEST_F(Api, AKilledClientLeavesNoObjects) {
+  auto observer = connect();
+  for (int i = 0; i < 20; i++) {
+    int ready[2];
+    ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+    const UniqueFd from(ready[0]);
+    UniqueFd to(ready[1]);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto client = bpf::Client::connect(path());
+      const bool made = client && create_hash(**client) >= 0 && create_hash(**client) >= 0;
+      if (made && ::write(to.get(), "", 1) == 1) ::pause();
+      ::_exit(1);
+    }
+    to.reset();
+    char byte;
+    ASSERT_EQ(::read(from.get(), &byte, 1), 1);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  // The id search sweeps what is closed.
+  auto attr = empty_attr();
+  EXPECT_EQ(observer->bpf(BPF_MAP_GET_NEXT_ID, &attr, sizeof attr), -ENOENT);
 }
 
 TEST_F(Api, AThousandConnectionsAreServedAtOnce) {
