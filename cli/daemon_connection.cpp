@@ -6,6 +6,18 @@
 #include "cli/tool/daemon_text.hpp"
 
 namespace sluice::cli {
+namespace {
+
+// The daemon has only the log to speak through: its reason, which stands at the log's end, is what a person reads first.
+std::string reason_first(const std::string& text) {
+  constexpr std::string_view kReason = "\nreason: ";
+  const size_t at = text.rfind(kReason);
+  if (!text.starts_with('\n') || at == std::string::npos) return text;
+  const size_t from = at + kReason.size();
+  return text.substr(from, text.find('\n', from) - from) + text;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<DaemonConnection>> DaemonConnection::open() {
   auto client = bpf::Client::connect();
@@ -18,7 +30,7 @@ Result<std::unique_ptr<DaemonConnection>> DaemonConnection::open() {
 
 std::string DaemonConnection::load_failure(const std::vector<std::string>& programs) {
   for (const auto& program : programs) {
-    if (const auto* failure = session_.failure_of(program)) return bpf::refusal(*failure).in("program " + program).text;
+    if (const auto* failure = session_.failure_of(program)) return "program " + program + ": " + reason_first(bpf::refusal(*failure).text);
   }
   std::string map;
   if (const auto* failure = session_.map_failure(&map)) {

@@ -160,7 +160,7 @@ Status load(Context& context, Words& words, bool all) {
   if (!request) return fail(request.error());
   auto status = load_object(context, *request, all);
   if (!status && status.error().code != kUsageCode)
-    return fail(std::move(status.error()).in("load " + request->object));
+    return fail(std::move(status.error()).in(request->object));
   return status;
 }
 

@@ -6,16 +6,19 @@ export LC_ALL=C TZ=UTC
 command -v bpftool > /dev/null || { echo 'skipped: no bpftool'; exit 77; }
 if [ "${1:-}" != inside ]; then
   [ "$(id -u)" = 0 ] || { echo 'skipped: needs root'; exit 77; }
-  unshare -m true 2> /dev/null || { echo 'skipped: no mount namespaces here'; exit 77; }
-  exec unshare -m bash "$0" inside "$@"
+  unshare -mn true 2> /dev/null || { echo 'skipped: no namespaces here'; exit 77; }
+  exec unshare -mn bash "$0" inside "$@"
 fi
+# Objects are found by name in the whole kernel: one run at a time.
+exec 9> /run/lock/sluice_against_bpftool
+flock 9
 tool=$(realpath "$2")
 object=$(realpath "$3")
 folder=$(mktemp -d)
 trap 'cd /; umount "$folder/fs" 2> /dev/null; rm -rf "$folder"' EXIT
 mkdir "$folder/fs"
 mount -t bpf none "$folder/fs" 2> /dev/null || { echo 'skipped: no bpffs here'; exit 77; }
-bpftool map create "$folder/fs/probe" type array key 4 value 4 entries 1 name probe 2> /dev/null ||
+bpftool map create "$folder/fs/probe" type array key 4 value 4 entries 1 name cli_probe 2> /dev/null ||
   { echo 'skipped: bpf(2) is not permitted here'; exit 77; }
 export SLUICE_TEST_PINS=$folder/fs
 cd "$folder" || exit 1
@@ -76,27 +79,35 @@ refused() {
   fi
 }
 
+# says TEXT WORDS...: ours succeeds and prints the text.
+says() {
+  local text=$1
+  shift
+  ours "$@"
+  grep -qE -- "$text" ours.txt || { echo "FAIL: $*: no $text in:"; head -20 ours.txt; failures=$((failures + 1)); }
+}
+
 # Objects, made by our verbs.
 mkdir fs/maps
 ours prog loadall "$object" fs/programs pinmaps fs/maps
 ours prog load "$object" fs/first type socket
-ours map create fs/hash type hash key 4 value 8 entries 4 name hash flags 1
-ours map create fs/long type hash key 20 value 40 entries 4 name long
-ours map create fs/percpu type percpu_hash key 4 value 12 entries 4 name percpu
-ours map create fs/queue type queue key 0 value 4 entries 4 name queue
-ours map create fs/stack type stack value 40 entries 4 name stack
-ours map create fs/hom type hash_of_maps key 4 value 4 entries 2 name hom inner_map pinned fs/hash
-ours map create fs/aom type array_of_maps key 4 value 4 entries 2 name aom inner_map pinned fs/hash
-ours map create fs/progs type prog_array key 4 value 4 entries 2 name progs
-ours map create fs/lpm type lpm_trie key 8 value 4 entries 2 name lpm flags 1
-ours map create fs/bloom type bloom_filter value 4 entries 8 name bloom
-ours map update pinned fs/hash key 1 0 0 0 value hex aa bb cc dd 1 2 3 4
-ours map update pinned fs/hash key 0x65 0146 0 0 value 1 2 3 4 5 6 7 8 noexist
-ours map update pinned fs/long key $(seq 1 20) value $(seq 1 40)
-ours map update pinned fs/percpu key 1 0 0 0 value $(seq 1 12)
-ours map update pinned fs/hom key 1 0 0 0 value pinned fs/hash
-ours map update pinned fs/progs key 1 0 0 0 value pinned fs/first
-ours map update pinned fs/lpm key 16 0 0 0 10 1 0 0 value 1 0 0 0
+ours map create fs/hash type hash key 4 value 8 entries 4 name cli_hash flags 1
+ours map create fs/long type hash key 20 value 40 entries 4 name cli_long
+ours map create fs/percpu type percpu_hash key 4 value 12 entries 4 name cli_percpu
+ours map create fs/queue type queue key 0 value 4 entries 4 name cli_queue
+ours map create fs/stack type stack value 40 entries 4 name cli_stack
+ours map create fs/hom type hash_of_maps key 4 value 4 entries 2 name cli_hom inner_map name cli_hash
+ours map create fs/aom type array_of_maps key 4 value 4 entries 2 name cli_aom inner_map pinned fs/hash
+ours map create fs/progs type prog_array key 4 value 4 entries 2 name cli_progs
+ours map create fs/lpm type lpm_trie key 8 value 4 entries 2 name cli_lpm flags 1
+ours map create fs/bloom type bloom_filter value 4 entries 8 name cli_bloom
+ours map update name cli_hash key 1 0 0 0 value hex aa bb cc dd 1 2 3 4
+ours map update name cli_hash key 0x65 0146 0 0 value 1 2 3 4 5 6 7 8 noexist
+ours map update name cli_long key $(seq 1 20) value $(seq 1 40)
+ours map update name cli_percpu key 1 0 0 0 value $(seq 1 12)
+ours map update name cli_hom key 1 0 0 0 value name cli_hash
+ours map update name cli_progs key 1 0 0 0 value pinned fs/first
+ours map update name cli_lpm key 16 0 0 0 10 1 0 0 value 1 0 0 0
 # Both tools take from these: each value is there twice.
 for value in 1 1 2 2; do
   ours map enqueue pinned fs/queue value $value 5 6 7
@@ -110,14 +121,9 @@ ours map update pinned fs/maps/per_cpu key 1 0 0 0 value $(for i in $(seq 32); d
 ours map freeze pinned fs/probe
 
 # Maps.
-for map in hash long percpu hom aom progs lpm bloom queue stack maps/flows maps/chars maps/per_cpu probe; do
-  all map show pinned fs/$map
-done
-# A name of our own: others use the same kernel.
-ours map create fs/named type array key 4 value 4 entries 1 name named$$
-all map show name named$$
-all map dump name named$$
-same -f map show pinned fs/hash
+for map in hash long percpu hom aom progs lpm bloom queue stack probe; do all map show name cli_$map; done
+for map in flows chars per_cpu; do all map show pinned fs/maps/$map; done
+same -f map show name cli_hash
 same -j -f map show pinned fs/maps/flows
 for map in hash long percpu hom progs lpm maps/flows maps/chars maps/per_cpu; do all map dump pinned fs/$map; done
 for map in types.data types.rodata types.bss; do same -j map dump name $map; done
@@ -160,42 +166,71 @@ for source in "id $id" 'map pinned fs/maps/flows' 'map pinned fs/maps/flows valu
   all btf dump $source
   same btf dump $source format c
 done
-all link show
 all feature list_builtins link_types
 all feature list_builtins prog_types
+
+# Attachments: to an interface here, to a port in the daemon. bpftool 7.1 does not know where tcx and xdp links are.
+ip link set lo up
+ours prog attach name classify dev lo
+ours prog attach name classify_too tcx_ingress dev lo before name classify
+refused 1 'attach to port lo: File exists: it is attached there' prog attach name classify dev lo
+ours prog detach name classify dev lo
+ours prog detach name classify_too dev lo
+refused 1 'detach from port lo: No such file' prog detach name classify dev lo
+ours link create name classify dev lo fs/tcx_link
+ours link create name pass dev lo fs/xdp_link
+says 'ifindex lo\(1\)  attach_type tcx_ingress' link show pinned fs/tcx_link
+says '"type":"tcx","prog_id":[0-9]+,"devname":"lo","ifindex":1,"attach_type":"tcx_ingress"' -j link show pinned fs/tcx_link
+says '"type":"xdp","prog_id":[0-9]+,"devname":"lo","ifindex":1' -j link show pinned fs/xdp_link
+says 'pinned .*fs/xdp_link' -f link show
+ours link pin pinned fs/xdp_link fs/xdp_link_2
+ours link detach pinned fs/xdp_link
+says 'ifindex gone\(0\)' link show pinned fs/xdp_link_2
+refused 1 'no interface none' link create name pass dev none fs/x
+
+# Machine code, which Debian's bpftool cannot show.
+if [ -z "$("$tool" prog dump jited pinned fs/first 2>&1 > ours.txt)" ]; then
+  says '^bpf_prog_[0-9a-f]{16}_filter:' prog dump jited pinned fs/first
+  says '^bpf_prog_[0-9a-f]{16}_thrice:' prog dump jited pinned fs/first
+  says 'leave|ret' prog dump jited pinned fs/first opcodes
+  ours -j prog dump jited pinned fs/first
+  python3 -c 'import json; assert all(f["insns"] for f in json.load(open("ours.txt")))' || failures=$((failures + 1))
+  ours prog dump jited pinned fs/first file code.bin
+  [ -s code.bin ] || { echo 'FAIL: no machine code in the file'; failures=$((failures + 1)); }
+fi
 
 # Batches.
 cat > batch.txt << 'BATCH'
 # a comment
-map show pinned fs/hash
-map update pinned fs/hash key 9 9 9 9 value \
+map show name cli_hash
+map update name cli_hash key 9 9 9 9 value \
   1 2 3 4 5 6 7 8
 map dump pinned "fs/hash"
 BATCH
 ours batch file batch.txt
 all batch file batch.txt
-printf 'map show pinned fs/hash\nmap show id 4294967294\nmap dump pinned fs/hash\n' > batch.txt
+printf 'map show name cli_hash\nmap show id 4294967294\nmap dump name cli_hash\n' > batch.txt
 refused 1 'batch.txt:2: this command failed' batch file batch.txt
 "$tool" -j batch file batch.txt > ours.txt 2> ours.err
 python3 -m json.tool < ours.txt > /dev/null || { echo 'FAIL: a failed batch is no JSON'; failures=$((failures + 1)); }
 
 # Errors: what, on what, why; 1 for what failed and 2 for what cannot be meant.
-refused 2 'expected 8 bytes, got 3' map update pinned fs/hash key 1 1 1 1 value 1 2 3
-refused 2 'does not fit a byte' map update pinned fs/hash key 1 1 1 1 value 300 2 3 4 5 6 7 8
-refused 2 '"key" is missing' map lookup pinned fs/hash
-refused 2 '"zz" is not a byte' map lookup pinned fs/hash key hex zz
-refused 2 'what is "exists"?' map update pinned fs/hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exists
-refused 1 'map hash: update: No such file' map update pinned fs/hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exist
+refused 2 'expected 8 bytes, got 3' map update name cli_hash key 1 1 1 1 value 1 2 3
+refused 2 'does not fit a byte' map update name cli_hash key 1 1 1 1 value 300 2 3 4 5 6 7 8
+refused 2 '"key" is missing' map lookup name cli_hash
+refused 2 '"zz" is not a byte' map lookup name cli_hash key hex zz
+refused 2 'what is "exists"?' map update name cli_hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exists
+refused 1 'map cli_hash: update: No such file' map update name cli_hash key 1 1 1 1 value 1 2 3 4 5 6 7 8 exist
 refused 1 'it is full' map update pinned fs/maps/chars key 9 0 0 0 value 1
-refused 1 'frozen' map update pinned fs/probe key 0 0 0 0 value 1 2 3 4
+refused 1 'frozen' map update name cli_probe key 0 0 0 0 value 1 2 3 4
 refused 1 'no map named nothing' map show name nothing
 refused 1 'it is not a prog' prog show pinned fs/hash
 refused 1 'it is no pin' map show pinned "$folder/packet"
-refused 1 'make the directory' map pin pinned fs/hash fs/none/x
+refused 1 'make the directory' map pin name cli_hash fs/none/x
 refused 2 'is not known' map create fs/x type nothing key 4 value 4 entries 1 name x
 refused 1 'create map x: Invalid argument' map create fs/x type hash key 4 value 4 entries 0 name x
-refused 1 'load no_such.o: No such file' prog load no_such.o fs/x
-refused 1 'load /etc/passwd' prog load /etc/passwd fs/x
+refused 1 'prog load: no_such.o: No such file' prog load no_such.o fs/x
+refused 1 'prog load: /etc/passwd: ' prog load /etc/passwd fs/x
 refused 2 'lists the commands' map nonsense
 refused 2 'there is no option --nonsense' map show --nonsense
 

@@ -48,4 +48,7 @@ SEC("socket") int filter(struct __sk_buff *skb) {
   return thrice(skb->len) + constant + global_color;
 }
 SEC("socket") int second(struct __sk_buff *skb) { return skb->protocol; }
+SEC("tc") int classify(struct __sk_buff *skb) { return -1; }
+SEC("tc") int classify_too(struct __sk_buff *skb) { return -1; }
+SEC("xdp") int pass(struct xdp_md *xdp) { return XDP_PASS; }
 char _license[] SEC("license") = "Dual BSD/GPL";
