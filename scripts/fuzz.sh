@@ -19,8 +19,9 @@ build config base/*.cpp config/*.cpp -lyaml-cpp
 build capture base/*.cpp dataplane/capture.cpp dataplane/capture_format.cpp -lpcap
 build socket $core bpf/verifier/*.cpp bpf/interp/*.cpp bpf/object/*.cpp bpf/surface/*.cpp control/api_call.cpp \
   control/api_connection.cpp control/remote_process.cpp
+build surface $core bpf/verifier/*.cpp bpf/interp/*.cpp bpf/object/*.cpp bpf/surface/*.cpp
 build words base/*.cpp cli/tool/words.cpp
-for target in verify classic config capture socket words; do
+for target in verify classic config capture socket surface words; do
   mkdir -p "build-fuzz/corpus-$target"
   [ "$target" != capture ] || cp pcap-samples/dns.pcap "build-fuzz/corpus-$target/"
   [ "$target" != socket ] || python3 tests/fuzz/socket_seeds.py "build-fuzz/corpus-$target"
