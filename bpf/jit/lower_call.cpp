@@ -137,7 +137,9 @@ llvm::Value* FunctionLowering::call_body(uint32_t index, const Helper& helper) {
       copies[i] = memory_argument(index, i, size, true);
       arguments.push_back(b_.CreatePtrToInt(copies[i], i64));
     } else {
-      arguments.push_back(kind == Arg::none ? b_.getInt64(0) : read(static_cast<uint32_t>(i) + 1));
+      // What is printed follows the declared arguments, as far as the format goes; a register nobody set is any number.
+      const bool passed = kind != Arg::none || helper.id == BPF_FUNC_trace_printk;
+      arguments.push_back(passed ? b_.CreateFreeze(read(static_cast<uint32_t>(i) + 1)) : b_.getInt64(0));
     }
   }
   Value* result = b_.CreateCall(callee, arguments);

@@ -1,13 +1,15 @@
 #!/bin/bash
 # The command line against a running daemon: every verb that needs no pin, beside Debian's bpftool under `sluice exec` on the
 # same daemon, and what a person reads where something is wrong. usage:
-# cli_daemon.sh SLUICE OBJECT_FOLDER (of tests/tool)
+# cli_daemon.sh SLUICE OBJECT_FOLDER (of tests/tool) SOURCE_ROOT
 set -u
 export TZ=UTC
 sluice=$1
 objects=$(realpath "$2")
 . "$(dirname "$0")/daemon.sh"
-start_daemon "$sluice" 'ports: [{name: one, device: net_null0}, {name: two, device: net_null1}]
+start_daemon "$sluice" 'ports:
+  - {name: one, device: "net_pcap0,rx_pcap='"$3"'/pcap-samples/dns.pcap,tx_pcap=/dev/null"}
+  - {name: two, device: "net_null1,no-rx=1"}
 eal: {hugepages: never}
 programs: [{name: count, object: proto_count.bpf.o}, {name: web, filter: tcp port 80}, {name: print, object: '"$objects"'/print.bpf.o}]
 attach: [{port: one, programs: [print, count, web], forward: two}]'
@@ -36,12 +38,22 @@ json() {
 # The daemon's own words.
 shows '^  ports +2$' status
 shows '^  programs +3$' status
-shows '^  one +1 +up +net_null' port
-shows '^  one +count +[0-9]+' chain show
+shows '^  one +1 +up +net_pcap' port
+shows '^  one +count +20 ' chain show
 shows '^  count +one ' top
 shows '^sluice_build_info' metrics
 for words in status port chain metrics top; do json $words; done
 [ "$("$sluice" top | wc -l)" = 4 ] || fail 'top into a pipe is not one frame'
+
+# Attachments: the configuration's are links; another comes and goes.
+shows 'tcx  prog [0-9]+' link show
+shows 'ifindex one\(1\)  attach_type tcx_ingress' link show
+json link show
+"$sluice" prog attach name web dev two > "$out" 2>&1 || fail 'prog attach'
+shows '^  two +web ' chain show
+refused 1 'port two: File exists: it is attached there' prog attach name web dev two
+"$sluice" prog detach name web dev two > "$out" 2>&1 || fail 'prog detach'
+"$sluice" chain show | grep -q '^  two' && fail 'detached, and still in the chain'
 
 # Objects. The program's id is what its name finds.
 shows 'socket_filter  name web' prog show name web
@@ -69,11 +81,15 @@ json batch file "$folder/batch"
 
 # What a program prints, until the reader is interrupted.
 timeout -s INT 2 "$sluice" prog tracelog > "$out" 2>&1
-grep -q 'first packet: [0-9]* bytes' "$out" || fail 'tracelog lacks what the program printed'
+grep -q 'first packet: 97 bytes' "$out" || fail 'tracelog lacks what the program printed'
 
 # A refused program: the reason first, then the log.
 refused 1 'print_freely: licence "Proprietary" is not GPL-compatible' prog load "$objects/refused.bpf.o" "$folder/x"
 grep -q '^cannot call GPL-restricted function' "$out" || fail 'no verifier log'
+
+# Machine code, after its test run.
+shows '^bpf_prog_[0-9a-f]{16}_web:' prog dump jited name web
+json prog dump jited name web opcodes
 
 # Errors: what, on what, why; 1 failed, 2 usage.
 refused 1 'map show: no map named nothing' map show name nothing
@@ -113,7 +129,6 @@ prog dump xlated name web opcodes
 prog dump xlated name count_protocols linum
 btf dump map name proto_bytes
 btf dump map name proto_bytes all
-link show
 WORDS
 timeout 120 "$sluice" exec -- bpftool -j feature probe 2> "$folder/theirs-err.txt" > "$folder/theirs.txt"
 timeout 120 "$sluice" -j feature probe 2> "$folder/ours-err.txt" > "$folder/ours.txt"

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "bpf/helpers/trace.hpp"
 #include "tests/unit/jit/engines.hpp"
 #include "tests/unit/jit/programs.hpp"
 
@@ -231,6 +232,24 @@ TEST(JitMemory, NoPageIsWritableAndExecutable) {
     EXPECT_EQ(line.find(" rwx"), std::string::npos) << line;
   }
   EXPECT_GT(executable, 0u);
+}
+
+// The values follow the arguments that the helper declares.
+TEST(JitHelpers, WhatTracePrintkPrintsIsTheSameOnBothEngines) {
+  Code code{store_imm(BPF_W, 10, -8, 0x25206425), store_imm(BPF_W, 10, -4, 0x64)};  // "%d %d"
+  code << mov_reg(1, 10) << alu(BPF_ADD, 1, -8) << mov(2, 6) << mov(3, 7) << mov(4, -9) << call(BPF_FUNC_trace_printk);
+  code << exit();
+  const auto program = verified(code);
+  for (auto engine : {interpreted, compiled}) {
+    Engine made = engine(*program, {});
+    TraceSink sink;
+    made.env.trace = &sink;
+    const std::vector<uint8_t> bytes(60);
+    made.run({.buffer = bytes.data(), .captured = 60, .wire_length = 60});
+    std::string line;
+    ASSERT_TRUE(sink.take(line));
+    EXPECT_EQ(line, "7 -9");
+  }
 }
 
 TEST(JitMemory, ChainsCompileOnSeveralThreadsAtOnce) {
