@@ -55,7 +55,8 @@ std::vector<char> result_frame(long value, bool has_descriptor, const RemoteProc
   return std::move(writer).finish();
 }
 
-ApiReply answer_call(bpf::BpfSurface& surface, bpf::wire::FrameReader& reader, ApiRequest& request) {
+ApiReply answer_call(bpf::BpfSurface& surface, bpf::wire::FrameReader& reader, ApiRequest& request,
+                     const std::atomic<bool>* cancelled) {
   bpf::wire::CallHeader header;
   std::span<const char> sent;
   RemoteProcess process;
@@ -65,7 +66,7 @@ ApiReply answer_call(bpf::BpfSurface& surface, bpf::wire::FrameReader& reader, A
   }
   alignas(union bpf_attr) char attr[std::max<size_t>(bpf::wire::kAttrMax, sizeof(union bpf_attr))] = {};
   std::copy(sent.begin(), sent.end(), attr);
-  const bpf::Caller caller{.uid = request.uid, .gid = request.gid, .failure = nullptr, .process = &process};
+  const bpf::Caller caller{.uid = request.uid, .gid = request.gid, .failure = nullptr, .process = &process, .cancelled = cancelled};
   long value = surface.bpf(caller, header.cmd, reinterpret_cast<union bpf_attr*>(attr), header.attr_size);
   UniqueFd descriptor;
   if (value >= 0 && has(kOpening, header.cmd)) descriptor.reset(static_cast<int>(value));
@@ -102,9 +103,9 @@ ApiPace pace_of(const ApiRequest& request) {
   return has(kQuick, header.cmd) ? ApiPace::quick : ApiPace::load;
 }
 
-ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest request) {
+ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest request, const std::atomic<bool>* cancelled) {
   bpf::wire::FrameReader reader(request.frame);
-  if (reader.type() == FrameType::call) return answer_call(surface, reader, request);
+  if (reader.type() == FrameType::call) return answer_call(surface, reader, request, cancelled);
   if (reader.type() == FrameType::query) return answer_query(query, reader, request);
   return {};
 }

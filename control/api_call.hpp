@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -35,7 +36,9 @@ enum class ApiPace { quick, load, run };
 // Answers "status" and the like with JSON text. ENOENT: no such query.
 using ApiQuery = std::function<Result<std::string>(std::string_view what)>;
 
-[[nodiscard]] ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest request);
+// `cancelled`, where there is one, is set by another thread when nobody waits for the answer any more.
+[[nodiscard]] ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest request,
+                              const std::atomic<bool>* cancelled = nullptr);
 
 // The first frame on a connection.
 [[nodiscard]] std::vector<char> welcome_frame(const std::string& pin_directory);

@@ -222,7 +222,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(bpf::BpfSurface& surface, Ap
     if (::epoll_ctl(state->epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail(errno_error(errno, "epoll"));
   }
   State* shared = state.get();
-  const auto slow = [shared](ApiRequest request) { return answer(shared->surface, shared->options.query, std::move(request)); };
+  const auto slow = [shared](ApiRequest request, const std::atomic<bool>* cancelled) {
+    return answer(shared->surface, shared->options.query, std::move(request), cancelled);
+  };
   state->loads = std::make_unique<ApiWorker>(slow, state->wake.get());
   state->runs = std::make_unique<ApiWorker>(slow, state->wake.get());
   state->thread = std::thread([shared] { shared->run(); });

@@ -4,13 +4,14 @@
 
 namespace sluice::control {
 
-ApiWorker::ApiWorker(std::function<ApiReply(ApiRequest)> answer, int wake)
+ApiWorker::ApiWorker(Answer answer, int wake)
     : answer_(std::move(answer)), wake_(wake), thread_([this] { run(); }) {}
 
 ApiWorker::~ApiWorker() {
   {
     std::lock_guard guard(lock_);
     stopping_ = true;
+    cancelled_ = true;
   }
   changed_.notify_one();
   thread_.join();
@@ -27,6 +28,7 @@ void ApiWorker::submit(uint64_t connection, ApiRequest request) {
 
 void ApiWorker::cancel(uint64_t connection) {
   std::lock_guard guard(lock_);
+  if (answering_ == connection) cancelled_ = true;
   std::erase_if(jobs_, [&](const Job& job) {
     if (job.connection != connection) return false;
     held_bytes_ -= job.request.frame.size();
@@ -52,9 +54,12 @@ void ApiWorker::run() {
     Job job = std::move(jobs_.front());
     jobs_.pop_front();
     const size_t bytes = job.request.frame.size();
+    answering_ = job.connection;
+    cancelled_ = false;
     guard.unlock();
-    Done done{job.connection, answer_(std::move(job.request))};
+    Done done{job.connection, answer_(std::move(job.request), &cancelled_)};
     guard.lock();
+    answering_ = 0;
     held_bytes_ -= bytes;
     done_.push_back(std::move(done));
     ::eventfd_write(wake_, 1);

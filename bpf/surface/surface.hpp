@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -31,6 +32,7 @@ struct Caller {
   gid_t gid = 0;
   LoadFailure* failure = nullptr;  // filled by a PROG_LOAD or MAP_CREATE that fails; null: not wanted
   Process* process = nullptr;      // whose addresses and descriptors the attribute holds; null: this process
+  const std::atomic<bool>* cancelled = nullptr;  // set by another thread: nobody waits for the call any more; may be null
 };
 
 struct SurfaceOptions {

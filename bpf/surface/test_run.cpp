@@ -29,7 +29,12 @@ long check(const Call& call, const ProgramObject& program) {
   return test.data_size_in < kMinFrame || test.data_size_in > kMaxPacket || test.repeat > kRepeatMax ? -EINVAL : 0;
 }
 
-// Runs it on the packet, which it may change, as often as asked for. R0 of the last run.
+// As a signal ends the kernel's.
+bool interrupted(const Call& call) {
+  return call.caller.cancelled != nullptr && call.caller.cancelled->load(std::memory_order_relaxed);
+}
+
+// Runs it on the packet, which it may change, as often as asked for or until interrupted. R0 of the last run.
 uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, TestContext& context, uint64_t* time_ns) {
   const auto code = machine_code_of(call, program);
   const uint32_t repeat = std::max(call.attr.test.repeat, 1u);
@@ -42,7 +47,7 @@ uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, Te
   PacketContext ctx;
   uint64_t result = 0;
   const uint64_t start_ns = now_ns();
-  for (uint32_t i = 0; i < repeat; i++) {
+  for (uint32_t i = 0; i < repeat && !interrupted(call); i++) {
     load_context(&ctx, kLinearLayout, &packet, &env);
     context.fill(&ctx);
     result = code != nullptr ? code->code()(&ctx, nullptr) : interpret(*program.annotated, &ctx);
@@ -71,6 +76,7 @@ long prog_test_run(Call& call) {
 
   uint64_t time_ns = 0;
   test.retval = static_cast<uint32_t>(run(call, *program, frame, context, &time_ns));
+  if (interrupted(call)) return -EINTR;
   test.duration = static_cast<uint32_t>(std::min<uint64_t>(time_ns / std::max(test.repeat, 1u), UINT32_MAX));
 
   const uint32_t room = test.data_size_out;
