@@ -1,19 +1,16 @@
 #include "bpf/maps/array_redo.hpp"
 
-#include <atomic>
 #include <cstring>
 
 namespace sluice::bpf {
 
-// A kill loses no store that came before the last one in program order: compiler barriers and x86's order of stores
-// suffice, which are what release and the fences here cost.
+// A kill loses no store that came before the last one in program order: the compiler's order and x86's
+// order of stores suffice.
 void ArrayRedo::begin(uint32_t index, const void* from) {
   if (memory_.data() == nullptr) return;
   slot()->index = index;
   std::memcpy(value(), from, value_bytes_);
-  std::atomic_thread_fence(std::memory_order_release);
-  __atomic_store_n(&slot()->whole, 1, __ATOMIC_RELEASE);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  (void)__atomic_exchange_n(&slot()->whole, 1, __ATOMIC_SEQ_CST);  // no store moves across it, either way
 }
 
 void ArrayRedo::end() {

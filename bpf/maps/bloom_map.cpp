@@ -6,6 +6,7 @@
 #include "bpf/maps/bloom_ops.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/map_store.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -13,11 +14,16 @@ namespace {
 constexpr uint32_t kDefaultHashes = 5;
 constexpr uint32_t kMaxHashes = 15;
 
+// In front of the bits: MapCore's key, for a filter that outlives the process.
+struct alignas(64) BloomHeader {
+  uint64_t hash_key[2];
+};
+
 class BloomMap final : public Map {
  public:
   BloomMap(const MapSpec& spec, const MapCore& core, MapMemory memory) : Map(spec), memory_(std::move(memory)) {
     core_ = core;
-    core_.values = memory_.data();
+    core_.values = memory_.data() + sizeof(BloomHeader);
   }
 
   // Asks for `value`; nothing is copied out.
@@ -34,6 +40,7 @@ class BloomMap final : public Map {
 
   [[nodiscard]] uint64_t entries() const override { return 0; }  // it cannot count them
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+  [[nodiscard]] bool broken() const override { return memory_.broken(); }
 
  private:
   MapMemory memory_;
@@ -55,13 +62,18 @@ Status check_bloom(const MapSpec& spec) {
 Result<std::shared_ptr<Map>> create_bloom(const MapSpec& spec) {
   MapCore core = core_of(spec);
   core.hashes = spec.extra == 0 ? kDefaultHashes : static_cast<uint32_t>(spec.extra);
-  if (Status good = choose_hash_key(spec, core.hash_key); !good) return fail(std::move(good.error()));
   // n * k / ln 2 bits make the fewest false positives; 7 / 5 is near enough, as in Linux.
   const uint64_t wanted = uint64_t{spec.max_entries} * core.hashes * 7 / 5;
   const uint64_t bits = std::bit_ceil(std::min(std::max(wanted, uint64_t{64}), uint64_t{1} << 32));
   core.bucket_mask = static_cast<uint32_t>(bits - 1);
-  auto memory = MapMemory::allocate(bits / 8, true);
+  auto memory = MapMemory::allocate_in(spec.store.get(), "values", sizeof(BloomHeader) + bits / 8, true);
   if (!memory) return fail(std::move(memory.error()));
+  auto* header = reinterpret_cast<BloomHeader*>(memory->data());
+  if (!reopened(spec)) {
+    if (Status good = choose_hash_key(spec, header->hash_key); !good) return fail(std::move(good.error()));
+  }
+  core.hash_key[0] = header->hash_key[0];
+  core.hash_key[1] = header->hash_key[1];
   return std::make_shared<BloomMap>(spec, core, std::move(*memory));
 }
 

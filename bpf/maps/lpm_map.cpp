@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/limits.hpp"
 #include "bpf/maps/lpm_ops.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/map_store.hpp"
 #include "bpf/maps/spin_lock.hpp"
 
 namespace sluice::bpf {
@@ -23,8 +24,40 @@ class LpmMap final : public Map {
     core_ = core;
     core_.table = memory_.data();
     core_.values = memory_.data() + sizeof(TrieTable);
+    if (table()->total != 0) return;  // reopened
     table()->total = total;
     table()->never_used = 1;
+  }
+
+  // As another process left it: what the root leads to is the trie, and the other nodes are free.
+  Status recover(uint64_t total) {
+    table()->lock = 0;
+    if (table()->total != total || table()->never_used > total + 1) return fail(EBADMSG, "another number of nodes");
+    std::vector<bool> reached(table()->never_used);
+    std::vector<std::pair<uint32_t, int64_t>> open;  // a node, and the length that its prefix exceeds
+    if (table()->root != 0) open.emplace_back(table()->root, -1);
+    uint64_t live = 0;
+    while (!open.empty()) {
+      const auto [number, above] = open.back();
+      open.pop_back();
+      if (number >= reached.size() || reached[number]) return fail(EBADMSG, "node " + std::to_string(number));
+      reached[number] = true;
+      const TrieNode* node = trie_node(&core_, number);
+      if (int64_t{node->prefix_bits} <= above || node->prefix_bits > trie_data_bytes(&core_) * 8) {
+        return fail(EBADMSG, "node " + std::to_string(number) + ": prefix of " + std::to_string(node->prefix_bits) + " bits");
+      }
+      live += node->branch == 0;
+      for (uint32_t child : node->child) {
+        if (child != 0) open.emplace_back(child, node->prefix_bits);
+      }
+    }
+    if (live > core_.max_entries) return fail(EBADMSG, std::to_string(live) + " elements in the map");
+    table()->live = live;
+    table()->free_first = table()->free_last = 0;
+    for (uint32_t number = 1; number < reached.size(); number++) {
+      if (!reached[number]) trie_give_node(&core_, number);
+    }
+    return {};
   }
 
   using Map::lookup;
@@ -67,6 +100,7 @@ class LpmMap final : public Map {
     return __atomic_load_n(&table()->full_errors, __ATOMIC_RELAXED);
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+  [[nodiscard]] bool broken() const override { return memory_.broken(); }
 
  private:
   [[nodiscard]] TrieTable* table() const { return trie_table(&core_); }
@@ -138,9 +172,12 @@ Result<std::shared_ptr<Map>> create_lpm(const MapSpec& spec) {
   const uint64_t total = std::min(uint64_t{spec.max_entries} * 2 + 1, uint64_t{UINT32_MAX});
   auto checked = checked_bytes(spec, 2 * trie_node_stride(&core));
   if (!checked) return fail(std::move(checked.error()));
-  auto memory = MapMemory::allocate(sizeof(TrieTable) + total * trie_node_stride(&core), false);
+  const uint64_t bytes = sizeof(TrieTable) + total * trie_node_stride(&core);
+  auto memory = MapMemory::allocate_in(spec.store.get(), "values", bytes, false);
   if (!memory) return fail(std::move(memory.error()));
-  return std::make_shared<LpmMap>(spec, core, total, std::move(*memory));
+  auto map = std::make_shared<LpmMap>(spec, core, total, std::move(*memory));
+  if (Status good = reopened(spec) ? map->recover(total) : Status(); !good) return fail(std::move(good.error()));
+  return map;
 }
 
 }  // namespace sluice::bpf

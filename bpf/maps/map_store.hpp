@@ -12,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
+#include "bpf/maps/map.hpp"
 #include "bpf/maps/map_memory.hpp"
 
 namespace sluice::bpf {
@@ -48,5 +49,8 @@ class MapStore {
   bool keep_ = false;
   std::vector<std::string> parts_;
 };
+
+// The map's memory is as another process left it.
+[[nodiscard]] inline bool reopened(const MapSpec& spec) { return spec.store != nullptr && !spec.store->fresh(); }
 
 }  // namespace sluice::bpf

@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/map_store.hpp"
 #include "bpf/maps/queue_ops.hpp"
 #include "bpf/maps/spin_lock.hpp"
 
@@ -15,6 +16,14 @@ class QueueMap final : public Map {
     core_ = core;
     core_.table = memory_.data();
     core_.values = memory_.data() + sizeof(QueueTable);
+  }
+
+  // As another process left it.
+  Status recover() {
+    table()->lock = 0;
+    const QueueState state = queue_state(&core_);
+    if (state.oldest <= core_.max_entries && state.count <= core_.max_entries) return {};
+    return fail(EBADMSG, std::to_string(state.count) + " elements from place " + std::to_string(state.oldest) + " on");
   }
 
   using Map::lookup;
@@ -33,11 +42,12 @@ class QueueMap final : public Map {
   int erase(const void*) override { return -EINVAL; }
   int next_key(const void*, void*) override { return -EINVAL; }
 
-  [[nodiscard]] uint64_t entries() const override { return __atomic_load_n(&table()->count, __ATOMIC_RELAXED); }
+  [[nodiscard]] uint64_t entries() const override { return queue_count(&core_); }
   [[nodiscard]] uint64_t full_errors() const override {
     return __atomic_load_n(&table()->full_errors, __ATOMIC_RELAXED);
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+  [[nodiscard]] bool broken() const override { return memory_.broken(); }
 
  private:
   [[nodiscard]] QueueTable* table() const { return queue_table(&core_); }
@@ -68,9 +78,11 @@ Result<std::shared_ptr<Map>> create_queue(const MapSpec& spec) {
   MapCore core = core_of(spec);
   auto bytes = checked_bytes(spec, core.value_stride);
   if (!bytes) return fail(std::move(bytes.error()));
-  auto memory = MapMemory::allocate(sizeof(QueueTable) + *bytes, true);
+  auto memory = MapMemory::allocate_in(spec.store.get(), "values", sizeof(QueueTable) + *bytes + core.value_stride, true);
   if (!memory) return fail(std::move(memory.error()));
-  return std::make_shared<QueueMap>(spec, core, std::move(*memory));
+  auto map = std::make_shared<QueueMap>(spec, core, std::move(*memory));
+  if (Status good = reopened(spec) ? map->recover() : Status(); !good) return fail(std::move(good.error()));
+  return map;
 }
 
 }  // namespace sluice::bpf

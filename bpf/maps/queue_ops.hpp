@@ -15,53 +15,69 @@ namespace sluice::bpf {
 
 inline constexpr uint32_t kQueueLockTries = 1000;
 
-// At MapCore::table. The values are at MapCore::values, max_entries of them.
+// At MapCore::table. The values are at MapCore::values, max_entries and one more: a value is in its place before the one store
+// that tells of it, so that a queue that outlives the process has it whole or not at all.
 struct alignas(64) QueueTable {
   uint32_t lock;
-  uint32_t oldest;  // index of; lock holder: rw
-  uint32_t count;   // the same, read by all
   uint32_t unused;
+  uint64_t state;  // index of the oldest, and in the upper half how many there are; lock holder: rw, others: ro
   uint64_t full_errors;
 };
 
 inline QueueTable* queue_table(const MapCore* map) { return static_cast<QueueTable*>(map->table); }
-
-inline uint8_t* queue_value(const MapCore* map, uint32_t place) {
-  const uint64_t index = uint64_t{queue_table(map)->oldest} + place;
-  const uint64_t wrapped = index < map->max_entries ? index : index - map->max_entries;
-  return map->values + wrapped * map->value_stride;
+inline uint32_t queue_count(const MapCore* map) {
+  return static_cast<uint32_t>(__atomic_load_n(&queue_table(map)->state, __ATOMIC_RELAXED) >> 32);
 }
+
+struct QueueState {
+  uint32_t oldest, count;
+};
+inline QueueState queue_state(const MapCore* map) {
+  const uint64_t state = queue_table(map)->state;
+  return {static_cast<uint32_t>(state), static_cast<uint32_t>(state >> 32)};
+}
+inline void store_queue_state(const MapCore* map, QueueState state) {
+  __atomic_store_n(&queue_table(map)->state, uint64_t{state.count} << 32 | state.oldest, __ATOMIC_RELEASE);
+}
+inline uint8_t* queue_value(const MapCore* map, QueueState state, uint32_t place) {
+  const uint64_t index = uint64_t{state.oldest} + place;
+  return map->values + (index <= map->max_entries ? index : index - map->max_entries - 1) * map->value_stride;
+}
+inline uint32_t queue_after(const MapCore* map, uint32_t index) { return index < map->max_entries ? index + 1 : 0; }
 
 inline long queue_check_push(uint64_t flags) { return flags == BPF_ANY || flags == BPF_EXIST ? 0 : -EINVAL; }
 
 // Lock held. BPF_EXIST drops the oldest of a full one, of either kind. E2BIG.
 inline long queue_put(const MapCore* map, const void* value, uint64_t flags) {
-  QueueTable* table = queue_table(map);
-  if (table->count == map->max_entries) {
-    if (flags != BPF_EXIST) {
-      __atomic_fetch_add(&table->full_errors, 1, __ATOMIC_RELAXED);
-      return -E2BIG;
-    }
-    table->oldest = table->oldest + 1 < map->max_entries ? table->oldest + 1 : 0;
-    __atomic_store_n(&table->count, table->count - 1, __ATOMIC_RELAXED);
+  QueueState state = queue_state(map);
+  const bool full = state.count == map->max_entries;
+  if (full && flags != BPF_EXIST) {
+    __atomic_fetch_add(&queue_table(map)->full_errors, 1, __ATOMIC_RELAXED);
+    return -E2BIG;
   }
-  copy_in(queue_value(map, table->count), value, map->value_size);
-  __atomic_store_n(&table->count, table->count + 1, __ATOMIC_RELAXED);
+  copy_in(queue_value(map, state, state.count), value, map->value_size);
+  if (full) {
+    state.oldest = queue_after(map, state.oldest);
+  } else {
+    state.count++;
+  }
+  store_queue_state(map, state);
   return 0;
 }
 
 // Lock held. ENOENT; the value is zeroed then.
 inline long queue_get(const MapCore* map, void* value, bool remove) {
-  QueueTable* table = queue_table(map);
-  if (table->count == 0) {
+  QueueState state = queue_state(map);
+  if (state.count == 0) {
     __builtin_memset(value, 0, map->value_size);
     return -ENOENT;
   }
   const bool stack = map->type == BPF_MAP_TYPE_STACK;
-  copy_out(value, queue_value(map, stack ? table->count - 1 : 0), map->value_size);
+  copy_out(value, queue_value(map, state, stack ? state.count - 1 : 0), map->value_size);
   if (!remove) return 0;
-  if (!stack) table->oldest = table->oldest + 1 < map->max_entries ? table->oldest + 1 : 0;
-  __atomic_store_n(&table->count, table->count - 1, __ATOMIC_RELAXED);
+  if (!stack) state.oldest = queue_after(map, state.oldest);
+  state.count--;
+  store_queue_state(map, state);
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "base/limits.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/map_store.hpp"
 #include "bpf/maps/ring_ops.hpp"
 
 namespace sluice::bpf {
@@ -18,6 +19,22 @@ class RingMap final : public Map {
     core_ = core;
     core_.table = table_.data();
     core_.values = file_.data() + 2 * kRingPage;
+  }
+
+  // As another process left it. Records that its programs had not submitted are discarded.
+  Status recover() {
+    RingTable* table = ring_table(&core_);
+    table->lock = table->wakeup = 0;
+    if (table->producer % 8 != 0 || table->producer - table->pending > core_.max_entries) return damaged(table->pending);
+    while (table->pending < table->producer) {
+      const uint32_t record = *ring_record(&core_, table->pending);
+      const uint32_t length = record & ~static_cast<uint32_t>(BPF_RINGBUF_BUSY_BIT);
+      if (ring_record_bytes(length) > table->producer - table->pending) return damaged(table->pending);
+      if (record != length) ring_put_record(&core_, table->pending, length, BPF_RINGBUF_DISCARD_BIT);
+      table->pending += ring_record_bytes(length);
+    }
+    ring_publish(&core_, table->producer);
+    return {};
   }
 
   using Map::lookup;
@@ -38,8 +55,11 @@ class RingMap final : public Map {
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return table_.bytes() + file_.bytes() - core_.max_entries; }
   [[nodiscard]] int memory_file() const override { return file_.file(); }
+  [[nodiscard]] bool broken() const override { return table_.broken() || file_.broken(); }
 
  private:
+  static Status damaged(uint64_t position) { return fail(EBADMSG, "the record at " + std::to_string(position)); }
+
   MapMemory table_;
   MapMemory file_;
 };
@@ -60,12 +80,17 @@ Result<std::shared_ptr<Map>> create_ring(const MapSpec& spec) {
   MapCore core = core_of(spec);
   core.bucket_mask = spec.max_entries - 1;
   const uint64_t size = spec.max_entries;
-  auto table = MapMemory::allocate(sizeof(RingTable) + size / 8 * sizeof(uint32_t), true);
+  MapStore* store = spec.store.get();
+  auto table = MapMemory::allocate_in(store, "table", sizeof(RingTable) + size / 8 * sizeof(uint32_t), true);
   if (!table) return fail(std::move(table.error()));
-  auto file = MapMemory::allocate_shared(2 * kRingPage + 2 * size, false);  // the second half is never touched
+  // The second half is never touched.
+  const uint64_t bytes = 2 * kRingPage + 2 * size;
+  auto file = store == nullptr ? MapMemory::allocate_shared(bytes, false) : store->part("values", bytes, false);
   if (!file) return fail(std::move(file.error()));
-  std::memset(file->data(), 0, 2 * kRingPage + size);
-  return std::make_shared<RingMap>(spec, core, std::move(*table), std::move(*file));
+  if (!reopened(spec)) std::memset(file->data(), 0, 2 * kRingPage + size);
+  auto map = std::make_shared<RingMap>(spec, core, std::move(*table), std::move(*file));
+  if (Status good = reopened(spec) ? map->recover() : Status(); !good) return fail(std::move(good.error()));
+  return map;
 }
 
 }  // namespace sluice::bpf

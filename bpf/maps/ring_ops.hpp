@@ -42,7 +42,7 @@ inline uint64_t* ring_consumer_page(const MapCore* map) {
 }
 inline uint64_t* ring_producer_page(const MapCore* map) { return reinterpret_cast<uint64_t*>(map->values - kRingPage); }
 
-inline uint64_t ring_consumer(const MapCore* map) { return __atomic_load_n(ring_consumer_page(map), __ATOMIC_ACQUIRE); }
+inline uint64_t ring_consumer(const MapCore* map) { return __atomic_load_n(ring_consumer_page(map), __ATOMIC_SEQ_CST); }
 
 // The consumer cannot be ahead of the producer nor a ring behind it; a client that says so gets no more records.
 inline uint64_t ring_used(const MapCore* map, uint64_t producer) {
@@ -56,7 +56,8 @@ inline void ring_store_header(const MapCore* map, uint64_t position, uint32_t le
   const uint64_t offset = position & map->bucket_mask;
   auto* header = reinterpret_cast<uint32_t*>(map->values + offset);
   __atomic_store_n(header + 1, static_cast<uint32_t>((offset + 2 * kRingPage) / kRingPage), __ATOMIC_RELAXED);
-  __atomic_store_n(header, length_and_bits, __ATOMIC_RELEASE);
+  // An exchange, since the producer then looks at the consumer's position, and the consumer does the reverse.
+  (void)__atomic_exchange_n(header, length_and_bits, __ATOMIC_SEQ_CST);
 }
 
 // Lock held. The next record's start after `position` once that is given out.
@@ -127,8 +128,6 @@ inline void ring_commit(const MapCore* map, void* sample, uint64_t flags, uint32
   const uint32_t length = __atomic_load_n(record, __ATOMIC_RELAXED) & ~static_cast<uint32_t>(BPF_RINGBUF_BUSY_BIT);
   ring_store_header(map, offset, length | bits);
   __atomic_store_n(record, length, __ATOMIC_RELEASE);
-  // The consumer stores its position, then looks at headers; here the other way round. A full fence orders the two.
-  __atomic_thread_fence(__ATOMIC_SEQ_CST);
   const bool caught_up = (ring_consumer(map) & map->bucket_mask) == offset;
   if ((flags & BPF_RB_FORCE_WAKEUP) != 0 || (caught_up && (flags & BPF_RB_NO_WAKEUP) == 0)) {
     __atomic_store_n(&ring_table(map)->wakeup, 1u, __ATOMIC_RELEASE);

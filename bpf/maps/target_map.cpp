@@ -83,6 +83,7 @@ class TargetArray final : public Map {
     return count;
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+  [[nodiscard]] bool broken() const override { return memory_.broken(); }
 
  private:
   static uint32_t index_of(const void* key) {
@@ -119,6 +120,7 @@ class DevmapHash final : public Map {
   [[nodiscard]] uint64_t entries() const override { return hash_->entries(); }
   [[nodiscard]] uint64_t full_errors() const override { return hash_->full_errors(); }
   [[nodiscard]] uint64_t memory_bytes() const override { return hash_->memory_bytes(); }
+  [[nodiscard]] bool broken() const override { return hash_->broken(); }
 
  private:
   std::shared_ptr<Map> hash_;
@@ -154,7 +156,7 @@ Result<std::shared_ptr<Map>> create_target_array(const MapSpec& asked) {
   core.value_stride = kLong;
   auto bytes = checked_bytes(spec, kLong);
   if (!bytes) return fail(std::move(bytes.error()));
-  auto memory = MapMemory::allocate(*bytes, true);
+  auto memory = MapMemory::allocate_in(spec.store.get(), "values", *bytes, true);
   if (!memory) return fail(std::move(memory.error()));
   return std::make_shared<TargetArray>(spec, core, std::move(*memory));
 }

@@ -178,6 +178,7 @@ TEST_P(AgainstKernel, EveryFlagAndShapeIsAcceptedOrRefusedAlike) {
   for (uint32_t key_size : {0u, 1u, 4u, 5u, 8u, 260u, 261u, 513u}) {
     for (uint32_t value_size : {0u, 1u, 4u, 8u, 12u, 4u << 20}) {
       for (uint32_t max_entries : {0u, 1u, 7u, 4096u}) {
+        if (value_size > 4096 && max_entries > 1) continue;  // gigabytes
         MapSpec spec = spec_of_row(row);
         spec.key_size = key_size;
         spec.value_size = value_size;

@@ -153,6 +153,7 @@ TEST_P(Store, ATruncatedFileReadsAsZerosAndIsNoticed) {
 
 TEST_P(Store, AKillInMidUpdateLeavesEveryValueWhole) {
   { auto map = open(true); }
+  uint64_t seen = 0;
   for (int round = 0; round < 25; round++) {
     int started[2];
     ASSERT_EQ(::pipe(started), 0);
@@ -174,8 +175,9 @@ TEST_P(Store, AKillInMidUpdateLeavesEveryValueWhole) {
       count++;
     }
     EXPECT_EQ(count, map->entries());
-    EXPECT_GT(count, 0u);
+    seen += count;
   }
+  EXPECT_GT(seen, 0u);  // on a loaded machine some children do not come to write
   if (!GetParam().hash) return;
   // Nothing leaked in all these rounds: as many as the map was made for fit in.
   auto map = open(false);
