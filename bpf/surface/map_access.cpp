@@ -1,6 +1,7 @@
 #include "bpf/surface/map_access.hpp"
 
 #include "bpf/interp/interp.hpp"
+#include "bpf/maps/reference_map.hpp"
 #include "bpf/progs/tail_target.hpp"
 #include "bpf/surface/machine_code.hpp"
 
@@ -64,11 +65,11 @@ int update_element(Call& call, const MapObject& map, const void* key, const void
     case ReferenceKind::none: return map.map->update(key, value, flags);
     case ReferenceKind::program: error = program_reference(call, fd, &reference); break;
     case ReferenceKind::map: error = map_reference(call, fd, &reference); break;
-    // Perf events and AF_XDP sockets are the host kernel's: no descriptor of ours is one.
     case ReferenceKind::perf_event:
     case ReferenceKind::socket: {
       const int file = call.process.file(static_cast<int>(fd));
-      return file < 0 ? file : -EOPNOTSUPP;
+      error = file < 0 ? file : reference_file(kind, file, &reference);
+      break;
     }
   }
   return error != 0 ? error : map.map->set_reference(key, reference, flags);
