@@ -134,8 +134,8 @@ class Analysis {
   void mark_compared(const Insn& insn);
   Step follow_decided(const Insn& insn, bool taken);
   int decide(const Insn& insn, const Register& left, const Register& right);
-  // Narrows `state_` to one side; false: that side cannot be.
-  bool assume(const Insn& insn, bool taken);
+  // Narrows `state_` to one side.
+  void assume(const Insn& insn, bool taken);
   bool assume_null(const Insn& insn, bool taken);
   bool assume_packet(const Insn& insn, bool taken);
   void resolve_null(uint32_t id, bool null);

@@ -72,8 +72,9 @@ struct Analysis::Backtrack {
   }
 
   void through_atomic(const Insn& insn, const HistoryNode& node) {
-    if ((insn.imm & BPF_FETCH) != 0) found(insn.imm == BPF_CMPXCHG ? static_cast<uint32_t>(BPF_REG_0) : insn.src_reg);
     if (node.stack) slots[node.frame] &= ~(1ull << node.slot);
+    // What was fetched is what the slot held.
+    if ((insn.imm & BPF_FETCH) != 0) through_fill(node, insn.imm == BPF_CMPXCHG ? static_cast<uint32_t>(BPF_REG_0) : insn.src_reg);
   }
 
   void through_condition(const Insn& insn) {

@@ -60,11 +60,17 @@ void learn_wide_from_low(Range64* wide, const Range32& low) {
   const auto smax = static_cast<uint64_t>(wide->smax);
   wide->smin = std::max(wide->smin, static_cast<int64_t>((smin & kHigh) | low.umin));
   wide->smax = std::min(wide->smax, static_cast<int64_t>((smax & kHigh) | low.umax));
-  // A value that is its own sign-extended low half has the low half's signed range.
-  if (wide->smin >= INT32_MIN && wide->smax <= INT32_MAX) {
-    wide->smin = std::max<int64_t>(wide->smin, low.smin);
-    wide->smax = std::min<int64_t>(wide->smax, low.smax);
-  }
+}
+
+// A number that fits 32 signed bits, and whose low half is not negative, is that half. Linux takes over the half's range as
+// it is, even where the number's own was tighter, and so must we: the verdicts would differ.
+void take_low_half(Scalar* value) {
+  const Range32& low = value->low;
+  if (low.smin < 0 || value->wide.smin < INT32_MIN || value->wide.smax > INT32_MAX) return;
+  const auto min = static_cast<uint64_t>(low.smin);
+  const auto max = static_cast<uint64_t>(int64_t{low.smax});
+  value->wide = {min, max, static_cast<int64_t>(min), static_cast<int64_t>(max)};
+  value->bits = tnum_intersect(value->bits, tnum_range(min, max));
 }
 
 }  // namespace
@@ -78,7 +84,7 @@ void Scalar::sync() {
     learn_signs(&low);
     learn_signs(&wide);
     learn_wide_from_low(&wide, low);
-    learn_signs(&wide);
+    take_low_half(this);
     if (empty()) return;
     bits = tnum_intersect(bits, tnum_range(wide.umin, wide.umax));
     bits = tnum_with_low(bits, tnum_intersect(tnum_low(bits), tnum_range(low.umin, low.umax)));
@@ -124,21 +130,52 @@ Scalar zero_extend(const Scalar& a, uint32_t bytes) {
 Scalar sign_extend(const Scalar& a, uint32_t bytes) {
   if (bytes >= 8) return a;
   const uint32_t shift = 64 - bytes * 8;
-  const auto limit = static_cast<int64_t>(1ull << (bytes * 8 - 1));
+  auto extended = [shift](uint64_t x) { return static_cast<int64_t>(x << shift) >> shift; };
+  if (a.is_const()) return Scalar::constant(static_cast<uint64_t>(extended(a.value())));
   Scalar out;
-  out.bits = tnum_shift_right_signed(tnum_shift_left(a.bits, shift), shift, 64);
+  const uint64_t top = ~0ull << (bytes * 8);
+  const int64_t first = extended(static_cast<uint64_t>(a.wide.smin));
+  const int64_t last = extended(static_cast<uint64_t>(a.wide.smax));
+  const int64_t low = std::min(first, last);
+  const int64_t high = std::max(first, last);
+  const bool same_top = (static_cast<uint64_t>(a.wide.smin) & top) == (static_cast<uint64_t>(a.wide.smax) & top);
+  // The known bits are given up, as in Linux: only the range is followed.
+  if (same_top && (low < 0) == (high < 0)) {
+    out.wide = {static_cast<uint64_t>(low), static_cast<uint64_t>(high), low, high};
+    out.low = {static_cast<uint32_t>(low), static_cast<uint32_t>(high), static_cast<int32_t>(low),
+               static_cast<int32_t>(high)};
+    out.bits = tnum_range(static_cast<uint64_t>(low), static_cast<uint64_t>(high));
+    return out;
+  }
+  const auto limit = static_cast<int64_t>(1ull << (bytes * 8 - 1));
   out.wide.smin = -limit;
   out.wide.smax = limit - 1;
-  if (a.wide.smin >= -limit && a.wide.smax < limit) {
-    out.wide.smin = a.wide.smin;
-    out.wide.smax = a.wide.smax;
-  } else if (bytes == 4) {
-    out.wide.smin = a.low.smin;
-    out.wide.smax = a.low.smax;
-    out.low = a.low;
-  }
-  out.sync();
+  out.low.smin = static_cast<int32_t>(-limit);
+  out.low.smax = static_cast<int32_t>(limit - 1);
   return out;
+}
+
+Scalar sign_extend_low(const Scalar& a, uint32_t bytes) {
+  const uint32_t shift = 32 - bytes * 8;
+  auto extended = [shift](uint32_t x) { return static_cast<int32_t>(x << shift) >> shift; };
+  if (a.is_low_const()) return Scalar::constant(static_cast<uint32_t>(extended(static_cast<uint32_t>(a.value()))));
+  Scalar out;
+  const uint32_t top = ~0u << (bytes * 8);
+  const int32_t first = extended(static_cast<uint32_t>(a.low.smin));
+  const int32_t last = extended(static_cast<uint32_t>(a.low.smax));
+  const int32_t low = std::min(first, last);
+  const int32_t high = std::max(first, last);
+  const bool same_top = (static_cast<uint32_t>(a.low.smin) & top) == (static_cast<uint32_t>(a.low.smax) & top);
+  if (same_top && (low < 0) == (high < 0)) {
+    out.low = {static_cast<uint32_t>(low), static_cast<uint32_t>(high), low, high};
+    out.bits = tnum_low(tnum_range(static_cast<uint32_t>(low), static_cast<uint32_t>(high)));
+  } else {
+    const auto limit = static_cast<int32_t>(1u << (bytes * 8 - 1));
+    out.low.smin = -limit;
+    out.low.smax = limit - 1;
+    out.bits = tnum_low(out.bits);
+  }
+  return zero_extend({out.bits, Range64{}, out.low}, 4);
 }
 
 }  // namespace sluice::bpf

@@ -56,6 +56,8 @@ struct Scalar {
 // The low `bytes` bytes, zero- or sign-extended to 64 bits.
 Scalar zero_extend(const Scalar& a, uint32_t bytes);
 Scalar sign_extend(const Scalar& a, uint32_t bytes);
+// The same to 32 bits, and from there zero-extended.
+Scalar sign_extend_low(const Scalar& a, uint32_t bytes);
 
 // BPF_ADD ... BPF_ARSH and BPF_NEG (b ignored), on 64 bits or on 32 with the result zero-extended.
 Scalar scalar_alu(uint8_t op, bool is64, const Scalar& a, const Scalar& b);

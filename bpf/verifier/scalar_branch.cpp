@@ -118,6 +118,9 @@ void assume_bit_test(bool set, uint64_t within, Scalar* a, const Scalar& b) {
   if (!set) {
     a->bits.value &= ~tested;
     a->bits.mask &= ~tested;
+    // Linux starts again from the bits alone.
+    a->wide = Range64{};
+    a->low = Range32{};
   } else if (std::has_single_bit(tested)) {
     a->bits.value |= tested;
     a->bits.mask &= ~tested;

@@ -112,11 +112,11 @@ bool Analysis::read_stack(const Register& pointer, int32_t offset, uint32_t size
   return true;
 }
 
-// Numbers and pointers stored in these bytes are no longer known; other bytes stay as they are.
+// Numbers and pointers stored in slots that these bytes lie in are no longer known; other bytes stay as they are.
 void Analysis::smudge_spills(uint32_t frame, int32_t low, int32_t high) {
   for (int32_t at = low; at < high; at++) {
     StackSlot& slot = state_.frames[frame].slot(at);
-    if (slot.bytes[Frame::byte_of(at)] != StackByte::spill) continue;
+    if (slot.bytes[0] != StackByte::spill) continue;
     for (StackByte& each : slot.bytes) {
       if (each == StackByte::spill) each = StackByte::misc;
     }
@@ -170,11 +170,9 @@ bool Analysis::write_stack(const Register& pointer, int32_t offset, uint32_t siz
       if (slot.bytes[i] == StackByte::spill) slot.bytes[i] = StackByte::misc;
     }
     for (uint32_t i = 0; i < size; i++) slot.bytes[i] = StackByte::spill;
+    // A part of a number is kept as the whole, and cut when it is read: what is known of it is known to Linux the same way.
     slot.spilled = value;
-    if (size == 8 || value.is_pointer()) return true;
-    const bool fits = value.value.wide.umax >> (size * 8) == 0;
-    slot.spilled.value = zero_extend(value.value, size);
-    if (!fits) slot.spilled.unlink();
+    if (size != 8 && value.value.wide.umax >> (size * 8) != 0) slot.spilled.unlink();
     return true;
   }
   const bool zero = value.is_const(0);

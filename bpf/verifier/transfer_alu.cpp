@@ -57,8 +57,8 @@ void Analysis::move_number(const Insn& insn) {
   }
   if (same) give_id(&source);
   Register out = source;
-  if (insn.off != 0) out.value = sign_extend(out.value, from);
-  if (!is64) out.value = zero_extend(out.value, 4);
+  if (insn.off != 0) out.value = is64 ? sign_extend(out.value, from) : sign_extend_low(out.value, from);
+  if (insn.off == 0 && !is64) out.value = zero_extend(out.value, 4);
   if (!same) out.unlink();
   reg(insn.dst_reg) = out;
 }

@@ -47,6 +47,17 @@ bool never_null(const Register& reg) {
   }
 }
 
+// The ranges and the bits may rule a side out that the comparison by itself did not. Linux walks such a side, with what the
+// bits say, and so it is walked here: a verdict must not depend on more cleverness than Linux has.
+void settle(Scalar* value) {
+  const bool apart = value->is_const() && !value->contains(value->value());
+  const bool low_apart = value->is_low_const() && (value->low.umin != value->low.umax ||
+                                                   value->low.umin != static_cast<uint32_t>(value->value()));
+  if (!value->empty() && !apart && !low_apart) return;
+  value->wide = Range64{};
+  value->low = Range32{};
+}
+
 }  // namespace
 
 int Analysis::decide(const Insn& insn, const Register& left, const Register& right) {
@@ -165,20 +176,17 @@ bool Analysis::assume_null(const Insn& insn, bool taken) {
   return true;
 }
 
-bool Analysis::assume(const Insn& insn, bool taken) {
-  if (assume_null(insn, taken) || assume_packet(insn, taken)) return true;
+void Analysis::assume(const Insn& insn, bool taken) {
+  if (assume_null(insn, taken) || assume_packet(insn, taken)) return;
   Register& left = reg(insn.dst_reg);
-  Register right = operand(insn);
-  if (!left.is_scalar() || !right.is_scalar()) return true;
-  if (uses_register(insn) && insn.src_reg == insn.dst_reg) return true;
+  Register constant = operand(insn);
+  Register& right = uses_register(insn) ? reg(insn.src_reg) : constant;
+  if (!left.is_scalar() || !right.is_scalar()) return;
   scalar_assume(alu_op(insn), insn_class(insn) == BPF_JMP, taken, &left.value, &right.value);
-  if (left.value.empty() || right.value.empty()) return false;
-  if (uses_register(insn)) {
-    reg(insn.src_reg).value = right.value;
-    spread_scalar(reg(insn.src_reg));
-  }
+  settle(&left.value);
+  settle(&right.value);
+  if (uses_register(insn)) spread_scalar(right);
   spread_scalar(left);
-  return true;
 }
 
 void Analysis::mark_compared(const Insn& insn) {
@@ -206,31 +214,13 @@ Step Analysis::transfer_branch(const Insn& insn) {
     path_nodes_.push_back({insn_index, before, taken, left});
     path_ = static_cast<int32_t>(path_nodes_.size()) - 1;
   };
-  // Even a side that the narrowing shows to be impossible was reached by nothing: only the other one goes on.
   State original = state_;
-  const bool can_take = assume(insn, true);
-  if (can_take) {
-    remember(insn_, true, reg(insn.dst_reg));
-    State taken = std::move(state_);
-    state_ = std::move(original);
-    const bool can_fall = assume(insn, false);
-    if (!can_fall) {
-      state_ = std::move(taken);
-      mark_compared(insn);
-      if (logging()) log_state();
-      insn_ = target;
-      return Step::next;
-    }
-    if (!push(target, std::move(taken))) return Step::failed;
-  } else {
-    state_ = std::move(original);
-    // Both sides impossible: this whole path is.
-    if (!assume(insn, false)) {
-      mark_compared(insn);
-      return Step::path_end;
-    }
-    mark_compared(insn);
-  }
+  assume(insn, true);
+  remember(insn_, true, reg(insn.dst_reg));
+  State taken = std::move(state_);
+  state_ = std::move(original);
+  assume(insn, false);
+  if (!push(target, std::move(taken))) return Step::failed;
   remember(insn_, false, reg(insn.dst_reg));
   if (logging()) log_state();
   insn_++;

@@ -9,6 +9,7 @@ namespace sluice::bpf {
 namespace {
 
 constexpr int64_t kMaxErrno = 4095;
+constexpr int kNotSupported = 524;  // the kernel's ENOTSUPP, which has no name outside it
 
 // Helpers whose result is a length or a negative errno.
 bool returns_length(uint32_t id) {
@@ -91,6 +92,9 @@ bool Analysis::check_special_call(const Insn& insn, Call* call) {
         case BPF_MAP_TYPE_PERCPU_ARRAY: return push_callback(*call);
         default: return fail(EINVAL, "callback function not allowed for map");
       }
+    case BPF_FUNC_get_func_ip:
+      if (input_.type == BPF_PROG_TYPE_KPROBE) return true;
+      return fail(kNotSupported, "func bpf_get_func_ip#%d not supported for program type %u", insn.imm, input_.type);
     case BPF_FUNC_snprintf: {
       const Register& size = reg(BPF_REG_5);
       if (!size.value.is_const() || size.value.value() % 8 == 0) return true;

@@ -237,18 +237,16 @@ bool Analysis::transfer_atomic(const Insn& insn) {
   const Register pointer = reg(insn.dst_reg);
   const uint32_t size = access_size(insn);
   if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::read, true)) return false;
-  if (pointer.type == RegType::stack) {
-    const int64_t base = int64_t{pointer.offset} + insn.off;
-    mark_bytes_read(pointer.frame, static_cast<int32_t>(base + pointer.value.wide.smin),
-                    static_cast<int32_t>(base + pointer.value.wide.smax + size));
-  }
+  Register before = Register::scalar(Scalar::of_size(size));
+  if (pointer.type == RegType::stack && !read_stack(pointer, insn.off, size, &before)) return false;
   // Linux fills the register before it looks at the write: an address that the result replaces is refused.
-  if (fetch) reg(result) = Register::scalar(Scalar::of_size(size));
+  if (fetch) reg(result) = before;
   if (!check_access(insn.dst_reg, reg(insn.dst_reg), insn.off, size, Access::write, true)) return false;
-  if (pointer.type == RegType::stack) {
-    Register stored = Register::scalar(Scalar::unknown());
-    if (!write_stack(pointer, insn.off, size, stored, -1)) return false;
-  }
+  if (pointer.type != RegType::stack) return true;
+  const int64_t base = int64_t{pointer.offset} + insn.off;
+  if (pointer.value.is_const()) put_on_stack_access(pointer.frame, static_cast<int32_t>(base + static_cast<int64_t>(pointer.value.value())));
+  smudge_stack(pointer.frame, static_cast<int32_t>(base + pointer.value.wide.smin),
+               static_cast<int32_t>(base + pointer.value.wide.smax + size));
   return true;
 }
 
