@@ -49,7 +49,6 @@ enum class Arg : uint8_t {
   uninit_dynptr,
   sock_common,         // any socket pointer of the classic kinds
   btf_sock,            // the same or a BTF pointer to a struct sock
-  btf_sock_or_null,
   btf_task,            // BTF pointer to a kernel object (task, cgroup)
   btf_percpu,
 };

@@ -48,7 +48,7 @@ constexpr std::array kKernel{
     SLUICE_PROTOTYPE(get_ns_current_pid_tgid, kPlain, Ret::integer, Arg::anything, Arg::anything, Arg::uninit_mem,
                      Arg::size),
     SLUICE_PROTOTYPE(get_current_ancestor_cgroup_id, kPlain, Ret::integer, Arg::anything),
-    SLUICE_PROTOTYPE(sk_assign, kPlain, Ret::integer, Arg::ctx, Arg::btf_sock_or_null, Arg::anything),
+    SLUICE_PROTOTYPE(sk_assign, kPlain, Ret::integer, Arg::ctx, Arg::btf_sock, Arg::anything),
     SLUICE_PROTOTYPE(skc_to_tcp6_sock, kPlain, Ret::btf_or_null, Arg::btf_sock),
     SLUICE_PROTOTYPE(skc_to_tcp_sock, kPlain, Ret::btf_or_null, Arg::btf_sock),
     SLUICE_PROTOTYPE(skc_to_tcp_timewait_sock, kPlain, Ret::btf_or_null, Arg::btf_sock),

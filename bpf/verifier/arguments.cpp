@@ -35,8 +35,7 @@ bool may_be_null(Arg kind) {
     case Arg::map_value_or_null:
     case Arg::mem_or_null:
     case Arg::write_mem_or_null:
-    case Arg::stack_or_null:
-    case Arg::btf_sock_or_null: return true;
+    case Arg::stack_or_null: return true;
     default: return false;
   }
 }
@@ -74,7 +73,6 @@ bool Analysis::check_argument_type(uint32_t index, const Call& call) {
     case Arg::uninit_dynptr: return given.type == RegType::stack || fail_type(regno, "fp, dynptr_ptr");
     case Arg::sock_common: return is_socket(given) || fail_type(regno, kSockets);
     case Arg::btf_sock:
-    case Arg::btf_sock_or_null:
       return is_socket(given) || (given.type == RegType::btf && !given.or_null) || fail_type(regno, kBtfSockets);
     case Arg::btf_task:
       return (given.type == RegType::btf && !given.or_null) || fail_type(regno, "ptr_, trusted_ptr_, rcu_ptr_");

@@ -53,6 +53,17 @@ void learn_low_from(T min, T max, Range32* low) {
   low->umax = std::min(low->umax, static_cast<uint32_t>(umax));
 }
 
+// Numbers from just below a multiple of 2^32 to just above it: their low halves are one signed range.
+template <class T>
+void learn_low_across(T min, T max, Range32* low) {
+  const auto first = static_cast<uint64_t>(min);
+  const auto last = static_cast<uint64_t>(max);
+  if (static_cast<uint32_t>(first >> 32) + 1 != static_cast<uint32_t>(last >> 32)) return;
+  if (static_cast<int32_t>(first) >= 0 || static_cast<int32_t>(last) < 0) return;
+  low->smin = std::max(low->smin, static_cast<int32_t>(first));
+  low->smax = std::min(low->smax, static_cast<int32_t>(last));
+}
+
 void learn_wide_from_low(Range64* wide, const Range32& low) {
   wide->umin = std::max(wide->umin, (wide->umin & kHigh) | low.umin);
   wide->umax = std::min(wide->umax, (wide->umax & kHigh) | low.umax);
@@ -81,6 +92,8 @@ void Scalar::sync() {
     learn_from_bits(&low, bits);
     learn_low_from(wide.umin, wide.umax, &low);
     learn_low_from(wide.smin, wide.smax, &low);
+    learn_low_across(wide.umin, wide.umax, &low);
+    learn_low_across(wide.smin, wide.smax, &low);
     learn_signs(&low);
     learn_signs(&wide);
     learn_wide_from_low(&wide, low);

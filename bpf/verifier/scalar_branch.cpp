@@ -39,6 +39,8 @@ int compare(uint8_t op, const Range<U>& a, const Range<U>& b, Tnum a_bits, Tnum 
       if (a.umax < b.umin || a.umin > b.umax || a.smax < b.smin || a.smin > b.smax) return 0;
       return ((a_bits.value ^ b_bits.value) & ~a_bits.mask & ~b_bits.mask) != 0 ? 0 : -1;
     case BPF_JSET:
+      // Linux decides it by a known number only.
+      if (!a_bits.is_const() && !b_bits.is_const()) return -1;
       if ((a_bits.value & b_bits.value) != 0) return 1;
       return ((a_bits.value | a_bits.mask) & (b_bits.value | b_bits.mask)) == 0 ? 0 : -1;
     case BPF_JLT: return less(a.umin, a.umax, b.umin, b.umax);

@@ -42,6 +42,7 @@ struct Register {
   bool or_null = false;
   bool precise = false;    // scalar in a checkpoint: pruning may not forget its value
   bool added = false;      // scalar: it is `offset` more than the others with its id
+  bool added_low = false;  // and was added to on 32 bits
   uint8_t frame = 0;       // stack: which frame's
   bool record = false;     // memory: of a ring buffer
   int16_t map_index = -1;  // const_map, map_key, map_value: into Analysis::maps_; function: the subprogram
@@ -75,6 +76,7 @@ struct Register {
   void unlink() {
     id = 0;
     added = false;
+    added_low = false;
     if (is_scalar()) offset = 0;
   }
   bool operator==(const Register&) const = default;

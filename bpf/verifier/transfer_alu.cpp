@@ -88,11 +88,17 @@ bool Analysis::scalar_op(const Insn& insn, const Register& left, const Register&
   const bool is64 = insn_class(insn) == BPF_ALU64;
   Register out = Register::scalar(scalar_alu(op, is64, left.value, right.value));
   // A copy plus a constant stays linked to the number that it was copied from, once.
-  const bool adds = op == BPF_ADD && is64 && left.id != 0 && right.value.is_const();
-  if (adds && !left.added && right.value.value() <= INT32_MAX) {
-    out.id = left.id;
-    out.added = true;
-    out.offset = static_cast<int32_t>(right.value.value());
+  if ((op == BPF_ADD || op == BPF_SUB) && left.id != 0 && !left.added && right.value.is_const()) {
+    const auto constant = static_cast<int64_t>(right.value.value());
+    const bool fits = constant > INT32_MIN && constant <= INT32_MAX;
+    const bool low_only = is64 || left.value.wide.umax <= UINT32_MAX;
+    const int64_t apart = is64 ? constant : static_cast<int32_t>(constant);
+    if ((fits || (!is64 && constant <= UINT32_MAX) || (op == BPF_ADD && constant == INT32_MIN)) && low_only) {
+      out.id = left.id;
+      out.added = true;
+      out.added_low = !is64;
+      out.offset = static_cast<int32_t>(op == BPF_ADD ? apart : -apart);
+    }
   }
   reg(insn.dst_reg) = out;
   return true;

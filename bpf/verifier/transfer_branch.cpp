@@ -54,6 +54,10 @@ void settle(Scalar* value) {
   const bool low_apart = value->is_low_const() && (value->low.umin != value->low.umax ||
                                                    value->low.umin != static_cast<uint32_t>(value->value()));
   if (!value->empty() && !apart && !low_apart) return;
+  if (value->is_const()) {
+    *value = Scalar::constant(value->value());
+    return;
+  }
   value->wide = Range64{};
   value->low = Range32{};
 }
@@ -81,14 +85,18 @@ void Analysis::spread_scalar(const Register& known) {
   const Register from = known;
   for_each_register([&from](Register& each) {
     if (!each.is_scalar() || each.id != from.id) return;
-    if ((!each.added && !from.added) || each.offset == from.offset) {
+    if (each.added == from.added && each.added_low == from.added_low && each.offset == from.offset) {
       each.value = from.value;
       each.added = from.added;
+      each.added_low = from.added_low;
       each.offset = from.offset;
       return;
     }
+    // Sums of 32 and of 64 bits say nothing of one another.
+    if (each.added && from.added && each.added_low != from.added_low) return;
     const auto apart = static_cast<uint64_t>(int64_t{each.offset} - int64_t{from.offset});
     each.value = scalar_alu(BPF_ADD, true, from.value, Scalar::constant(apart));
+    if (each.added_low || from.added_low) each.value = zero_extend(each.value, 4);
   });
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/unique_fd.hpp"
 #include "bpf/interp/interp.hpp"
+#include "bpf/isa/disasm.hpp"
 #include "bpf/progs/program_type.hpp"
 #include "bpf/verifier/verifier.hpp"
 #include "tests/fuzz/kernel_program.hpp"
@@ -270,6 +271,13 @@ class Comparison {
     count(program, "runs differ");
     std::printf("seed %lu: %s, result %u, the kernel's %u%s\n", seed, find_program_type(program.type)->name.data(),
                 ours.result, kernel.result, ours.maps == kernel.maps ? "" : ", maps differ");
+    if (std::getenv("SLUICE_VERBOSE") == nullptr) return;
+    for (size_t i = 0; i < ours.maps.size() && i < kernel.maps.size(); i++) {
+      if (ours.maps[i] != kernel.maps[i]) std::printf("byte %zu: %02x, the kernel's %02x\n", i, ours.maps[i] & 0xff, kernel.maps[i] & 0xff);
+    }
+    for (size_t i = 0; i < program.insns.size(); i += insn_length(program.insns[i])) {
+      std::printf("%zu: %s\n", i, disassemble(&program.insns[i]).c_str());
+    }
   }
 
   KernelMaps kernel_;

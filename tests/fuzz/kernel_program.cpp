@@ -315,7 +315,7 @@ class Generator {
   void lookup() {
     const uint32_t map = 1 + below(2);
     code_ << store_imm(BPF_W, 10, pick({int16_t{-64}, int16_t{-60}}), static_cast<int32_t>(below(6)));
-    code_ << mov_reg(2, 10) << alu(BPF_ADD, 2, pick({-64, -60, -64, -60, -66})) << map_fd(1, map) << call(BPF_FUNC_map_lookup_elem);
+    code_ << mov_reg(2, 10) << alu(BPF_ADD, 2, pick({-64, -60, -64, -60, -62})) << map_fd(1, map) << call(BPF_FUNC_map_lookup_elem);
     const bool kept = one_in(3);
     if (kept) code_ << store(BPF_DW, 10, -72, 0);
     if (!one_in(5)) out(jump(one_in(12) ? BPF_JNE : BPF_JEQ, 0, 0, 0));
