@@ -20,6 +20,7 @@ enum class Arg : uint8_t {
   anything,            // any initialised register
   ctx,                 // pointer to the program's context
   ctx_or_null,
+  sched_cls_ctx,       // the context in a sched_cls program, no argument in others
   const_map,           // map loaded by a 64-bit immediate, or an inner map
   map_key,             // key_size readable bytes, of the const_map before it
   map_value,           // value_size readable bytes

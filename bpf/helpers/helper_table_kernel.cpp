@@ -11,7 +11,7 @@ constexpr std::array kKernel{
     SLUICE_PROTOTYPE(get_current_pid_tgid, kPlain, Ret::integer),
     SLUICE_PROTOTYPE(get_current_uid_gid, kPlain, Ret::integer),
     SLUICE_PROTOTYPE(get_current_comm, kPlain, Ret::integer, Arg::uninit_mem, Arg::size),
-    SLUICE_PROTOTYPE(get_cgroup_classid, kPlain, Ret::integer, Arg::ctx),
+    SLUICE_PROTOTYPE(get_cgroup_classid, kPlain, Ret::integer, Arg::sched_cls_ctx),
     SLUICE_PROTOTYPE(perf_event_read, kGplOnly, Ret::integer, Arg::const_map, Arg::anything),
     SLUICE_PROTOTYPE(get_stackid, kGplOnly, Ret::integer, Arg::ctx, Arg::const_map, Arg::anything),
     SLUICE_PROTOTYPE(get_current_task, kGplOnly, Ret::integer),

@@ -276,7 +276,8 @@ std::string register_text(const Register& reg, const std::vector<const Map*>& ma
 // What to do about a reason; may be empty.
 std::string suggestion_for(const std::string& reason);
 
-// Empty: the map may be used with the helper; else what the kernel says.
+// Programs may not write to its elements.
+bool is_read_only(const MapSpec& spec);
 bool map_allows(uint32_t map_type, uint32_t helper);
 
 }  // namespace sluice::bpf

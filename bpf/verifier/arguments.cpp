@@ -54,6 +54,7 @@ bool Analysis::check_argument_type(uint32_t index, const Call& call) {
   switch (kind) {
     case Arg::ctx:
     case Arg::ctx_or_null:
+    case Arg::sched_cls_ctx:
       return (given.type == RegType::ctx || fail_type(regno, "ctx")) && check_ctx_pointer(regno, given);
     case Arg::const_map: return (given.type == RegType::const_map && !given.or_null) || fail_type(regno, "map_ptr");
     case Arg::size:
@@ -84,6 +85,7 @@ bool Analysis::check_argument_type(uint32_t index, const Call& call) {
 bool Analysis::check_argument(uint32_t index, Call* call) {
   const uint32_t regno = index + 1;
   const Arg kind = call->helper->arguments[index];
+  if (kind == Arg::sched_cls_ctx && input_.type != BPF_PROG_TYPE_SCHED_CLS) return true;
   if (!check_read(regno)) return false;
   if (kind == Arg::anything) return true;
   Register& given = reg(regno);
@@ -190,7 +192,8 @@ bool Analysis::check_memory_argument(uint32_t regno, uint32_t size, Access acces
   const Register& pointer = reg(regno);
   // Nothing is read from nowhere.
   if (zero_allowed && size == 0 && pointer.is_const(0)) return true;
-  if (pointer.or_null) return fail_type(regno, "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_");
+  if (pointer.or_null) return fail_type(regno, kMemoryTypes);
+  if (size == 0 && !zero_allowed) return fail(EACCES, "invalid zero-sized read");
   switch (pointer.type) {
     case RegType::stack: return check_stack_argument(regno, size, access);
     case RegType::map_value: return check_map_value(regno, pointer, 0, size, access);

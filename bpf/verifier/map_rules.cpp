@@ -107,6 +107,11 @@ bool holds(std::span<const uint32_t> list, uint32_t value) { return std::ranges:
 
 }  // namespace
 
+bool is_read_only(const MapSpec& spec) {
+  if (spec.type == BPF_MAP_TYPE_DEVMAP || spec.type == BPF_MAP_TYPE_DEVMAP_HASH) return true;
+  return (spec.flags & BPF_F_RDONLY_PROG) != 0;
+}
+
 bool map_allows(uint32_t map_type, uint32_t helper) {
   for (const TypeRule& rule : kTypeRules) {
     if (rule.map_type == map_type && !holds(rule.helpers, helper)) return false;

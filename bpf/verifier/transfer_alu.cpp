@@ -115,6 +115,8 @@ bool Analysis::transfer_alu(const Insn& insn) {
 
   const Register left = reg(insn.dst_reg);
   if (op == BPF_END || op == BPF_NEG) {
+    const bool unchanged = op == BPF_END && insn.code == (BPF_ALU | BPF_END | BPF_TO_LE) && insn.imm == 64;
+    if (unchanged && left.is_scalar()) return true;
     Scalar out = Scalar::unknown();
     if (op == BPF_NEG) {
       out = left.is_scalar() ? scalar_alu(op, is64, left.value, left.value)

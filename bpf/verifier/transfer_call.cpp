@@ -54,12 +54,10 @@ bool Analysis::check_helper_allowed(const Helper* helper, uint32_t id) {
 bool Analysis::check_map_helper(const Helper& helper, int32_t map_index) {
   if (map_index < 0) return true;
   const MapSpec& spec = map_spec(map_index);
+  if (changes_map(helper.id) && is_read_only(spec)) return fail(EACCES, "write into map forbidden");
+  if (map_allows(spec.type, helper.id)) return true;
   const std::string name(helper.name);
-  if (!map_allows(spec.type, helper.id)) {
-    return fail(EINVAL, "cannot pass map_type %u into func bpf_%s#%u", spec.type, name.c_str(), helper.id);
-  }
-  if (changes_map(helper.id) && (spec.flags & BPF_F_RDONLY_PROG) != 0) return fail(EACCES, "write into map forbidden");
-  return true;
+  return fail(EINVAL, "cannot pass map_type %u into func bpf_%s#%u", spec.type, name.c_str(), helper.id);
 }
 
 // What a prototype does not say of some calls.

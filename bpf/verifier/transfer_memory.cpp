@@ -75,7 +75,7 @@ bool Analysis::check_region(uint32_t regno, const Register& pointer, int64_t off
 bool Analysis::check_map_value(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access) {
   const MapSpec& spec = map_spec(pointer.map_index);
   const auto total = static_cast<long long>(pointer.offset + offset);
-  if (access == Access::write && (spec.flags & BPF_F_RDONLY_PROG) != 0) {
+  if (access == Access::write && is_read_only(spec)) {
     return fail(EACCES, "write into map forbidden, value_size=%u off=%lld size=%u", spec.value_size, total, size);
   }
   if (access == Access::read && (spec.flags & BPF_F_WRONLY_PROG) != 0) {

@@ -408,7 +408,9 @@ class Generator {
     const auto length = static_cast<int32_t>(8 * (1 + below(4)));
     code_ << map_fd(1, 3) << mov(2, length) << mov(3, 0) << call(BPF_FUNC_ringbuf_reserve);
     if (!one_in(8)) out(jump(BPF_JEQ, 0, 0, 0));
-    access(0, static_cast<int16_t>(static_cast<int32_t>(below(static_cast<uint32_t>(length))) & (one_in(6) ? ~0 : ~7)));
+    // Stores only: what a record holds before differs.
+    const auto off = static_cast<int16_t>(static_cast<int32_t>(below(static_cast<uint32_t>(length))) & (one_in(6) ? ~0 : ~7));
+    code_ << store(size(), 0, off, number_reg());
     if (one_in(8)) out(condition(number_reg()));
     code_ << mov_reg(1, 0) << mov(2, 0) << call(pick({BPF_FUNC_ringbuf_submit, BPF_FUNC_ringbuf_discard}));
   }

@@ -9,7 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-KINDS = {"hash": 1, "array": 2, "percpu_hash": 5, "percpu_array": 6}
+KINDS = {"hash": 1, "array": 2, "prog_array": 3, "perf_event_array": 4, "percpu_hash": 5, "percpu_array": 6,
+         "stack_trace": 7, "lru_hash": 9, "lru_percpu_hash": 10, "lpm_trie": 11, "devmap": 14, "cpumap": 16, "queue": 22,
+         "stack": 23, "ringbuf": 27, "bloom": 30}
+TYPES = {"socket_filter": 1, "kprobe": 2, "sched_cls": 3, "tracepoint": 5, "xdp": 6}
 
 
 def parse(path):
@@ -28,7 +31,8 @@ def parse(path):
             in_code = True
         elif line.strip() and not line.startswith("#"):
             if case is None:
-                case = {"maps": [], "where": where, "gpl": True, "strict": False, "kernel": ""}
+                case = {"maps": [], "where": where, "gpl": True, "strict": False, "kernel": "",
+                        "type": 1, "runs": []}
             key, _, value = line.partition(":")
             field(case, key.strip(), value.strip(), where)
     if case is not None:
@@ -52,6 +56,14 @@ def field(case, key, value, where):
         case["strict"] = value == "strict"
     elif key == "kernel":
         case["kernel"] = value
+    elif key == "type":
+        case["type"] = TYPES[value]
+    elif key == "run":
+        # BYTES [HEX] = RESULT: a packet of so many bytes that begins with those given, the rest zero.
+        packet, _, result = value.partition("=")
+        length, *digits = packet.split()
+        data = bytes.fromhex("".join(digits))
+        case["runs"].append((int(length), data + bytes(int(length) - len(data)), int(result, 0)))
     else:
         sys.exit(f"{where}: unknown key {key}")
 
@@ -132,10 +144,11 @@ def main():
         seen[name] = case["where"]
         maps = ", ".join("{%d, %d, %d, %d, %d}" % tuple(m) for m in case["maps"])
         words = struct.unpack(f"<{len(code[f'case{number}']) // 8}Q", code[f"case{number}"])
-        rows.append("  {%s, %s, %s, %s, %s, %s, %s, {%s}, {%s}}," % (
+        runs = ", ".join("{{%s}, %du}" % (", ".join(map(str, data)), result & 0xffffffff) for _, data, result in case["runs"])
+        rows.append("  {%s, %s, %s, %s, %s, %s, %s, %d, {%s}, {%s}, {%s}}," % (
             quote(name), quote(case["where"]), str(case["accept"]).lower(), quote(case["fragment"]),
-            str(case["gpl"]).lower(), str(case["strict"]).lower(), quote(case["kernel"]), maps,
-            ", ".join(f"{word:#x}ull" for word in words)))
+            str(case["gpl"]).lower(), str(case["strict"]).lower(), quote(case["kernel"]), case["type"],
+            maps, runs, ", ".join(f"{word:#x}ull" for word in words)))
     Path(out).write_text("// Made by assemble.py.\nconst std::vector<VerifierCase> kCases = {\n"
                          + "\n".join(rows) + "\n};\n")
 
