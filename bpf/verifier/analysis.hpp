@@ -84,6 +84,7 @@ class Analysis {
 
   // Pruning (arrival.cpp).
   Arrival arrive();
+  void drop_single_ids();
   bool is_hit(Checkpoint* point, bool* loops);
   void checkpoint();
   void converge();
@@ -244,6 +245,7 @@ class Analysis {
   History history_;
   uint32_t path_node_ = kNoNode;
   uint32_t last_id_ = 0;
+  std::vector<uint32_t> ids_;  // for the time of a call: not allocated each time
   uint64_t processed_ = 0;
   uint64_t jumps_ = 0;
   uint64_t last_processed_ = 0;  // at the last checkpoint made

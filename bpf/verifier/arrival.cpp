@@ -1,4 +1,6 @@
 // Arriving where paths meet: is this state one that has been seen, and is it worth remembering?
+#include <algorithm>
+
 #include "bpf/verifier/analysis.hpp"
 
 namespace sluice::bpf {
@@ -29,7 +31,24 @@ bool Analysis::is_hit(Checkpoint* point, bool* loops) {
   return false;
 }
 
+// A number without copies needs no id; with one it would match fewer states.
+void Analysis::drop_single_ids() {
+  auto linked = [](const Register& reg) { return reg.is_scalar() && reg.id != 0; };
+  ids_.clear();
+  for_each_register([&](Register& reg) {
+    if (linked(reg)) ids_.push_back(reg.id);
+  });
+  if (ids_.empty()) return;
+  std::sort(ids_.begin(), ids_.end());
+  for_each_register([&](Register& reg) {
+    if (!linked(reg)) return;
+    const auto [first, last] = std::equal_range(ids_.begin(), ids_.end(), reg.id);
+    if (last - first == 1) reg.unlink();
+  });
+}
+
 Arrival Analysis::arrive() {
+  drop_single_ids();
   const bool forced = cfg_.forced[insn_] != 0 || marks_since_ > kMaxMarks || (input_.flags & BPF_F_TEST_STATE_FREQ) != 0;
   const uint64_t jumps = jumps_ - last_jumps_;
   const uint64_t insns = processed_ - last_processed_;

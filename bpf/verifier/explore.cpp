@@ -118,7 +118,8 @@ bool Analysis::explore_globals() {
       found = true;
       if (logging()) log_ += "Validating " + infos_[i].name + "() func#" + std::to_string(i) + "...\n";
       if (!explore(i)) return false;
-      if (logging()) log_ += "Func#" + std::to_string(i) + " ('" + infos_[i].name + "') is safe for any args that match its prototype\n";
+      if (!logging()) continue;
+      log_ += "Func#" + std::to_string(i) + " ('" + infos_[i].name + "') is safe for any args that match its prototype\n";
     }
   }
   return true;

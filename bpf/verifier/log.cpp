@@ -58,7 +58,8 @@ std::string bounds_text(const Scalar& value) {
       bounds[j].omit = true;
       out += std::string("=") + bounds[j].name;
     }
-    out += "=" + (bounds[i].is_signed ? signed_text(static_cast<int64_t>(bounds[i].number)) : unsigned_text(bounds[i].number));
+    const uint64_t number = bounds[i].number;
+    out += "=" + (bounds[i].is_signed ? signed_text(static_cast<int64_t>(number)) : unsigned_text(number));
   }
   return out;
 }

@@ -30,7 +30,9 @@ bool Analysis::check_packet(uint32_t regno, const Register& pointer, int32_t off
   if (pointer.range >= 0 && from >= 0 && from + size <= pointer.range) return true;
   // A pointer that is known to lie beyond the end gives EINVAL in Linux.
   const int code = pointer.range < 0 ? EINVAL : EACCES;
-  return fail(code, "invalid access to packet, off=%lld size=%u, R%u(id=%u,off=%lld,r=%d)\nR%u offset is outside of the packet",
+  return fail(code,
+              "invalid access to packet, off=%lld size=%u, R%u(id=%u,off=%lld,r=%d)\n"
+              "R%u offset is outside of the packet",
               static_cast<long long>(from), size, regno, pointer.id, static_cast<long long>(from), pointer.range, regno);
 }
 

@@ -74,7 +74,8 @@ struct Analysis::Backtrack {
   void through_atomic(const Insn& insn, const HistoryNode& node) {
     if (node.stack) slots[node.frame] &= ~(1ull << node.slot);
     // What was fetched is what the slot held.
-    if ((insn.imm & BPF_FETCH) != 0) through_fill(node, insn.imm == BPF_CMPXCHG ? static_cast<uint32_t>(BPF_REG_0) : insn.src_reg);
+    if ((insn.imm & BPF_FETCH) == 0) return;
+    through_fill(node, insn.imm == BPF_CMPXCHG ? static_cast<uint32_t>(BPF_REG_0) : insn.src_reg);
   }
 
   void through_condition(const Insn& insn) {

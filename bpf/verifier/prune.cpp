@@ -42,8 +42,8 @@ bool same_shape(const Register& old, const Register& now) {
 }
 
 bool covers_exactly(const Register& old, const Register& now, IdMap* ids) {
-  return same_shape(old, now) && old.offset == now.offset && old.added == now.added && old.added_low == now.added_low && old.range == now.range &&
-         old.map_index == now.map_index && old.frame == now.frame && old.value == now.value &&
+  return same_shape(old, now) && old.offset == now.offset && old.added == now.added &&
+         old.added_low == now.added_low && old.range == now.range && old.map_index == now.map_index && old.frame == now.frame && old.value == now.value &&
          ids->match(old.id, now.id) && ids->match(old.reference, now.reference);
 }
 
@@ -54,7 +54,8 @@ bool covers_register(const Register& old, const Register& now, IdMap* ids, Match
   switch (old.type) {
     case RegType::scalar:
       if (!old.precise && match == Match::safe) return true;
-      if (old.added != now.added || old.added_low != now.added_low || (old.added && old.offset != now.offset)) return false;
+      if (old.added != now.added || old.added_low != now.added_low) return false;
+      if (old.added && old.offset != now.offset) return false;
       return old.value.includes(now.value) && ids->match_number(old.id, now.id);
     case RegType::map_key:
     case RegType::map_value:

@@ -244,7 +244,9 @@ bool Analysis::transfer_atomic(const Insn& insn) {
   if (!check_access(insn.dst_reg, reg(insn.dst_reg), insn.off, size, Access::write, true)) return false;
   if (pointer.type != RegType::stack) return true;
   const int64_t base = int64_t{pointer.offset} + insn.off;
-  if (pointer.value.is_const()) put_on_stack_access(pointer.frame, static_cast<int32_t>(base + static_cast<int64_t>(pointer.value.value())));
+  if (pointer.value.is_const()) {
+    put_on_stack_access(pointer.frame, static_cast<int32_t>(base + static_cast<int64_t>(pointer.value.value())));
+  }
   smudge_stack(pointer.frame, static_cast<int32_t>(base + pointer.value.wide.smin),
                static_cast<int32_t>(base + pointer.value.wide.smax + size));
   return true;

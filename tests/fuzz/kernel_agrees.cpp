@@ -273,7 +273,8 @@ class Comparison {
                 ours.result, kernel.result, ours.maps == kernel.maps ? "" : ", maps differ");
     if (std::getenv("SLUICE_VERBOSE") == nullptr) return;
     for (size_t i = 0; i < ours.maps.size() && i < kernel.maps.size(); i++) {
-      if (ours.maps[i] != kernel.maps[i]) std::printf("byte %zu: %02x, the kernel's %02x\n", i, ours.maps[i] & 0xff, kernel.maps[i] & 0xff);
+      if (ours.maps[i] == kernel.maps[i]) continue;
+      std::printf("byte %zu: %02x, the kernel's %02x\n", i, ours.maps[i] & 0xff, kernel.maps[i] & 0xff);
     }
     for (size_t i = 0; i < program.insns.size(); i += insn_length(program.insns[i])) {
       std::printf("%zu: %s\n", i, disassemble(&program.insns[i]).c_str());

@@ -178,7 +178,13 @@ class Generator {
       case 2: code_ << alu_reg(BPF_MOV, dst, src, static_cast<int16_t>(pick({0, 8, 16, 32}))); return;
       case 3: code_ << alu32_reg(BPF_MOV, dst, src, static_cast<int16_t>(pick({0, 8, 16}))); return;
       case 4: code_ << alu(BPF_AND, dst, number()); return;
-      case 5: code_ << (one_in(2) ? alu(BPF_NEG, dst, 0) : endian(pick({BPF_TO_BE, BPF_TO_LE}), dst, pick({16, 32, 64}))); return;
+      case 5:
+        if (one_in(2)) {
+          code_ << alu(BPF_NEG, dst, 0);
+        } else {
+          code_ << endian(pick({BPF_TO_BE, BPF_TO_LE}), dst, pick({16, 32, 64}));
+        }
+        return;
       default: {
         const int op = pick({BPF_ADD, BPF_SUB, BPF_MUL, BPF_OR, BPF_AND, BPF_XOR, BPF_ADD});
         if (one_in(2)) {
@@ -202,7 +208,11 @@ class Generator {
     for (uint32_t i = 0, count = 1 + below(4); i < count; i++) {
       switch (below(4)) {
         case 0: arithmetic(reg); break;
-        case 1: code_ << (one_in(2) ? alu(BPF_AND, reg, pick({7, 15, 31, 63, 56, 60, 127})) : alu32(BPF_AND, reg, pick({7, 31, 63}))); break;
+        case 1: {
+          const int32_t mask = pick({7, 15, 31, 63, 56, 60, 127});
+          code_ << (one_in(2) ? alu(BPF_AND, reg, mask) : alu32(BPF_AND, reg, mask));
+          break;
+        }
         case 2: out(condition(reg)); break;
         default: out(jump(pick({BPF_JGT, BPF_JGE, BPF_JSGT, BPF_JGT}), reg, static_cast<int32_t>(below(72)), 0)); break;
       }
@@ -278,7 +288,8 @@ class Generator {
     const int op = one_in(8) ? pick(kCompare) : straight ? pick({BPF_JGT, BPF_JGE}) : pick({BPF_JLT, BPF_JLE});
     if (!one_in(12)) out(straight ? jump_reg(op, 4, 3, 0) : jump_reg(op, 3, 4, 0));
     for (uint32_t i = 0; i < 1 + below(2); i++) {
-      const auto off = static_cast<int16_t>(static_cast<int32_t>(below(static_cast<uint32_t>(length) + 1)) - (one_in(8) ? 1 : 0));
+      const auto within = static_cast<int32_t>(below(static_cast<uint32_t>(length) + 1));
+      const auto off = static_cast<int16_t>(within - (one_in(8) ? 1 : 0));
       access(one_in(5) ? 4 : 2, one_in(5) ? static_cast<int16_t>(off - length) : off);
     }
     if (one_in(10)) {
@@ -315,7 +326,8 @@ class Generator {
   void lookup() {
     const uint32_t map = 1 + below(2);
     code_ << store_imm(BPF_W, 10, pick({int16_t{-64}, int16_t{-60}}), static_cast<int32_t>(below(6)));
-    code_ << mov_reg(2, 10) << alu(BPF_ADD, 2, pick({-64, -60, -64, -60, -62})) << map_fd(1, map) << call(BPF_FUNC_map_lookup_elem);
+    code_ << mov_reg(2, 10) << alu(BPF_ADD, 2, pick({-64, -60, -64, -60, -62})) << map_fd(1, map);
+    code_ << call(BPF_FUNC_map_lookup_elem);
     const bool kept = one_in(3);
     if (kept) code_ << store(BPF_DW, 10, -72, 0);
     if (!one_in(5)) out(jump(one_in(12) ? BPF_JNE : BPF_JEQ, 0, 0, 0));
@@ -409,7 +421,8 @@ class Generator {
     code_ << map_fd(1, 3) << mov(2, length) << mov(3, 0) << call(BPF_FUNC_ringbuf_reserve);
     if (!one_in(8)) out(jump(BPF_JEQ, 0, 0, 0));
     // Stores only: what a record holds before differs.
-    const auto off = static_cast<int16_t>(static_cast<int32_t>(below(static_cast<uint32_t>(length))) & (one_in(6) ? ~0 : ~7));
+    const auto within = static_cast<int32_t>(below(static_cast<uint32_t>(length)));
+    const auto off = static_cast<int16_t>(within & (one_in(6) ? ~0 : ~7));
     code_ << store(size(), 0, off, number_reg());
     if (one_in(8)) out(condition(number_reg()));
     code_ << mov_reg(1, 0) << mov(2, 0) << call(pick({BPF_FUNC_ringbuf_submit, BPF_FUNC_ringbuf_discard}));
