@@ -72,7 +72,7 @@ class Generator {
     code_ << mov_reg(6, 1);
     for (uint8_t reg = 7; reg <= 9; reg++) code_ << mov(reg, number());
     // What was never written holds 0 here and anything in the kernel.
-    for (int16_t off = -160; off < 0; off = static_cast<int16_t>(off + 8)) {
+    for (int16_t off = -496; off < 0; off = static_cast<int16_t>(off + 8)) {
       code_ << store_imm(BPF_DW, 10, off, one_in(2) ? 0 : number());
     }
   }
