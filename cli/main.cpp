@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
   sluice::cli::Action action;
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);
-  app.footer("Exit status: 0 done, 1 failed, 2 usage.");
+  app.footer("`sluice map help`, `sluice prog help` and so on show the rest of the grammar.\n"
+             "Exit status: 0 done, 1 failed, 2 usage.");
   sluice::cli::add_run(app, action);
   sluice::cli::add_check(app, action);
   sluice::cli::add_replay(app, action);

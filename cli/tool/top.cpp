@@ -1,6 +1,7 @@
 // `sluice top`: programs by what they cost and decide, again and again on a terminal, once into a pipe.
 #include <poll.h>
 #include <signal.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -131,7 +132,29 @@ void stop_on_interrupt() {
   action.sa_handler = [](int) { stopped.store(true, std::memory_order_relaxed); };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
 }
+
+// A terminal that hands over each key at once and does not show it; as it was afterwards.
+class KeyInput {
+ public:
+  explicit KeyInput(bool wanted) : on_(wanted && ::tcgetattr(STDIN_FILENO, &before_) == 0) {
+    if (!on_) return;
+    termios now = before_;
+    now.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &now);
+  }
+  ~KeyInput() {
+    if (on_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+  }
+  KeyInput(const KeyInput&) = delete;
+  KeyInput& operator=(const KeyInput&) = delete;
+  [[nodiscard]] bool on() const { return on_; }
+
+ private:
+  termios before_{};
+  bool on_;
+};
 
 // Waits; false: the user ends it, by q or a signal.
 bool wait(double seconds, bool keys) {
@@ -155,11 +178,12 @@ Status top_show(Context& context, Words& words) {
   if (auto status = words.done(); !status) return status;
   const bool live = context.plain() && ::isatty(STDOUT_FILENO) == 1;
   stop_on_interrupt();
+  const KeyInput keys(live);
   auto before = take_sample(context.connection);
   double before_time = now_seconds();
   // The first frame follows soon, so that nobody looks at nothing.
   if (!before) return fail(std::move(before.error()));
-  for (double pause = std::min(interval, 1.0); wait(pause, live && ::isatty(STDIN_FILENO) == 1); pause = interval) {
+  for (double pause = std::min(interval, 1.0); wait(pause, keys.on()); pause = interval) {
     auto after = take_sample(context.connection);
     if (!after) return fail(std::move(after.error()));
     const double time = now_seconds();
