@@ -1,6 +1,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "bpf/loader/object_file.hpp"
@@ -124,6 +126,19 @@ std::vector<std::string> program_names(bpf_object* object) {
   return names;
 }
 
+// libbpf's own pin_maps changes every dot of the path to '_', the directory's too.
+Status pin_maps(Context& context, bpf_object* object, const std::string& directory) {
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno_error(errno, "make " + directory));
+  bpf_map* map = nullptr;
+  while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
+    if (!::bpf_map__autocreate(map)) continue;
+    std::string name = ::bpf_map__name(map);
+    std::replace(name.begin(), name.end(), '.', '_');
+    if (auto status = pin_object(context.connection, ::bpf_map__fd(map), directory + "/" + name); !status) return status;
+  }
+  return {};
+}
+
 Status load_object(Context& context, const Request& request, bool all) {
   const auto file = bpf::read_object_file(request.object);
   if (!file) return fail(file.error());
@@ -149,10 +164,7 @@ Status load_object(Context& context, const Request& request, bool all) {
     if (auto status = pin_object(context.connection, ::bpf_program__fd(first), request.path); !status) return status;
   }
   if (request.pin_maps.empty()) return {};
-  if (const int code = -::bpf_object__pin_maps(object.get(), request.pin_maps.c_str()); code != 0) {
-    return fail(errno_error(code, "pin the maps below " + request.pin_maps));
-  }
-  return {};
+  return pin_maps(context, object.get(), request.pin_maps);
 }
 
 Status load(Context& context, Words& words, bool all) {
