@@ -34,14 +34,31 @@ UniqueFd open_memory_file(uint64_t bytes) {
   return UniqueFd(::open(path, O_RDWR | O_CLOEXEC));
 }
 
+// What is mapped for `size` bytes of anonymous memory: large ones end with a huge page too.
+uint64_t anonymous_length(uint64_t size) {
+  return size < kHugePage ? size : (size + kHugePage - 1) / kHugePage * kHugePage;
+}
+
+// Large ones begin on a huge page's boundary, which kernels before 6.7 do not see to by themselves. MAP_FAILED: no memory.
+void* map_anonymous(uint64_t size) {
+  const uint64_t length = anonymous_length(size);
+  const uint64_t spare = length < kHugePage ? 0 : kHugePage;
+  void* base = ::mmap(nullptr, length + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED || spare == 0) return base;
+  const uint64_t front = (kHugePage - reinterpret_cast<uint64_t>(base) % kHugePage) % kHugePage;
+  uint8_t* data = static_cast<uint8_t*>(base) + front;
+  if (front != 0) ::munmap(base, front);
+  if (front != spare) ::munmap(data + length, spare - front);
+  return data;
+}
+
 }  // namespace
 
 uint64_t MapMemory::rounded(uint64_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
 Result<MapMemory> MapMemory::map(UniqueFd file, uint64_t bytes, bool fault_in) {
   const uint64_t size = rounded(bytes);
-  const int flags = file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, file.get(), 0);
+  void* data = file ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0) : map_anonymous(size);
   if (data == MAP_FAILED) return fail(no_memory(bytes));
   MapMemory memory;
   memory.file_ = std::move(file);
@@ -89,7 +106,7 @@ MapMemory& MapMemory::operator=(MapMemory&& other) noexcept {
 
 MapMemory::~MapMemory() {
   if (guard_ >= 0) unguard_bus_errors(guard_);
-  if (data_ != nullptr) ::munmap(data_, bytes_);
+  if (data_ != nullptr) ::munmap(data_, file_ ? bytes_ : anonymous_length(bytes_));
 }
 
 }  // namespace sluice::bpf
