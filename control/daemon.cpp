@@ -16,6 +16,7 @@
 #include "control/api_server.hpp"
 #include "control/chains.hpp"
 #include "control/exporter.hpp"
+#include "control/grace_queue.hpp"
 #include "control/programs.hpp"
 #include "control/queries.hpp"
 #include "control/readiness.hpp"
@@ -122,6 +123,7 @@ class Daemon {
   // In order of dependence: workers run the programs' code, the exporter reads both.
   const config::Config& config_;
   CompileServer* compiler_;
+  GraceQueue grace_;
   std::unique_ptr<Programs> programs_;
   std::vector<MapMetric> metrics_;
   std::optional<dataplane::Eal> eal_;
@@ -133,7 +135,7 @@ class Daemon {
 };
 
 Status Daemon::start() {
-  auto programs = Programs::load(config_, compiler_);
+  auto programs = Programs::load(config_, compiler_, &grace_);
   if (!programs) return fail(std::move(programs.error()));
   programs_ = std::move(*programs);
   auto metrics = make_map_metrics(config_, *programs_);
@@ -158,6 +160,7 @@ Status Daemon::open_ports() {
   auto dataplane = dataplane::Dataplane::create(dataplane_spec(config_));
   if (!dataplane) return fail(std::move(dataplane.error()));
   dataplane_ = std::move(*dataplane);
+  grace_.follow(dataplane_.get());
   return {};
 }
 
@@ -201,6 +204,7 @@ Status Daemon::listen() {
 void Daemon::serve(int signals) {
   pollfd waiting{signals, POLLIN, 0};
   for (;;) {
+    grace_.reclaim();
     trace_.drain([this](std::string& line) { return dataplane_->take_trace(line); });
     if (::poll(&waiting, 1, kTickMilliseconds) <= 0) continue;
     signalfd_siginfo info{};
@@ -214,6 +218,7 @@ void Daemon::stop() {
   api_.reset();
   exporter_.reset();
   dataplane_->stop();
+  grace_.follow(nullptr);
   trace_.drain([this](std::string& line) { return dataplane_->take_trace(line); });
   std::fputs(format_final(dataplane_->snapshot()).c_str(), stdout);
   for (const auto& metric : metrics_) std::fputs(format_metric(metric.collect()).c_str(), stdout);

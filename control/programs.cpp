@@ -18,8 +18,9 @@ Result<bpf::LoadedProgram> load_one(bpf::BpfSurface& surface, const config::Prog
   return bpf::load_object(surface, {program.name.value, program.path, program.function});
 }
 
-bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer* compiler) {
+bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer* compiler, bpf::Grace* grace) {
   bpf::SurfaceOptions options;
+  options.grace = grace;
   options.licence = config.licence == config::Licence::gpl_only ? bpf::LicencePolicy::gpl_only : bpf::LicencePolicy::kernel;
   if (config.jit) {
     options.compile = [compiler](std::shared_ptr<const bpf::AnnotatedProgram> program) {
@@ -34,8 +35,9 @@ bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer*
 Programs::Programs(bpf::SurfaceOptions options, bool jit, CompileServer* compiler)
     : surface_(std::make_unique<bpf::BpfSurface>(std::move(options))), jit_(jit), compiler_(compiler) {}
 
-Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, CompileServer* compiler) {
-  std::unique_ptr<Programs> programs(new Programs(surface_options(config, compiler), config.jit, compiler));
+Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, CompileServer* compiler,
+                                                 bpf::Grace* grace) {
+  std::unique_ptr<Programs> programs(new Programs(surface_options(config, compiler, grace), config.jit, compiler));
   Error errors{0, ""};
   for (const auto& program : config.programs) {
     const auto start = std::chrono::steady_clock::now();

@@ -26,7 +26,9 @@ class Programs {
  public:
   // Loads every program of `config`, which must outlive this, as must `compiler`; null: the JIT runs in this process. The
   // error has a line for each that fails, with its file:line:column.
-  static Result<std::unique_ptr<Programs>> load(const config::Config& config, CompileServer* compiler = nullptr);
+  // `grace` (null: no workers) frees what maps let go of; it outlives this too.
+  static Result<std::unique_ptr<Programs>> load(const config::Config& config, CompileServer* compiler = nullptr,
+                                                bpf::Grace* grace = nullptr);
   // One pcap expression as program "filter", without a configuration.
   static Result<std::unique_ptr<Programs>> load_expression(const std::string& expression, bool jit);
 

@@ -212,6 +212,10 @@ void Dataplane::clear_chain(uint32_t port) {
   if (port < state_->ports.size()) state_->publish(port, nullptr);
 }
 
+uint64_t Dataplane::begin_grace() { return rte_rcu_qsbr_start(state_->rcu.get()); }
+
+bool Dataplane::grace_over(uint64_t token) { return rte_rcu_qsbr_check(state_->rcu.get(), token, false) != 0; }
+
 Status Dataplane::State::start_thread(WorkerThread& thread) {
   const std::string where = "worker " + std::to_string(thread.worker->options().index);
   thread.registered.store(0, std::memory_order_relaxed);
