@@ -77,6 +77,7 @@ attached=$!
 wait_for_line attached
 wait_for_links 2
 kill -9 "$attached"
+wait "$attached" 2> /dev/null
 attached=
 wait_for_links 1
 echo 'all as expected'
