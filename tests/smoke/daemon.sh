@@ -1,6 +1,6 @@
 # For the scripts beside it: a daemon with a socket in a folder of its own, ended and removed at the script's end. Sets
 # folder, SLUICE_SOCKET and daemon (its process id). usage: . daemon.sh; start_daemon SLUICE [YAML]
-folder=$(mktemp -d)
+folder=$(mktemp -d "${TMPDIR:-/tmp}/sluice_XXXXXX")  # libbpf changes dots in paths of pins
 daemon=
 trap 'stop_daemon; rm -rf "$folder"' EXIT
 
