@@ -6,6 +6,8 @@ sluice=$1 objects=$2
 . "$(dirname "$0")/daemon.sh"
 command -v bpftool > /dev/null || { echo 'skipped: no bpftool'; exit 77; }
 pins=$folder/pins
+printf '%s\n' "pins: {directory: $pins}" > "$folder/pins.yaml"
+timeout 2 "$sluice" run "$folder/pins.yaml" 2>&1 | grep -q 'not supported yet' && { echo 'skipped: this daemon keeps no pins'; exit 77; }
 start_daemon "$sluice" "pins: {directory: $pins}"
 need_exec "$sluice"
 
