@@ -28,11 +28,13 @@ class FuzzedProcess final : public Process {
 
   int read(uint64_t address, void* to, size_t size) override {
     if (!there(address, size)) return -EFAULT;
+    if (size == 0) return 0;
     std::memcpy(to, memory_ + address % kMemory, size);
     return 0;
   }
   int write(uint64_t address, const void* from, size_t size) override {
     if (!there(address, size)) return -EFAULT;
+    if (size == 0) return 0;
     std::memcpy(memory_ + address % kMemory, from, size);
     return 0;
   }
