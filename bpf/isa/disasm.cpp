@@ -90,6 +90,8 @@ std::string atomic_text(const Insn& insn) {
     case BPF_AND:
     case BPF_OR:
     case BPF_XOR: return text("lock *(%s *)(r%d %+d) %s r%d", type, dst, off, kAlu[insn.imm >> 4], src);
+    case kLoadAcquire: return text("r%d = load_acquire((%s *)(r%d %+d))", dst, type, src, off);
+    case kStoreRelease: return text("store_release((%s *)(r%d %+d), r%d)", type, dst, off, src);
     case BPF_CMPXCHG: return text("r0 = atomic%s_cmpxchg((%s *)(r%d %+d), r0, r%d)", width, type, dst, off, src);
     case BPF_XCHG: return text("r%d = atomic%s_xchg((%s *)(r%d %+d), r%d)", src, width, type, dst, off, src);
     default: break;

@@ -12,6 +12,7 @@
 #include "bpf/helpers/helper.hpp"
 #include "bpf/jit/chain_ir.hpp"
 #include "bpf/jit/jit.hpp"
+#include "bpf/maps/hash_ops.hpp"
 
 namespace sluice::bpf::jit {
 namespace {
@@ -104,6 +105,7 @@ SymbolMap symbols_of(const Programs& programs, LLJIT& jit) {
   add("memmove", reinterpret_cast<void*>(&memmove));
   add("memcmp", reinterpret_cast<void*>(&memcmp));
   add("bcmp", reinterpret_cast<void*>(&memcmp));
+  add("sluice_hash_find_slowly", reinterpret_cast<void*>(&sluice_hash_find_slowly));
   for (const auto& program : programs) {
     for (size_t i = 0; i < program->insns.size(); i += insn_length(program->insns[i])) {
       if (!is_helper_call(program->insns[i])) continue;

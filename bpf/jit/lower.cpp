@@ -94,7 +94,7 @@ llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
   return slot;
 }
 
-llvm::Function* ProgramLowering::map_operation(const std::string& runtime_name, int32_t map_index) {
+llvm::Function* ProgramLowering::map_operation(const char* runtime_name, int32_t map_index) {
   auto& slot = map_operations_[{runtime_name, map_index}];
   if (slot != nullptr) return slot;
   auto* runtime = module_.getFunction(runtime_name);

@@ -32,7 +32,7 @@ class ProgramLowering {
   // Of the one with that number, as an address that a helper calls back. Null: there is none, or it is the main program.
   [[nodiscard]] llvm::Function* callback(uint32_t subprogram);
   // A runtime map operation bound to one map: the shape is a constant that the optimiser folds.
-  llvm::Function* map_operation(const std::string& runtime_name, int32_t map_index);
+  llvm::Function* map_operation(const char* runtime_name, int32_t map_index);
 
  private:
   llvm::Function* declare(size_t index);

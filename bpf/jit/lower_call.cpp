@@ -17,21 +17,26 @@ bool is_memory(Arg kind) {
          kind == Arg::mem || kind == Arg::mem_or_null;
 }
 
-// Types with a set of operations of their own in runtime.cpp.
-struct TypeSuffix {
-  uint32_t type;
-  const char* suffix;
-};
-constexpr TypeSuffix kTypeSuffixes[] = {
-    {BPF_MAP_TYPE_ARRAY, "_array"},       {BPF_MAP_TYPE_PERCPU_ARRAY, "_percpu_array"},
-    {BPF_MAP_TYPE_HASH, "_hash"},         {BPF_MAP_TYPE_PERCPU_HASH, "_percpu_hash"},
-    {BPF_MAP_TYPE_LRU_HASH, "_lru_hash"}, {BPF_MAP_TYPE_LPM_TRIE, "_lpm_trie"}};
-
-std::string typed(const char* operation, uint32_t map_type) {
-  for (const auto& row : kTypeSuffixes) {
-    if (row.type == map_type) return std::string(operation) + row.suffix;
+// The runtime's form of a map operation for a kind of map; null where the helper's body is called instead.
+const char* runtime_name(uint32_t helper, uint32_t map_type, bool in_range) {
+  const bool array = map_type == BPF_MAP_TYPE_ARRAY || map_type == BPF_MAP_TYPE_PERCPU_ARRAY;
+  const bool per_cpu_hash = map_type == BPF_MAP_TYPE_PERCPU_HASH || map_type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+  const bool plain_hash = map_type == BPF_MAP_TYPE_HASH || map_type == BPF_MAP_TYPE_LRU_HASH;
+  const bool hash = plain_hash || per_cpu_hash;
+  switch (helper) {
+    case BPF_FUNC_map_lookup_elem:
+      if (array) return in_range ? "sluice_rt_array_at" : "sluice_rt_lookup_array";
+      if (map_type == BPF_MAP_TYPE_LPM_TRIE) return "sluice_rt_lookup_lpm";
+      return hash ? "sluice_rt_lookup_hash" : nullptr;
+    case BPF_FUNC_map_update_elem:
+      if (array) return "sluice_rt_update_array";
+      if (plain_hash) return "sluice_rt_update_hash";
+      return per_cpu_hash ? "sluice_rt_update_per_cpu_hash" : nullptr;
+    case BPF_FUNC_map_delete_elem: return hash ? "sluice_rt_delete_hash" : nullptr;
+    case BPF_FUNC_for_each_map_elem: return "sluice_rt_for_each";
+    case BPF_FUNC_tail_call: return "sluice_rt_tail_call";
+    default: return nullptr;
   }
-  return operation;
 }
 
 }  // namespace
@@ -73,32 +78,25 @@ void FunctionLowering::copy_back(uint32_t index, int argument, Value* copy, uint
   b_.CreateMemCpy(stack_at(offset), llvm::Align(1), copy, llvm::Align(1), size);
 }
 
-// The map operations whose map is known take the specialised form. Null: not one of them.
+// The map operations whose map is known and worth inlining take the form of its kind. Null: not one of them.
 llvm::Value* FunctionLowering::call_map_operation(uint32_t index, const Helper& helper) {
   const int32_t map_index = fact(index).map_index;
   if (map_index < 0) return nullptr;
   const MapCore& core = owner_.program().maps[static_cast<size_t>(map_index)].core;
-  const auto operation = [&](const std::string& name) { return owner_.map_operation(name, map_index); };
+  const char* name = runtime_name(helper.id, core.type, fact(index).in_range);
+  if (name == nullptr) return nullptr;
+  llvm::Function* operation = owner_.map_operation(name, map_index);
   const auto key = [&] { return memory_argument(index, 1, core.key_size, true); };
   switch (helper.id) {
-    case BPF_FUNC_map_lookup_elem: {
-      const std::string name = fact(index).in_range ? "sluice_rt_array_at" : typed("sluice_rt_map_lookup", core.type);
-      return b_.CreatePtrToInt(b_.CreateCall(operation(name), {ctx_, key()}), b_.getInt64Ty());
-    }
-    case BPF_FUNC_map_lookup_percpu_elem: {
-      Value* value = b_.CreateCall(operation("sluice_rt_map_lookup_percpu"), {ctx_, key(), read(3)});
-      return b_.CreatePtrToInt(value, b_.getInt64Ty());
-    }
+    case BPF_FUNC_map_lookup_elem: return b_.CreatePtrToInt(b_.CreateCall(operation, {ctx_, key()}), b_.getInt64Ty());
     case BPF_FUNC_map_update_elem: {
       Value* from = key();
       Value* value = memory_argument(index, 2, core.value_size, true);
-      return b_.CreateCall(operation(typed("sluice_rt_map_update", core.type)), {ctx_, from, value, read(4)});
+      return b_.CreateCall(operation, {ctx_, from, value, read(4)});
     }
-    case BPF_FUNC_map_delete_elem: return b_.CreateCall(operation(typed("sluice_rt_map_delete", core.type)), {ctx_, key()});
-    case BPF_FUNC_for_each_map_elem:
-      return b_.CreateCall(operation("sluice_rt_for_each"), {ctx_, read(2), read(3), read(4)});
-    case BPF_FUNC_tail_call: return b_.CreateCall(operation("sluice_rt_tail_call"), {ctx_, read(3)});
-    default: return nullptr;
+    case BPF_FUNC_map_delete_elem: return b_.CreateCall(operation, {ctx_, key()});
+    case BPF_FUNC_for_each_map_elem: return b_.CreateCall(operation, {ctx_, read(2), read(3), read(4)});
+    default: return b_.CreateCall(operation, {ctx_, read(3)});  // tail_call
   }
 }
 

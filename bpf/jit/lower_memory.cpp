@@ -38,8 +38,9 @@ llvm::Value* FunctionLowering::load_plain(uint32_t index, uint32_t size) {
   auto* type = b_.getIntNTy(size * 8);
   Value* from = address(index, insn(index).src_reg);
   const bool shared = known.region != Region::stack && known.region != Region::packet;
-  auto* load = b_.CreateAlignedLoad(type, from, llvm::Align(known.aligned ? size : 1), shared && !known.aligned);
-  if (shared && known.aligned) load->setAtomic(llvm::AtomicOrdering::Unordered);
+  const bool atomic = shared && known.aligned;
+  auto* load = b_.CreateAlignedLoad(type, from, llvm::Align(atomic ? size : 1), shared && !atomic);
+  if (atomic) load->setAtomic(llvm::AtomicOrdering::Unordered);
   return load;
 }
 
@@ -77,9 +78,10 @@ Status FunctionLowering::store_value(uint32_t index, Value* value) {
   }
   const bool shared = known.region != Region::stack && known.region != Region::packet;
   Value* narrow = b_.CreateTrunc(value, b_.getIntNTy(size * 8));
-  auto* store = b_.CreateAlignedStore(narrow, address(index, insn(index).dst_reg),
-                                      llvm::Align(known.aligned ? size : 1), shared && !known.aligned);
-  if (shared && known.aligned) store->setAtomic(llvm::AtomicOrdering::Unordered);
+  const bool atomic = shared && known.aligned;
+  auto* store = b_.CreateAlignedStore(narrow, address(index, insn(index).dst_reg), llvm::Align(atomic ? size : 1),
+                                      shared && !atomic);
+  if (atomic) store->setAtomic(llvm::AtomicOrdering::Unordered);
   return {};
 }
 

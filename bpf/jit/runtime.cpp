@@ -12,7 +12,7 @@ using namespace sluice::bpf;
 extern "C" {
 
 // The bodies to inline: an inline function that nothing uses would not be emitted. One that is missing here is called by
-// its address in the binary. (Maps whose shape is known do not come this way: sluice_rt_map_*.)
+// its address in the binary. (Maps whose shape is known do not come this way: sluice_rt_lookup_hash and the like.)
 [[gnu::used]] uint64_t (*const sluice_rt_bodies[])(PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t) = {
     sluice_helper_get_prandom_u32, sluice_helper_get_smp_processor_id,   sluice_helper_skb_load_bytes,
     sluice_helper_loop,            sluice_helper_skb_load_bytes_relative, sluice_helper_csum_diff};
@@ -37,16 +37,37 @@ void sluice_rt_ctx_write(PacketContext* ctx, uint32_t offset, uint32_t size, uin
 
 uint64_t sluice_rt_xdp_load(const PacketContext* ctx, uint32_t offset) { return xdp_load(ctx, offset); }
 
+// Lookup, update and delete by kind of map: one function of all kinds would be most of what a compilation reads.
+void* sluice_rt_lookup_array(const PacketContext* ctx, const MapCore* core, const void* key) {
+  return array_lookup(core, key, ctx->env->slot);
+}
+void* sluice_rt_lookup_hash(const PacketContext* ctx, const MapCore* core, const void* key) {
+  return hash_lookup(core, key, ctx->env->slot);
+}
+void* sluice_rt_lookup_lpm(const PacketContext*, const MapCore* core, const void* key) { return lpm_lookup(core, key); }
+
+int64_t sluice_rt_update_array(const PacketContext* ctx, const MapCore* core, const void* key, const void* value,
+                               uint64_t flags) {
+  return array_update(core, key, value, flags, ctx->env->slot);
+}
+int64_t sluice_rt_update_hash(const PacketContext*, const MapCore* core, const void* key, const void* value,
+                              uint64_t flags) {
+  return hash_update(core, key, value, flags);
+}
+int64_t sluice_rt_update_per_cpu_hash(const PacketContext* ctx, const MapCore* core, const void* key, const void* value,
+                                      uint64_t flags) {
+  return hash_update_per_cpu(core, key, value, flags, ctx->env->slot);
+}
+int64_t sluice_rt_delete_hash(const PacketContext*, const MapCore* core, const void* key) {
+  return hash_delete(core, key);
+}
+
 // Where the verifier has proved the index: no check, and never null.
 void* sluice_rt_array_at(const PacketContext* ctx, const MapCore* core, const void* key) {
   uint32_t index;
   __builtin_memcpy(&index, key, 4);
   const uint32_t slot = core->slots > 1 && ctx->env->slot < core->slots ? ctx->env->slot : 0;
   return array_value(core, index, slot);
-}
-
-void* sluice_rt_map_lookup_percpu(const PacketContext*, const MapCore* core, const void* key, uint64_t cpu) {
-  return map_lookup_elem(core, key, static_cast<uint32_t>(cpu));
 }
 
 int64_t sluice_rt_for_each(PacketContext* ctx, const MapCore* core, uint64_t callback, uint64_t callback_ctx,
@@ -57,29 +78,5 @@ int64_t sluice_rt_for_each(PacketContext* ctx, const MapCore* core, uint64_t cal
 uint64_t sluice_rt_tail_call(PacketContext* ctx, const MapCore* core, uint64_t index) {
   return reinterpret_cast<uint64_t>(take_tail_call(ctx, core, index));
 }
-
-// One set a common type (lower_call.cpp has the list), so that a program brings in the code of its maps' types alone; the
-// others share one that asks for the type.
-#define SLUICE_RT_MAP(suffix, type_known)                                                                             \
-  void* sluice_rt_map_lookup##suffix(const PacketContext* ctx, const MapCore* core, const void* key) {                \
-    if (!(type_known)) __builtin_unreachable();                                                                       \
-    return map_lookup_elem(core, key, ctx->env->slot);                                                                \
-  }                                                                                                                   \
-  int64_t sluice_rt_map_update##suffix(const PacketContext* ctx, const MapCore* core, const void* key,                \
-                                       const void* value, uint64_t flags) {                                           \
-    if (!(type_known)) __builtin_unreachable();                                                                       \
-    return map_update_elem(core, key, value, flags, ctx->env->slot);                                                  \
-  }                                                                                                                   \
-  int64_t sluice_rt_map_delete##suffix(const PacketContext*, const MapCore* core, const void* key) {                  \
-    if (!(type_known)) __builtin_unreachable();                                                                       \
-    return map_delete_elem(core, key);                                                                                \
-  }
-SLUICE_RT_MAP(, true)
-SLUICE_RT_MAP(_array, core->type == BPF_MAP_TYPE_ARRAY)
-SLUICE_RT_MAP(_percpu_array, core->type == BPF_MAP_TYPE_PERCPU_ARRAY)
-SLUICE_RT_MAP(_hash, core->type == BPF_MAP_TYPE_HASH)
-SLUICE_RT_MAP(_percpu_hash, core->type == BPF_MAP_TYPE_PERCPU_HASH)
-SLUICE_RT_MAP(_lru_hash, core->type == BPF_MAP_TYPE_LRU_HASH)
-SLUICE_RT_MAP(_lpm_trie, core->type == BPF_MAP_TYPE_LPM_TRIE)
 
 }  // extern "C"

@@ -59,8 +59,8 @@ struct HashPlace {
   uint32_t lane = kLanes;     // kLanes: on the list
 };
 
-// One pass over the bucket, without regard to writers.
-[[gnu::always_inline]] inline HashPlace hash_scan(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+// The bucket's lanes, without regard to writers.
+[[gnu::always_inline]] inline HashPlace scan_lanes(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
   uint64_t pattern = tag_of(hash) * kLaneOnes;
   for (uint32_t half = 0; half < 2; half++) {
     uint64_t lanes = zero_lanes(__atomic_load_n(&bucket->tags[half], __ATOMIC_ACQUIRE) ^ pattern);
@@ -70,6 +70,13 @@ struct HashPlace {
       if (has_key(map, reference, key)) return {reference, &bucket->elements[lane], lane};
     }
   }
+  return {};
+}
+
+// One pass over the bucket, its list too.
+[[gnu::always_inline]] inline HashPlace hash_scan(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+  const HashPlace place = scan_lanes(map, bucket, key, hash);
+  if (place.reference != 0) return place;
   uint32_t* link = &bucket->overflow;
   // Reuse may lead a reader onto other lists; it stops, and its sequence check sends it back.
   for (uint32_t steps = 0; steps <= map->max_entries; steps++) {
@@ -85,16 +92,31 @@ struct HashPlace {
   return __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE) >> 1;
 }
 
+}  // namespace sluice::bpf
+
+// hash_find where a writer came between or the bucket has a list: hash_find.cpp. Called, so that what is rare takes
+// neither the JIT's time nor the packet path's cache.
+extern "C" uint32_t sluice_hash_find_slowly(const sluice::bpf::MapCore* map, sluice::bpf::HashBucket* bucket, const void* key,
+                                            uint64_t hash);
+
+namespace sluice::bpf {
+
+// The key's copy lives here alone: the caller's may be in registers.
+[[gnu::always_inline]] inline uint32_t find_slowly(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+  if (map->key_size > kChainBytes) return sluice_hash_find_slowly(map, bucket, key, hash);
+  uint8_t copy[kChainBytes];
+  __builtin_memcpy(copy, key, map->key_size);
+  return sluice_hash_find_slowly(map, bucket, copy, hash);
+}
+
 // The element with the key, or 0. A freed element is used again only after its bucket was unlocked, so an unchanged
-// sequence proves the answer; after kReadTries of a bucket that never rests the last one stands.
+// sequence proves the answer.
 [[gnu::always_inline]] inline uint32_t hash_find(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
-  uint32_t reference = 0;
-  for (uint32_t i = 0; i < kReadTries; i++) {
-    uint32_t before = bucket_sequence(bucket);
-    reference = hash_scan(map, bucket, key, hash).reference;
-    if (__builtin_expect(bucket_sequence(bucket) == before, 1)) break;
-  }
-  return reference;
+  const uint32_t before = bucket_sequence(bucket);
+  const uint32_t reference = scan_lanes(map, bucket, key, hash).reference;
+  const bool whole = reference != 0 || load_reference(&bucket->overflow) == 0;
+  if (__builtin_expect(whole && bucket_sequence(bucket) == before, 1)) return reference;
+  return find_slowly(map, bucket, key, hash);
 }
 
 [[gnu::always_inline]] inline void* hash_lookup(const MapCore* map, const void* key, uint32_t slot) {
