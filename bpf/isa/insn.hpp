@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "bpf/isa/opcode_new.hpp"
+
 namespace sluice::bpf {
 
 using Insn = ::bpf_insn;
@@ -38,6 +40,9 @@ inline constexpr bool is_packet_load(const Insn& insn) {  // LD_ABS, LD_IND
 inline constexpr bool is_atomic(const Insn& insn) {
   return insn_class(insn) == BPF_STX && insn_mode(insn) == BPF_ATOMIC;
 }
+// BPF_LOAD_ACQ and BPF_STORE_REL: encoded as atomics of any size, but a load into dst_reg and a store of src_reg.
+inline constexpr bool is_load_acquire(const Insn& insn) { return is_atomic(insn) && insn.imm == kLoadAcquire; }
+inline constexpr bool is_store_release(const Insn& insn) { return is_atomic(insn) && insn.imm == kStoreRelease; }
 // A jump that may or may not be taken; not JA, CALL, EXIT.
 inline constexpr bool is_conditional_jump(const Insn& insn) {
   return is_jump(insn) && alu_op(insn) != BPF_JA && alu_op(insn) != BPF_CALL && alu_op(insn) != BPF_EXIT;

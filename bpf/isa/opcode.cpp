@@ -106,7 +106,7 @@ Fault load_fault(std::span<const Insn> insns, uint32_t index) {
 }
 
 Fault atomic_fault(const Insn& insn) {
-  if (insn.imm == kLoadAcquire || insn.imm == kStoreRelease) return {};  // of any size
+  if (is_load_acquire(insn) || is_store_release(insn)) return {};
   const bool size_ok = BPF_SIZE(insn.code) == BPF_W || BPF_SIZE(insn.code) == BPF_DW;
   switch (insn.imm) {
     case BPF_ADD:

@@ -176,7 +176,13 @@ Step Analysis::step() {
     case BPF_ALU64: good = transfer_alu(insn); break;
     case BPF_LDX: good = transfer_load(insn); break;
     case BPF_ST:
-    case BPF_STX: good = is_atomic(insn) ? transfer_atomic(insn) : transfer_store(insn); break;
+    case BPF_STX:
+      if (is_load_acquire(insn)) {
+        good = transfer_load(insn);
+      } else {
+        good = is_atomic(insn) && !is_store_release(insn) ? transfer_atomic(insn) : transfer_store(insn);
+      }
+      break;
     case BPF_JMP:
     case BPF_JMP32: return step_jump(insn);
     default:

@@ -57,6 +57,7 @@ RegisterUse register_use(const Insn& insn) {
     case BPF_LDX: return {bit(insn.src_reg), bit(insn.dst_reg)};
     case BPF_ST: return {bit(insn.dst_reg), 0};
     case BPF_STX:
+      if (is_load_acquire(insn)) return {bit(insn.src_reg), bit(insn.dst_reg)};
       if (is_atomic(insn)) return atomic_use(insn);
       return {static_cast<uint16_t>(bit(insn.dst_reg) | bit(insn.src_reg)), 0};
     default:

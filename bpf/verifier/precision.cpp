@@ -114,7 +114,9 @@ bool Analysis::step_back(const HistoryNode& node, uint32_t next, Backtrack* back
     case BPF_LDX: back->through_fill(node, insn.dst_reg); break;
     case BPF_ST:
     case BPF_STX:
-      if (is_atomic(insn)) {
+      if (is_load_acquire(insn)) {
+        back->through_fill(node, insn.dst_reg);
+      } else if (is_atomic(insn) && !is_store_release(insn)) {
         back->through_atomic(insn, node);
       } else if (!back->through_store(insn, node)) {
         return false;

@@ -113,14 +113,23 @@ bool Analysis::check_socket(uint32_t regno, const Register& pointer, int32_t off
   return fail(EACCES, "R%u invalid %s access off=%d size=%u", regno, type_name(pointer).c_str(), offset, size);
 }
 
+namespace {
+
+// Linux keeps atomics off what it translates or what others hold.
+bool may_be_atomic(const Register& pointer) {
+  return pointer.type != RegType::ctx && !pointer.is_packet() && pointer.type != RegType::socket &&
+         pointer.type != RegType::sock_common && pointer.type != RegType::tcp_sock;
+}
+
+}  // namespace
+
 bool Analysis::check_access(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access,
                             bool atomic) {
   if (pointer.type == RegType::ctx) {
     if (atomic) return fail(EACCES, "BPF_ATOMIC stores into R%u ctx is not allowed", regno);
     return check_ctx(regno, pointer, offset, size, access);
   }
-  if (atomic && (pointer.is_packet() || pointer.type == RegType::socket || pointer.type == RegType::sock_common ||
-                 pointer.type == RegType::tcp_sock)) {
+  if (atomic && !may_be_atomic(pointer)) {
     return fail(EACCES, "BPF_ATOMIC stores into R%u %s is not allowed", regno, type_name(pointer).c_str());
   }
   if (!check_alignment(pointer, offset, size, atomic)) return false;
@@ -195,7 +204,12 @@ bool Analysis::transfer_load(const Insn& insn) {
   const Register pointer = reg(insn.src_reg);
   const uint32_t size = access_size(insn);
   const bool extends = insn_mode(insn) == kModeMemSx;
+  const bool ordered = is_load_acquire(insn);
+  if (ordered && !check_alignment(pointer, insn.off, size, true)) return false;
   if (!check_access(insn.src_reg, pointer, insn.off, size, Access::read, false)) return false;
+  if (ordered && !may_be_atomic(pointer)) {
+    return fail(EACCES, "BPF_ATOMIC loads from R%u %s is not allowed", insn.src_reg, type_name(pointer).c_str());
+  }
   Register value;
   load_result(insn, pointer, size, &value);
   if (extends && value.is_pointer()) {
@@ -216,7 +230,7 @@ bool Analysis::transfer_store(const Insn& insn) {
   if (!check_read(insn.dst_reg)) return false;
   const Register pointer = reg(insn.dst_reg);
   const uint32_t size = access_size(insn);
-  if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::write, false)) return false;
+  if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::write, is_store_release(insn))) return false;
   if (pointer.type != RegType::stack) return true;
   if (immediate) {
     return write_stack(pointer, insn.off, size, Register::constant(static_cast<uint64_t>(int64_t{insn.imm})), -1);

@@ -1,4 +1,5 @@
 #include <cstddef>
+#include <tuple>
 
 #include "tests/unit/jit/insn_cases.hpp"
 
@@ -94,6 +95,21 @@ std::vector<InsnCase> memory_cases() {
   for (const bool on_stack : {false, true}) {
     add_loads(cases, on_stack);
     add_atomics(cases, on_stack);
+  }
+  for (const auto& [name, size, answer] :
+       {std::tuple{"1", BPF_B, kBytes & 0xff}, std::tuple{"2", BPF_H, kBytes & 0xffff},
+        std::tuple{"4", BPF_W, kBytes & 0xffffffff}, std::tuple{"8", BPF_DW, kBytes}}) {
+    for (const bool on_stack : {true, false}) {
+      Code body = imm64(7, kBytes);
+      if (on_stack) {
+        body << mov_reg(8, 10) << alu(BPF_ADD, 8, -8);
+      } else {
+        body << map_value(8, 0, 8);
+      }
+      body << store_imm(BPF_DW, 8, 0, 0) << atomic(size, kStoreRelease, 8, 0, 7) << atomic(size, kLoadAcquire, 0, 0, 8);
+      cases.push_back({std::string("store release and load acquire of ") + name + (on_stack ? ", stack" : ", map value"),
+                       body, answer});
+    }
   }
   cases.push_back({"imm64 keeps all bits", imm64(0, kBytes), kBytes});
   cases.push_back(context_case("ctx len is the wire length", offsetof(__sk_buff, len), BPF_W, 100));
