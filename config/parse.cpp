@@ -69,6 +69,19 @@ void read_text(Reader& reader, const std::string& text, Config& config) {
   }
 }
 
+// A path in the pin directory needs one.
+void check_pins(Reader& reader, const Config& config) {
+  if (config.pins) return;
+  const char* remedy = "pins: {directory: /run/sluice/bpf}";
+  for (const auto& program : config.programs) {
+    if (program.pin) reader.error(program.pin->at, "program " + program.name.value + ": pin without a `pins` section", remedy);
+  }
+  for (const auto& metric : config.metrics.metrics) {
+    if (!metric.program.empty() || metric.map.value.empty()) continue;
+    reader.error(metric.map.at, "metric " + metric.name.value + ": map by pin path without a `pins` section", remedy);
+  }
+}
+
 }  // namespace
 
 Result<Config> parse_config_text(const std::string& text, const std::string& filename,
@@ -79,6 +92,7 @@ Result<Config> parse_config_text(const std::string& text, const std::string& fil
   read_text(reader, text, config);
   check_attach(reader, config);
   check_metrics(reader, config);
+  check_pins(reader, config);
   resolve_objects(reader, config, object_directories);
   if (!reader.ok()) return fail(EINVAL, reader.errors());
   return config;
@@ -92,21 +106,6 @@ Result<Config> parse_config(const std::string& path) {
   std::ostringstream text;
   text << file.rdbuf();
   return parse_config_text(text.str(), path);
-}
-
-std::vector<std::string> unsupported_by_daemon(const Config& config) {
-  std::vector<std::string> messages;
-  const auto refuse = [&](Position at, const std::string& what) {
-    messages.push_back(config.message(at, what + ": not supported yet by `sluice run` (remove it; replay and check ignore it)"));
-  };
-  if (config.pins) refuse(config.pins->at, "pins");
-  for (const auto& program : config.programs) {
-    if (program.pin) refuse(program.pin->at, "program " + program.name.value + ": pin");
-  }
-  for (const auto& metric : config.metrics.metrics) {
-    if (metric.program.empty()) refuse(metric.map.at, "metric " + metric.name.value + ": map by pin path");
-  }
-  return messages;
 }
 
 }  // namespace sluice::config

@@ -20,7 +20,4 @@ Result<Config> parse_config(const std::string& path);
 Result<Config> parse_config_text(const std::string& text, const std::string& filename,
                                  const std::vector<std::string>& object_directories = default_object_directories());
 
-// What a daemon cannot do yet (pins): the messages, empty if there is none. Replay and check ignore these options.
-std::vector<std::string> unsupported_by_daemon(const Config& config);
-
 }  // namespace sluice::config

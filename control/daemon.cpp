@@ -135,7 +135,7 @@ class Daemon {
 };
 
 Status Daemon::start() {
-  auto programs = Programs::load(config_, compiler_, &grace_);
+  auto programs = Programs::load(config_, compiler_, &grace_, Pins::used);
   if (!programs) return fail(std::move(programs.error()));
   programs_ = std::move(*programs);
   auto metrics = make_map_metrics(config_, *programs_);
@@ -179,6 +179,7 @@ Status Daemon::serve_api() {
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const double started = static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
   ApiOptions options;
+  if (config_.pins) options.pin_directory = config_.pins->path;
   options.socket = {config_.api->path, config_.api->mode, owner->uid, owner->gid};
   options.query = [this, started](std::string_view what) {
     return answer_query({config_, *dataplane_, [this] { return render_text(collect()); }, trace_, started}, what);
@@ -228,9 +229,6 @@ void Daemon::stop() {
 }  // namespace
 
 Status run_daemon(const config::Config& config) {
-  std::string refused;
-  for (const auto& message : config::unsupported_by_daemon(config)) refused += (refused.empty() ? "" : "\n") + message;
-  if (!refused.empty()) return fail(ENOTSUP, refused);
   // First, while there are no threads: programs of other processes are compiled in processes that may die.
   std::unique_ptr<CompileServer> compiler;
   if (config.jit && config.api) {

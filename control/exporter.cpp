@@ -7,6 +7,8 @@
 #include <cstring>
 #include <exception>
 
+#include "control/pins.hpp"
+
 namespace sluice::control {
 
 namespace {
@@ -32,6 +34,18 @@ int answer_health(mg_connection* connection) {
   return 200;
 }
 
+// A map by its pin's path: the daemon's alone, since others leave pins be.
+template <class Report>
+void add_pinned(const config::Config& config, const Programs& programs, const config::Metric& metric,
+                std::vector<MapMetric>* metrics, const Report& report) {
+  if (!programs.surface().objects().pins().is_open()) return;
+  auto map = pinned_map(config, programs.surface(), metric.map.value);
+  if (!map) return report(config.message(metric.map.at, "metric " + metric.name.value + ": " + map.error().text));
+  auto made = MapMetric::create(config, metric, std::move(*map));
+  if (!made) return report(made.error().text);
+  metrics->push_back(std::move(*made));
+}
+
 }  // namespace
 
 Result<std::vector<MapMetric>> make_map_metrics(const config::Config& config, const Programs& programs) {
@@ -39,7 +53,10 @@ Result<std::vector<MapMetric>> make_map_metrics(const config::Config& config, co
   std::string errors;
   const auto report = [&](const std::string& text) { errors += (errors.empty() ? "" : "\n") + text; };
   for (const auto& metric : config.metrics.metrics) {
-    if (metric.program.empty()) continue;
+    if (metric.program.empty()) {
+      add_pinned(config, programs, metric, &metrics, report);
+      continue;
+    }
     const ProgramEntry* entry = programs.find(metric.program);
     if (entry == nullptr) continue;  // the parser has refused it
     const auto map = entry->loaded.maps.find(metric.map_name);

@@ -4,6 +4,7 @@
 
 #include "bpf/interp/interp.hpp"
 #include "bpf/jit/jit.hpp"
+#include "control/pins.hpp"
 
 namespace sluice::control {
 
@@ -36,12 +37,16 @@ Programs::Programs(bpf::SurfaceOptions options, bool jit, CompileServer* compile
     : surface_(std::make_unique<bpf::BpfSurface>(std::move(options))), jit_(jit), compiler_(compiler) {}
 
 Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, CompileServer* compiler,
-                                                 bpf::Grace* grace) {
+                                                 bpf::Grace* grace, Pins pins) {
   std::unique_ptr<Programs> programs(new Programs(surface_options(config, compiler, grace), config.jit, compiler));
+  if (pins == Pins::used) {
+    if (Status opened = open_pins(config, *programs->surface_); !opened) return fail(std::move(opened.error()));
+  }
   Error errors{0, ""};
   for (const auto& program : config.programs) {
     const auto start = std::chrono::steady_clock::now();
-    auto loaded = load_one(*programs->surface_, program);
+    auto loaded = pins == Pins::used && program.pin ? load_pinned(config, *programs->surface_, program)
+                                                    : load_one(*programs->surface_, program);
     if (!loaded) {
       const config::Position& at = program.filter ? program.filter->at : program.object.at;
       if (errors.code == 0) errors.code = loaded.error().code;

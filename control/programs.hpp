@@ -22,13 +22,16 @@ struct ProgramEntry {
   double load_seconds = 0;  // object file or expression -> verified program
 };
 
+// `pins` and `pin:` are the daemon's.
+enum class Pins { ignored, used };
+
 class Programs {
  public:
   // Loads every program of `config`, which must outlive this, as must `compiler`; null: the JIT runs in this process. The
   // error has a line for each that fails, with its file:line:column.
   // `grace` (null: no workers) frees what maps let go of; it outlives this too.
   static Result<std::unique_ptr<Programs>> load(const config::Config& config, CompileServer* compiler = nullptr,
-                                                bpf::Grace* grace = nullptr);
+                                                bpf::Grace* grace = nullptr, Pins pins = Pins::ignored);
   // One pcap expression as program "filter", without a configuration.
   static Result<std::unique_ptr<Programs>> load_expression(const std::string& expression, bool jit);
 

@@ -1,5 +1,6 @@
 #include <bpf/libbpf.h>
 
+#include "base/unique_fd.hpp"
 #include "bpf/loader/libbpf_session.hpp"
 #include "bpf/loader/loader.hpp"
 #include "bpf/loader/object_file.hpp"
@@ -54,6 +55,30 @@ Result<bpf_program*> choose_program(bpf_object* object, const std::string& wante
   return chosen;
 }
 
+// What changes while programs run is taken over; constants come from the object.
+bool may_replace(const MapObject& former, bpf_map* map) {
+  const MapSpec& spec = former.map->spec();
+  constexpr uint32_t kConstant = BPF_F_RDONLY_PROG;
+  const uint32_t flags = ::bpf_map__map_flags(map) & ~uint32_t{BPF_F_MMAPABLE};  // as the session has it
+  const std::string name = ::bpf_map__name(map);
+  return spec.name == name.substr(0, BPF_OBJ_NAME_LEN - 1) && spec.type == ::bpf_map__type(map) &&
+         spec.key_size == ::bpf_map__key_size(map) && spec.value_size == ::bpf_map__value_size(map) &&
+         spec.max_entries == ::bpf_map__max_entries(map) && spec.flags == flags && (flags & kConstant) == 0;
+}
+
+Status reuse_maps(BpfSurface& surface, bpf_object* object, const std::vector<std::shared_ptr<MapObject>>& maps) {
+  bpf_map* map = nullptr;
+  while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
+    for (const auto& former : maps) {
+      if (!may_replace(*former, map)) continue;
+      const UniqueFd fd(surface.objects().open({former}));
+      if (!fd) return fail(errno_error(-fd.get(), "open map"));
+      if (const int error = ::bpf_map__reuse_fd(map, fd.get()); error != 0) return fail(errno_error(-error, "reuse map"));
+    }
+  }
+  return {};
+}
+
 Error explain(LibbpfSession& session, const std::string& program, int code) {
   std::string map;
   if (const LoadFailure* failure = session.failure_of(program)) return refusal(*failure).in("program " + program);
@@ -90,6 +115,7 @@ Result<LoadedProgram> load(BpfSurface& surface, const ObjectRequest& request) {
   // A pin path in the object is not libbpf's to follow: pins are the surface's.
   bpf_map* map = nullptr;
   while ((map = ::bpf_object__next_map(object->get(), map)) != nullptr) ::bpf_map__set_pin_path(map, nullptr);
+  if (Status reused = reuse_maps(surface, object->get(), request.maps); !reused) return fail(std::move(reused.error()));
   const int code = -::bpf_object__load(object->get());
   if (code != 0) return fail(explain(session, ::bpf_program__name(*program), code));
   auto loaded = collect(surface, object->get(), *program);

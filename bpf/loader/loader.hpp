@@ -25,6 +25,7 @@ struct ObjectRequest {
   std::string name;          // for messages and for LoadedProgram::name
   std::string path;          // the ELF object
   std::string program;       // function name inside; empty: the object's only program (error if it has several)
+  std::vector<std::shared_ptr<MapObject>> maps;  // to take in place of the object's of the same name and shape
 };
 
 // errors: file missing or not a BPF object (wrong architecture, empty, truncated), no such program, refused by the

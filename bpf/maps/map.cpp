@@ -170,6 +170,13 @@ uint32_t Map::user_value_size() const {
   return is_per_cpu(spec_.type) ? spec_.slots * round_up(spec_.value_size, 8) : spec_.value_size;
 }
 
+bool same_shape(const Map& one, const Map& other) {
+  const MapSpec& a = one.spec();
+  const MapSpec& b = other.spec();
+  return a.type == b.type && a.key_size == b.key_size && a.value_size == b.value_size && a.max_entries == b.max_entries &&
+         a.flags == b.flags && a.slots == b.slots;
+}
+
 bool is_per_cpu(uint32_t map_type) {
   const MapType* row = find_map_type(map_type);
   return row != nullptr && row->per_cpu;

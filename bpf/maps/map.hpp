@@ -120,6 +120,9 @@ class Map {
   MapCore core_{};
 };
 
+// Type, sizes, max_entries and flags are equal.
+[[nodiscard]] bool same_shape(const Map& one, const Map& other);
+
 // True for the per-CPU kinds.
 [[nodiscard]] bool is_per_cpu(uint32_t map_type);
 [[nodiscard]] ReferenceKind reference_kind(uint32_t map_type);

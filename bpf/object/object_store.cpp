@@ -118,6 +118,8 @@ Result<std::string> ObjectStore::save_unlocked(const ObjectRef& object, bool aga
   if (const auto* map = std::get_if<std::shared_ptr<MapObject>>(&object)) return save_map(*map, again);
   if (const auto* program = std::get_if<std::shared_ptr<ProgramObject>>(&object)) return save_program(*program, again);
   if (const auto* btf = std::get_if<std::shared_ptr<BtfObject>>(&object)) return save_btf(*btf);
+  // A link ends with the daemon, but until then its pin holds it.
+  if (std::holds_alternative<std::shared_ptr<LinkObject>>(object)) return random_name("bpf-link");
   return fail(EOPNOTSUPP, "this kind of object is not kept");
 }
 

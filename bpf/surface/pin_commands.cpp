@@ -15,6 +15,7 @@ constexpr char kHandleText[] = "sluice pin\n";
 const char* type_of(const ObjectRef& object) {
   if (std::holds_alternative<std::shared_ptr<MapObject>>(object)) return "map";
   if (std::holds_alternative<std::shared_ptr<ProgramObject>>(object)) return "prog";
+  if (std::holds_alternative<std::shared_ptr<LinkObject>>(object)) return "link";
   return nullptr;
 }
 
@@ -70,7 +71,7 @@ long obj_pin(Call& call) {
   if (directory < 0) return directory;
   PinTable& pins = call.objects.pins();
   const int place = check_place(pins, directory, name);
-  if (place != 0 && place != -EEXIST) return place;
+  if (place != 0 && (place != -EEXIST || !pins.contains(directory))) return place;
   const int file = call.process.create_unnamed(call.attr.pathname);
   // Another process has linked its file by the time that the handler runs again: the name is there, and is the file's.
   if (place != 0 && (file < 0 || !has_name(file, directory, name))) return place;
@@ -93,6 +94,7 @@ long obj_get(Call& call) {
   if (file < 0) return file;
   Handle handle;
   if (!call.objects.pins().find(file, &handle.object)) return -EACCES;
+  if (flags != 0 && std::holds_alternative<std::shared_ptr<LinkObject>>(handle.object)) return -EINVAL;
   handle.readable = flags != BPF_F_WRONLY;
   handle.writable = flags != BPF_F_RDONLY;
   return call.objects.open(std::move(handle));

@@ -82,6 +82,7 @@ class Restore {
     auto object = record.starts_with("bpf-map.")    ? load_map(record)
                   : record.starts_with("bpf-prog.") ? load_program(record)
                   : record.starts_with("btf.")      ? load_btf(record)
+                  : record.starts_with("bpf-link.") ? Result<ObjectRef>(fail(EOPNOTSUPP, "links end with the daemon"))
                                                     : Result<ObjectRef>(fail(EBADMSG, record + ": of no known kind"));
     if (object) {
       used_.insert(record);
@@ -136,6 +137,7 @@ class Restore {
     }
     auto object = std::make_shared<MapObject>();
     if (Status btf = load_btf_of(record->btf, &object->btf); !btf) return fail(std::move(btf.error()));
+    spec.grace = state_.options.grace;
     spec.store = store_.old_map_store(name);
     auto map = Map::create(spec);
     if (!map) {

@@ -13,6 +13,7 @@ fail() {
 start_daemon() {
   export SLUICE_SOCKET="$folder/sock"
   printf '%s\n' "api: {socket: $folder/sock}" "${2:-}" > "$folder/daemon.yaml"
+  : > "$folder/daemon.txt"  # or a former daemon's "ready:" would be found
   "$1" run "$folder/daemon.yaml" > "$folder/daemon-out.txt" 2> "$folder/daemon.txt" &
   daemon=$!
   for _ in $(seq 300); do

@@ -43,7 +43,4 @@ for signal in TERM INT; do
   grep -q 'final statistics' "$folder/out.txt" || fail 'no final statistics'
 done
 
-echo 'pins: {directory: /run/x}' > "$folder/pins.yaml"
-timeout 20 "$sluice" run "$folder/pins.yaml" 2> "$folder/err.txt" && fail 'pins are accepted'
-grep -q 'pins.yaml:1:7: pins: not supported yet' "$folder/err.txt" || fail 'no message about pins'
 echo 'all as expected'

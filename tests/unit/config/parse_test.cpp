@@ -82,6 +82,11 @@ const Mistake kMistakes[] = {
      "t.yaml:3:31: attach: no program \"wbe\" (did you mean \"web\"?)"},
     {"BadMode", "pins: {directory: /run/x, mode: \"9\"}\n",
      "t.yaml:1:33: pins: mode: \"9\" is not an octal file mode (as in mode: \"0700\")"},
+    {"PinWithoutPins", "programs: [{name: a, filter: ip, pin: /x}]\n",
+     "t.yaml:1:39: program a: pin without a `pins` section (pins: {directory: /run/sluice/bpf})"},
+    {"MetricPinWithoutPins",
+     "metrics: {counters: [{name: a, help: h, map: /flows}]}\n",
+     "t.yaml:1:46: metric a: map by pin path without a `pins` section (pins: {directory: /run/sluice/bpf})"},
     {"BadPin", "programs: [{name: a, filter: ip, pin: x}]\n",
      "t.yaml:1:39: program: pin: \"x\" is not a path in the pin directory (it begins with /)"},
     {"BadListen", "metrics: {listen: here}\n",
@@ -190,17 +195,6 @@ metrics:
   EXPECT_EQ(metric.map.at.line, 21u);
   EXPECT_EQ(metric.labels[0].padding, 4u);
   EXPECT_EQ(metric.labels[0].decoders[1].static_map.at("6"), "tcp");
-}
-
-TEST(Config, TheDaemonNamesEachOptionThatItDoesNotServeYet) {
-  const auto config = parse_config_text(
-      "pins: {directory: /x}\napi: {socket: /y}\nprograms: [{name: a, filter: ip, pin: /z}]\n", "t.yaml", {});
-  ASSERT_TRUE(config) << config.error().text;
-  const auto messages = unsupported_by_daemon(*config);
-  ASSERT_EQ(messages.size(), 2u);
-  EXPECT_EQ(messages[0],
-            "t.yaml:1:7: pins: not supported yet by `sluice run` (remove it; replay and check ignore it)");
-  EXPECT_TRUE(messages[1].starts_with("t.yaml:3:39: program a: pin: not supported yet"));
 }
 
 TEST(Config, ABareObjectNameIsSoughtInTheFileFolderThenInTheShippedOnes) {

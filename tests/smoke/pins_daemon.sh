@@ -1,0 +1,57 @@
+#!/bin/bash
+# The daemon's pins as people see them: ls, mv, chmod, rm; `pin:` over restarts; a metric by pin path; a reader without the
+# daemon's rights. usage: pins_daemon.sh SLUICE
+set -u
+. "$(dirname "$0")/daemon.sh"
+sluice=$1
+pins=$folder/pins
+# yaml OBJECT [with]: the configuration, with the metric if asked.
+yaml() {
+  echo "pins: {directory: $pins, mode: \"0755\"}"
+  echo "programs: [{name: count, object: $1, pin: /counters/count}]"
+  [ $# = 2 ] || return
+  echo 'metrics:'
+  echo '  listen: "127.0.0.1:0"'
+  echo '  counters: [{name: flows_total, help: h, map: /flows, labels: [{name: key, size: 4, decoders: [{name: uint}]}]}]'
+}
+tool() { "$sluice" "$@" 2> "$folder/err.txt" || fail "sluice $*: $(cat "$folder/err.txt")"; }
+program_id() { "$sluice" -j prog show pinned "$pins/counters/count" | grep -o '"id":[0-9]*' | head -1; }
+
+# The metric needs its map, so the first start goes without.
+start_daemon "$sluice" "$(yaml proto_count.bpf.o)"
+[ -f "$pins/counters/count" ] || fail 'the program is not pinned'
+[ "$(stat -c %a "$pins")" = 755 ] || fail 'the mode of the pin directory'
+[ "$(stat -c %a "$pins/.store")" = 700 ] || fail 'the mode of the store'
+tool map create "$pins/flows" type hash key 4 value 8 entries 16 name flows
+tool map update pinned "$pins/flows" key 7 0 0 0 value 42 0 0 0 0 0 0 0
+stop_daemon
+
+start_daemon "$sluice" "$(yaml proto_count.bpf.o with)"
+grep -q 'pins: .*: 2 restored' "$folder/daemon.txt" || fail 'two pins are not restored'
+url=$(grep -o 'http://[0-9.:]*/metrics' "$folder/daemon.txt")
+curl -sf --max-time 5 "$url" | grep -q '^flows_total{key="7"} 42$' || fail 'the metric by pin path'
+# People's own tools on pins.
+mkdir "$pins/mine" && mv "$pins/flows" "$pins/mine/flows" && ln "$pins/mine/flows" "$pins/flows" || fail 'mkdir, mv, ln'
+tool map lookup pinned "$pins/mine/flows" key 7 0 0 0 > "$folder/lookup.txt"
+grep -qi '2a' "$folder/lookup.txt" || fail 'lookup after mv'
+rm "$pins/mine/flows" && rmdir "$pins/mine" || fail 'rm, rmdir'
+tool map lookup pinned "$pins/flows" key 7 0 0 0 > "$folder/lookup.txt"
+stop_daemon
+
+# Killed: as after SIGTERM. Another object under the same pin takes its place.
+start_daemon "$sluice" "$(yaml proto_count.bpf.o with)"
+kill -9 "$daemon"; wait "$daemon" 2> /dev/null; daemon=
+inode=$(stat -c %i "$pins/counters/count")
+start_daemon "$sluice" "$(yaml proto_count.bpf.o with)"
+[ "$(stat -c %i "$pins/counters/count")" = "$inode" ] || fail 'the same program is pinned anew'
+stop_daemon
+start_daemon "$sluice" "$(yaml port_filter.bpf.o with)"
+[ "$(stat -c %i "$pins/counters/count")" != "$inode" ] || fail 'another program does not take the pin'
+stop_daemon
+
+# A file that is no pin under a configured pin is an error that says so; the daemon does not touch it.
+rm "$pins/counters/count"; echo mine > "$pins/counters/count"
+"$sluice" run "$folder/daemon.yaml" > "$folder/out.txt" 2> "$folder/err.txt" && fail 'a foreign file is taken for a pin'
+grep -q 'count: there is a file that is no pin' "$folder/err.txt" || fail 'no word about the foreign file'
+[ "$(cat "$pins/counters/count")" = mine ] || fail 'the foreign file is changed'
+echo 'all as expected'
