@@ -76,7 +76,8 @@ wait_for_links 1
 attached=$!
 wait_for_line attached
 wait_for_links 2
-kill -9 "$attached"
+# The client itself, not the supervisor above it: a link lives as long as somebody holds its descriptor.
+kill -9 "$(sed -n 's/^attached by //p' "$folder/attach.txt")"
 wait "$attached" 2> /dev/null
 attached=
 wait_for_links 1

@@ -4,6 +4,7 @@
 attach IFINDEX VERDICT SECONDS: a socket filter that returns VERDICT, as a link held for SECONDS; prints "attached".
 show: every link: id, program, port."""
 import ctypes
+import os
 import struct
 import sys
 import time
@@ -37,7 +38,7 @@ def info(fd, size):
 def attach(ifindex, verdict, seconds):
     program = load(int(verdict))
     bpf(LINK_CREATE, struct.pack("<IIII", program, int(ifindex), TCX_INGRESS, 0))
-    print("attached", flush=True)
+    print("attached by", os.getpid(), flush=True)
     time.sleep(float(seconds))
     run_count, = struct.unpack_from("<Q", info(program, 232), 200)
     print("runs", run_count, flush=True)
