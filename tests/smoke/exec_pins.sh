@@ -2,12 +2,10 @@
 # Debian's bpftool under `sluice exec`, with pins: maps made, filled and dumped by path, programs loaded and pinned, and all of
 # it there after the daemon has started anew. usage: exec_pins.sh SLUICE OBJECTS
 set -u
-sluice=$1 objects=$2
+sluice=$(realpath "$1") objects=$2
 . "$(dirname "$0")/daemon.sh"
 command -v bpftool > /dev/null || { echo 'skipped: no bpftool'; exit 77; }
 pins=$folder/pins
-printf '%s\n' "pins: {directory: $pins}" > "$folder/pins.yaml"
-timeout 2 "$sluice" run "$folder/pins.yaml" 2>&1 | grep -q 'not supported yet' && { echo 'skipped: this daemon keeps no pins'; exit 77; }
 start_daemon "$sluice" "pins: {directory: $pins}"
 need_exec "$sluice"
 
