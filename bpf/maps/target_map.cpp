@@ -10,6 +10,7 @@
 #include "bpf/maps/map_bytes.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/map_store.hpp"
 #include "bpf/maps/target_ops.hpp"
 
 namespace sluice::bpf {
@@ -138,7 +139,8 @@ Status check_target_shape(const MapSpec& spec) {
 
 Status check_devmap(const MapSpec& spec) {
   if (Status good = check_target_shape(spec); !good) return good;
-  return check_flags(spec, BPF_F_NUMA_NODE);
+  // What creation adds, a map that comes back from its file has already.
+  return check_flags(spec, BPF_F_NUMA_NODE | (reopened(spec) ? BPF_F_RDONLY_PROG : 0));
 }
 
 Status check_cpumap(const MapSpec& spec) {

@@ -276,6 +276,23 @@ TEST_F(Pins, AMapIsThereAfterARestartWithContentsNameAndFreeze) {
   }
 }
 
+// Creation adds a flag to device maps that nobody may ask for.
+TEST_F(Pins, ADeviceMapIsThereAfterARestart) {
+  for (const uint32_t type : {BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH}) {
+    const std::string path = root + "/map" + std::to_string(type);
+    long map = create(bpf, type, 0, 4);
+    uint64_t value = 1;
+    ASSERT_EQ(element(bpf, BPF_MAP_UPDATE_ELEM, map, 3, &value), 0);
+    ASSERT_EQ(pin(bpf, map, path), 0);
+    restart();
+    map = get(bpf, path);
+    ASSERT_GE(map, 0);
+    value = 0;
+    ASSERT_EQ(element(bpf, BPF_MAP_LOOKUP_ELEM, map, 3, &value), 0);
+    EXPECT_EQ(value, 1u);
+  }
+}
+
 // Looks up key 0 of the array behind `map` and accepts.
 std::vector<Insn> counting_program(long map) {
   return {insn(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0),
