@@ -71,6 +71,12 @@ Status Chains::attach_configured() {
 
 bool Chains::has_port(uint32_t ifindex) const { return ifindex >= 1 && ifindex <= config_.ports.size(); }
 
+uint32_t Chains::find_port(const std::string& name) const {
+  return config_.find_port(name) == nullptr ? 0 : port_index(config_, name) + 1;
+}
+
+std::string Chains::port_name(uint32_t ifindex) const { return config_.ports[ifindex - 1].name.value; }
+
 // The configuration's name or the object's own; a second of the same name is told by its id.
 std::string Chains::name_of(const bpf::ProgramObject& program, const std::vector<Programs::Named>& before) const {
   std::string name = program.name.empty() ? "prog" : program.name;

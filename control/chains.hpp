@@ -27,6 +27,8 @@ class Chains final : public bpf::Attacher {
   Status attach_configured();
 
   [[nodiscard]] bool has_port(uint32_t ifindex) const override;
+  [[nodiscard]] uint32_t find_port(const std::string& name) const override;
+  [[nodiscard]] std::string port_name(uint32_t ifindex) const override;
   Status set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<bpf::ProgramObject>>& programs) override;
   // Time is the port's, shared out by runs.
   [[nodiscard]] bpf::RunStatistics statistics(uint32_t ifindex, const bpf::ProgramObject& program) const override;

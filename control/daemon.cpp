@@ -144,6 +144,7 @@ Status Daemon::start() {
   if (auto status = open_ports(); !status) return status;
   chains_ = std::make_unique<Chains>(config_, *programs_, *dataplane_);
   if (auto status = chains_->attach_configured(); !status) return status;
+  programs_->surface().attach_pinned();
   if (auto status = dataplane_->start(); !status) return status;
   if (auto status = listen(); !status) return status;
   return serve_api();

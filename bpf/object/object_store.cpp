@@ -38,6 +38,12 @@ void program_fields(Archive& archive, Record& record) {
 }
 
 template <class Archive, class Record>
+void link_fields(Archive& archive, Record& record) {
+  archive(record.uid), archive(record.attach_type), archive(record.sequence);
+  archive(record.program), archive(record.port);
+}
+
+template <class Archive, class Record>
 void btf_fields(Archive& archive, Record& record) {
   archive(record.uid), archive(record.name), archive(record.blob);
 }
@@ -118,8 +124,7 @@ Result<std::string> ObjectStore::save_unlocked(const ObjectRef& object, bool aga
   if (const auto* map = std::get_if<std::shared_ptr<MapObject>>(&object)) return save_map(*map, again);
   if (const auto* program = std::get_if<std::shared_ptr<ProgramObject>>(&object)) return save_program(*program, again);
   if (const auto* btf = std::get_if<std::shared_ptr<BtfObject>>(&object)) return save_btf(*btf);
-  // A link ends with the daemon, but until then its pin holds it.
-  if (std::holds_alternative<std::shared_ptr<LinkObject>>(object)) return random_name("bpf-link");
+  if (const auto* link = std::get_if<std::shared_ptr<LinkObject>>(&object)) return save_link(*link, again);
   return fail(EOPNOTSUPP, "this kind of object is not kept");
 }
 
@@ -188,11 +193,30 @@ Result<std::string> ObjectStore::save_program(const std::shared_ptr<ProgramObjec
   return name;
 }
 
+Result<std::string> ObjectStore::save_link(const std::shared_ptr<LinkObject>& link, bool again) {
+  if (link->record != nullptr && !again) return link->record->name();
+  // Kept beside the configuration, it would stand in its way at the next start.
+  if (!link->target) return fail(EPERM, "the link is the configuration's");
+  const LinkTarget target = link->target();
+  auto program = save_program(target.program, false);
+  if (!program) return program;
+  const LinkRecord record{link->uid, link->attach_type, link->sequence, std::move(*program), target.port};
+  RecordWriter writer;
+  link_fields(writer, record);
+  const std::string name = link->record != nullptr ? link->record->name() : random_name("bpf-link");
+  if (Status written = write_record(directory(), name, writer.bytes()); !written) return fail(std::move(written.error()));
+  if (link->record == nullptr) adopt(link, name);
+  return name;
+}
+
 Result<MapRecord> ObjectStore::read_map(const std::string& name) {
   return read_as<MapRecord>(directory(), name, map_fields<RecordReader, MapRecord>);
 }
 Result<ProgramRecord> ObjectStore::read_program(const std::string& name) {
   return read_as<ProgramRecord>(directory(), name, program_fields<RecordReader, ProgramRecord>);
+}
+Result<LinkRecord> ObjectStore::read_link(const std::string& name) {
+  return read_as<LinkRecord>(directory(), name, link_fields<RecordReader, LinkRecord>);
 }
 Result<BtfRecord> ObjectStore::read_btf(const std::string& name) {
   return read_as<BtfRecord>(directory(), name, btf_fields<RecordReader, BtfRecord>);

@@ -1,5 +1,5 @@
 // The private part of a pin directory, PINS/.store: the records and the memory of what is pinned. Files are called
-// KIND.ID (the record) and KIND.ID.PART (memory); KIND is bpf-map, bpf-prog or btf, ID random.
+// KIND.ID (the record) and KIND.ID.PART (memory); KIND is bpf-map, bpf-prog, bpf-link or btf, ID random.
 //
 // A pin's handle file has a second name here, pin.KIND.ID.NUMBER: so the kernel's link count says how many names people
 // have given it, whether the daemon runs or not, and a copy of a handle is not a pin. Control threads; every call locks.
@@ -41,6 +41,14 @@ struct ProgramRecord {
   std::vector<bpf_line_info> line_info;
 };
 
+struct LinkRecord {
+  uint32_t uid = 0;
+  uint32_t attach_type = 0;
+  uint64_t sequence = 0;
+  std::string program;  // record's name
+  std::string port;     // its name; empty: detached for good
+};
+
 struct BtfRecord {
   uint32_t uid = 0;
   std::string name;
@@ -69,6 +77,7 @@ class ObjectStore {
   // EBADMSG, ENOENT.
   Result<MapRecord> read_map(const std::string& name);
   Result<ProgramRecord> read_program(const std::string& name);
+  Result<LinkRecord> read_link(const std::string& name);
   Result<BtfRecord> read_btf(const std::string& name);
   // Makes the object that was read the owner of its record's file.
   template <class Object>
@@ -86,6 +95,7 @@ class ObjectStore {
   explicit ObjectStore(std::shared_ptr<StoreDirectory> directory) : directory_(std::move(directory)) {}
   Result<std::string> save_map(const std::shared_ptr<MapObject>& map, bool again);
   Result<std::string> save_program(const std::shared_ptr<ProgramObject>& program, bool again);
+  Result<std::string> save_link(const std::shared_ptr<LinkObject>& link, bool again);
   Result<std::string> save_btf(const std::shared_ptr<BtfObject>& btf);
   Result<std::string> save_unlocked(const ObjectRef& object, bool again);
 

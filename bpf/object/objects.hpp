@@ -88,6 +88,12 @@ struct ProgramObject {
   std::vector<std::shared_ptr<MapObject>> used_maps_;
 };
 
+// What a later daemon attaches again: ports by name, since the configuration may have others by then.
+struct LinkTarget {
+  std::shared_ptr<ProgramObject> program;
+  std::string port;  // empty: detached for good
+};
+
 // A program attached to a port. When the last reference goes, `detach` takes it off.
 struct LinkObject {
   LinkObject() = default;
@@ -100,9 +106,11 @@ struct LinkObject {
   uint32_t id = 0;
   uid_t uid = 0;
   uint32_t attach_type = 0;
+  uint64_t sequence = 0;  // order of creation, over all daemons of the pin directory
   std::shared_ptr<struct Attachment> attachment;  // bpf/surface/attachments.hpp
   std::shared_ptr<RecordFile> record;  // as BtfObject's
   std::function<void()> detach;
+  std::function<LinkTarget()> target;  // as it is now; empty: the configuration's, which makes it anew
 };
 
 // While one lives, test runs count into their programs' statistics.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/result.hpp"
@@ -21,6 +22,10 @@ class Attacher {
   virtual ~Attacher() = default;
   // Whether there is a port with this index (1 + its place in the configuration).
   [[nodiscard]] virtual bool has_port(uint32_t ifindex) const = 0;
+  // By its name, which stays when the configuration changes. 0: there is none.
+  [[nodiscard]] virtual uint32_t find_port(const std::string& name) const = 0;
+  // Of a port that there is.
+  [[nodiscard]] virtual std::string port_name(uint32_t ifindex) const = 0;
   // Makes `programs`, in this order, what the port's ingress runs: compiles them, publishes them and returns when no worker
   // runs the former ones. Socket filters only. On an error what ran before still runs.
   virtual Status set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<ProgramObject>>& programs) = 0;

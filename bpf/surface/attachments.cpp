@@ -73,6 +73,28 @@ Status Attachments::add_configured(uint32_t ifindex, uint32_t attach_type,
 
 int Attachments::add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place) {
   std::lock_guard guard(lock_);
+  const int error = insert(attachment, place);
+  if (error != 0) attachment->ifindex = 0;  // it never ran there: its end changes nothing
+  return error;
+}
+
+int Attachments::add_again(const std::shared_ptr<Attachment>& attachment) {
+  {
+    std::lock_guard guard(lock_);
+    attachment->ifindex = attacher_ == nullptr ? 0 : attacher_->find_port(attachment->port);
+  }
+  return add(attachment, {});
+}
+
+void Attachments::tie(LinkObject& link) {
+  link.detach = [this, attachment = link.attachment] { remove(attachment); };
+  link.target = [this, attachment = link.attachment] {
+    std::lock_guard guard(lock_);
+    return LinkTarget{attachment->program, attachment->port};
+  };
+}
+
+int Attachments::insert(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place) {
   if (attacher_ == nullptr || !attacher_->has_port(attachment->ifindex)) return -ENODEV;
   // The verdicts of the other types are not a chain's.
   if (attachment->program->type != BPF_PROG_TYPE_SOCKET_FILTER) return -EOPNOTSUPP;
@@ -87,8 +109,9 @@ int Attachments::add(const std::shared_ptr<Attachment>& attachment, const Attach
   if (list.items.size() >= kMaxChainPrograms) return -ERANGE;
   auto items = list.items;
   items.insert(items.begin() + static_cast<ptrdiff_t>(index), attachment);
-  const auto status = publish(key, std::move(items));
-  return status ? 0 : -status.error().code;
+  if (const auto status = publish(key, std::move(items)); !status) return -status.error().code;
+  attachment->port = attacher_->port_name(attachment->ifindex);
+  return 0;
 }
 
 int Attachments::replace(const std::shared_ptr<Attachment>& attachment, const std::shared_ptr<ProgramObject>& program,
@@ -111,6 +134,7 @@ int Attachments::replace(const std::shared_ptr<Attachment>& attachment, const st
 
 void Attachments::remove(const std::shared_ptr<Attachment>& attachment) {
   std::lock_guard guard(lock_);
+  attachment->port.clear();
   if (attachment->ifindex == 0) return;
   const Key key{attachment->ifindex, attachment->attach_type};
   auto items = lists_[key].items;

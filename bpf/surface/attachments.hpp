@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace sluice::bpf {
 struct Attachment {
   uint32_t attach_type = 0;
   uint32_t ifindex = 0;  // 0: detached
+  std::string port;      // the name of what it is for, also while there is no such port; empty: detached for good
   std::shared_ptr<ProgramObject> program;
   uint32_t link_id = 0;         // 0: by PROG_ATTACH
   bool of_configuration = false;  // first in order; bpf(2) does not change it
@@ -45,6 +47,10 @@ class Attachments {
   // (relative to nothing), EINVAL, ERANGE (full), ESTALE (revision), EPERM (before the configuration's), and what compiling
   // says.
   int add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
+  // A former daemon's, last on the port of its name; where that fails it stays detached, but keeps the name.
+  int add_again(const std::shared_ptr<Attachment>& attachment);
+  // The link takes its attachment off when it ends, and tells what it is attached to. Its owner keeps this alive.
+  void tie(LinkObject& link);
   // The configuration's, all of a port at once and before any other; their links keep them. An empty list says what the port
   // does without programs.
   Status add_configured(uint32_t ifindex, uint32_t attach_type, std::vector<std::shared_ptr<Attachment>> attachments);
@@ -66,6 +72,7 @@ class Attachments {
     std::vector<std::shared_ptr<Attachment>> items;
     uint64_t revision = 1;
   };
+  int insert(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
   int place_of(const List& list, const AttachPlace& place, bool of_configuration, size_t* index) const;
   Status publish(const Key& key, std::vector<std::shared_ptr<Attachment>> items);
   void keep_statistics(const Attachment& gone) const;

@@ -62,11 +62,12 @@ long link_create(Call& call) {
   auto link = std::make_shared<LinkObject>();
   link->uid = call.caller.uid;
   link->attach_type = attr.attach_type;
+  link->sequence = ++call.state.links_created;
   link->attachment = attachment;
+  call.state.attachments.tie(*link);
   call.objects.add(link);
   attachment->link_id = link->id;
   if (const int error = call.state.attachments.add(attachment, place); error != 0) return error;
-  link->detach = [&attachments = call.state.attachments, attachment] { attachments.remove(attachment); };
   return call.objects.open({std::move(link)});
 }
 
@@ -83,14 +84,17 @@ long link_update(Call& call) {
   } else if (attr.old_prog_fd != 0) {
     return -EINVAL;
   }
-  return call.state.attachments.replace(link->attachment, program, expected.get());
+  // Lives until the link's record names the new program: a kill in between must leave what the record names.
+  const LinkTarget former = link->target();
+  if (const int error = call.state.attachments.replace(link->attachment, program, expected.get()); error != 0) return error;
+  return save_changed(call, link);
 }
 
 long link_detach(Call& call) {
   std::shared_ptr<LinkObject> link;
   if (const int error = writable_link(call, call.attr.link_detach.link_fd, &link); error != 0) return error;
   call.state.attachments.remove(link->attachment);
-  return 0;
+  return save_changed(call, link);
 }
 
 long prog_attach(Call& call) {

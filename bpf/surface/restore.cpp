@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <bit>
+#include <cstring>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -82,7 +84,7 @@ class Restore {
     auto object = record.starts_with("bpf-map.")    ? load_map(record)
                   : record.starts_with("bpf-prog.") ? load_program(record)
                   : record.starts_with("btf.")      ? load_btf(record)
-                  : record.starts_with("bpf-link.") ? Result<ObjectRef>(fail(EOPNOTSUPP, "links end with the daemon"))
+                  : record.starts_with("bpf-link.") ? load_link(record)
                                                     : Result<ObjectRef>(fail(EBADMSG, record + ": of no known kind"));
     if (object) {
       used_.insert(record);
@@ -180,6 +182,29 @@ class Restore {
     return *program;
   }
 
+  // Without a port: the data plane is not there yet (attach_pinned).
+  Result<ObjectRef> load_link(const std::string& name) {
+    auto record = store_.read_link(name);
+    if (!record) return fail(std::move(record.error()));
+    auto program = load_as<ProgramObject>(record->program);
+    if (!program) return fail(std::move(program.error()));
+    auto attachment = std::make_shared<Attachment>();
+    attachment->attach_type = record->attach_type;
+    attachment->port = std::move(record->port);
+    attachment->program = std::move(*program);
+    auto link = std::make_shared<LinkObject>();
+    link->uid = record->uid;
+    link->attach_type = record->attach_type;
+    link->sequence = record->sequence;
+    link->attachment = attachment;
+    state_.attachments.tie(*link);
+    state_.links_created = std::max(state_.links_created.load(), link->sequence);
+    store_.adopt(link, name);
+    state_.objects.add(link);
+    attachment->link_id = link->id;
+    return link;
+  }
+
   // Nothing unverified runs, wherever it comes from.
   Result<std::shared_ptr<ProgramObject>> verify_again(uid_t uid, ProgSpec spec) {
     const bool gpl_compatible = is_gpl_compatible(spec.licence);
@@ -201,7 +226,7 @@ class Restore {
     const size_t dot = name.find('.', name.find('.') + 1);
     if (used_.contains(name) || used_.contains(name.substr(0, dot)) || name == "damaged") return;
     const bool ours = name.starts_with("bpf-map.") || name.starts_with("bpf-prog.") || name.starts_with("btf.") ||
-                      name.starts_with("pin.") || name.starts_with("tmp.");
+                      name.starts_with("bpf-link.") || name.starts_with("pin.") || name.starts_with("tmp.");
     if (ours) return store_.unlink(name);
     log_warning("pins: " + directory_ + "/.store/" + name + ": not a file of the store: set aside");
     store_.set_aside(name);
@@ -224,6 +249,22 @@ Status restore_pins(BpfSurface::State& state, const std::string& directory) {
   if (Status opened = state.objects.pins().open(directory); !opened) return fail(std::move(opened.error()).in("pins"));
   Restore(state, directory).run();
   return {};
+}
+
+void attach_pinned(BpfSurface::State& state) {
+  std::vector<std::shared_ptr<LinkObject>> links;
+  for (auto link = state.objects.link_after(0); link != nullptr; link = state.objects.link_after(link->id)) {
+    if (link->record != nullptr && !link->attachment->port.empty()) links.push_back(link);
+  }
+  // Their ids are in the order of their pins' names.
+  std::ranges::sort(links, {}, &LinkObject::sequence);
+  for (const auto& link : links) {
+    const int error = state.attachments.add_again(link->attachment);
+    if (error == 0) continue;
+    const std::string why = error == -ENODEV ? "is not there" : "does not take it: " + std::string(std::strerror(-error));
+    log_warning("pins: link " + std::to_string(link->id) + " of program " + link->attachment->program->name + ": port " +
+                link->attachment->port + " " + why + ": inactive");
+  }
 }
 
 }  // namespace sluice::bpf::surface

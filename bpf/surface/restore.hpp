@@ -8,4 +8,7 @@ namespace sluice::bpf::surface {
 // BpfSurface::open_pins.
 Status restore_pins(BpfSurface::State& state, const std::string& directory);
 
+// BpfSurface::attach_pinned.
+void attach_pinned(BpfSurface::State& state);
+
 }  // namespace sluice::bpf::surface

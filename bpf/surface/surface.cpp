@@ -106,6 +106,8 @@ BpfSurface::~BpfSurface() { state_->objects.pins().leave(); }
 
 Status BpfSurface::open_pins(const std::string& directory) { return surface::restore_pins(*state_, directory); }
 
+void BpfSurface::attach_pinned() { surface::attach_pinned(*state_); }
+
 long BpfSurface::bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size) {
   if (size > surface::kAttrMax) return -E2BIG;
   if (attr == nullptr) return -EFAULT;

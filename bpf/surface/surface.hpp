@@ -61,6 +61,10 @@ class BpfSurface {
   // errors: EBUSY (another daemon's), those of opening the directory.
   Status open_pins(const std::string& directory);
 
+  // Attaches the pinned links that a former daemon left, in their order, behind what is attached already. One whose port
+  // is gone, or that cannot be attached, stays without a port and is logged. Once, before the first packet.
+  void attach_pinned();
+
   [[nodiscard]] ObjectTable& objects();
   // Give it the data plane (Attachments::set_attacher) and the links can attach.
   [[nodiscard]] Attachments& attachments();

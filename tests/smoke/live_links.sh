@@ -1,12 +1,13 @@
 #!/bin/bash
 # Programs attached by bpf(2) while the daemon runs: a client's link joins the port's chain behind the configuration's
-# program, sees packets, and goes with the client, also when that is killed.
+# program, sees packets, and goes with the client, also when that is killed. A pinned link is there again when the daemon
+# was killed, and waits while its port is not configured.
 # usage: live_links.sh SLUICE LINKS_PY
 set -u
 sluice=$1
 links=$2
 if [ "$(id -u)" != 0 ]; then echo 'skipped: needs root'; exit 77; fi
-for tool in ip ping python3; do
+for tool in ip nsenter ping python3; do
   command -v "$tool" > /dev/null || { echo "skipped: no $tool"; exit 77; }
 done
 client=sluice-lc-$$
@@ -27,15 +28,21 @@ ip -n "$middle" link set port0 up
 ip -n "$client" addr add 192.0.2.1/24 dev eth0
 ip -n "$client" link set eth0 up
 
+# Not by ip: its mounts would be others than the clients', and a pin is a link (2) on one mount.
 cat > "$folder/in_namespace" << EOF
 #!/bin/sh
-exec ip netns exec $middle "$sluice" "\$@"
+exec nsenter --net=/run/netns/$middle "$sluice" "\$@"
 EOF
 chmod 755 "$folder/in_namespace"
-start_daemon "$folder/in_namespace" 'eal: {memory_mb: 64, hugepages: never}
-ports: [{name: p, device: "net_af_packet0,iface=port0"}]
-programs: [{name: all, filter: ""}]
-attach: [{port: p, programs: [all], drop: true}]'
+# yaml PORT: the configuration, its port called so.
+yaml() {
+  echo 'eal: {memory_mb: 64, hugepages: never}'
+  echo "pins: {directory: $folder/pins}"
+  echo "ports: [{name: $1, device: \"net_af_packet0,iface=port0\"}]"
+  echo 'programs: [{name: all, filter: ""}]'
+  echo "attach: [{port: $1, programs: [all], drop: true}]"
+}
+start_daemon "$folder/in_namespace" "$(yaml p)"
 need_exec "$sluice"
 
 show() { timeout 60 "$sluice" exec -- python3 "$links" show > "$folder/links.txt" 2>&1 || fail 'show'; }
@@ -81,4 +88,32 @@ kill -9 "$(sed -n 's/^attached by //p' "$folder/attach.txt")"
 wait "$attached" 2> /dev/null
 attached=
 wait_for_links 1
+
+link="$folder/pins/link"
+runs() {
+  timeout 60 "$sluice" exec -- python3 "$links" runs "$link" > "$folder/runs.txt" 2>&1 || fail 'runs of the pinned link'
+  cat "$folder/runs.txt"
+}
+timeout 60 "$sluice" exec -- python3 "$links" pin 1 1 "$link" > "$folder/pin.txt" 2>&1 || fail 'pin'
+wait_for_links 2
+kill -9 "$daemon"
+wait "$daemon" 2> /dev/null
+start_daemon "$folder/in_namespace" "$(yaml p)"
+wait_for_links 2
+before=$(runs)
+ip netns exec "$client" ping -c 3 -i 0.2 -W 1 192.0.2.9 > "$folder/ping.txt" 2>&1
+for _ in $(seq 100); do
+  after=$(runs)
+  [ "$after" -gt "$before" ] && break
+  sleep 0.1
+done
+[ "$after" -gt "$before" ] || fail "after kill -9 the pinned link's program ran $after times"
+stop_daemon
+start_daemon "$folder/in_namespace" "$(yaml q)"
+grep -q 'program by_link: port p is not there: inactive' "$folder/daemon.txt" || fail 'no word about the missing port'
+wait_for_links 1
+grep -q ' port 0 attach_type 46$' "$folder/links.txt" || fail 'the link without its port is not inactive'
+stop_daemon
+start_daemon "$folder/in_namespace" "$(yaml p)"
+wait_for_links 2
 echo 'all as expected'

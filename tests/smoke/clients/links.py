@@ -2,6 +2,8 @@
 """links.py COMMAND...: programs attached to ports by the raw bpf system call, as a client of `sluice exec` does it.
 
 attach IFINDEX VERDICT SECONDS: a socket filter that returns VERDICT, as a link held for SECONDS; prints "attached".
+pin IFINDEX VERDICT PATH: the same, pinned.
+runs PATH: how often the program of the pinned link ran.
 show: every link: id, program, port."""
 import ctypes
 import os
@@ -9,7 +11,7 @@ import struct
 import sys
 import time
 
-PROG_LOAD, PROG_GET_FD_BY_ID, INFO, LINK_CREATE, LINK_FD, LINK_NEXT = 5, 13, 15, 28, 30, 31
+PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_FD, INFO, LINK_CREATE, LINK_FD, LINK_NEXT = 5, 6, 7, 13, 15, 28, 30, 31
 TCX_INGRESS = 46
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,9 +37,28 @@ def info(fd, size):
     return out.raw
 
 
+def link(program, ifindex):
+    return bpf(LINK_CREATE, struct.pack("<IIII", program, int(ifindex), TCX_INGRESS, 0))[0]
+
+
+def at_path(cmd, path, fd):
+    name = ctypes.create_string_buffer(path.encode())
+    return bpf(cmd, struct.pack("<QII", ctypes.addressof(name), fd, 0))[0]
+
+
+def pin(ifindex, verdict, path):
+    at_path(OBJ_PIN, path, link(load(int(verdict)), ifindex))
+
+
+def runs(path):
+    _, _, program = struct.unpack_from("<3I", info(at_path(OBJ_GET, path, 0), 48))
+    run_count, = struct.unpack_from("<Q", info(bpf(PROG_FD, struct.pack("<I", program))[0], 232), 200)
+    print(run_count)
+
+
 def attach(ifindex, verdict, seconds):
     program = load(int(verdict))
-    bpf(LINK_CREATE, struct.pack("<IIII", program, int(ifindex), TCX_INGRESS, 0))
+    link(program, ifindex)
     print("attached by", os.getpid(), flush=True)
     time.sleep(float(seconds))
     run_count, = struct.unpack_from("<Q", info(program, 232), 200)
@@ -57,4 +78,4 @@ def show():
         print(f"link {number} type {kind} program {program} port {ifindex} attach_type {attach_type}")
 
 
-{"attach": attach, "show": show}[sys.argv[1]](*sys.argv[2:])
+{"attach": attach, "pin": pin, "runs": runs, "show": show}[sys.argv[1]](*sys.argv[2:])

@@ -1,28 +1,11 @@
-#include <map>
-
 #include "bpf/isa/opcode_new.hpp"
 #include "bpf/surface/attachments.hpp"
 #include "bpf/surface/attr_new.hpp"
 #include "tests/unit/surface/client.hpp"
+#include "tests/unit/surface/fake_ports.hpp"
 
 namespace sluice::bpf {
 namespace {
-
-// Ports 1 and 2, which remember what they were told to run.
-class FakePorts final : public Attacher {
- public:
-  bool has_port(uint32_t ifindex) const override { return ifindex == 1 || ifindex == 2; }
-  Status set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<ProgramObject>>& programs) override {
-    if (failing) return fail(ENOMEM, "no memory");
-    running[ifindex].clear();
-    for (const auto& program : programs) running[ifindex].push_back(program->name);
-    return {};
-  }
-  RunStatistics statistics(uint32_t ifindex, const ProgramObject&) const override { return {ifindex * 10, 7}; }
-
-  std::map<uint32_t, std::vector<std::string>> running;
-  bool failing = false;
-};
 
 using Names = std::vector<std::string>;
 
