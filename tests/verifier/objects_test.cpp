@@ -1,5 +1,5 @@
 // Programs as the field writes them, each loaded here and, where bpf(2) is permitted, by bpftool into the kernel: both
-// must accept it.
+// must accept it. Sizes are those of programs the field runs: neither toys nor padding.
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -18,6 +18,8 @@ namespace sluice::bpf {
 namespace {
 
 constexpr size_t kObjectCount = 20;
+constexpr size_t kInsnsMin = 200;
+constexpr size_t kInsnsMax = 3000;
 
 std::vector<std::string> objects() {
   std::vector<std::string> out;
@@ -42,21 +44,33 @@ std::vector<std::string> programs_of(const std::string& path) {
   return out;
 }
 
-// "": accepted. One that calls a helper without a body has been verified before that is said.
-std::string refusal_here(const std::string& path, const std::string& name) {
+struct Verdict {
+  std::string refusal;  // "": accepted
+  size_t insns = 0;     // with the functions the program calls
+};
+
+std::string refusal_of(bpf_object* object, LibbpfSession& session, const std::string& name) {
+  if (bpf_object__load(object) == 0) return {};
+  const LoadFailure* failure = session.failure_of(name);
+  if (failure == nullptr) return "refused before the program: " + session.take_messages();
+  // One that calls a helper without a body has been verified before that is said.
+  if (failure->error.text.find("is not implemented") != std::string::npos) return {};
+  return failure->error.text + "\n" + failure->details + failure->log.substr(0, 6000);
+}
+
+Verdict verdict_here(const std::string& path, const std::string& name) {
   BpfSurface surface;
   LibbpfSession session(surface);
   const Object object = open_object(path);
-  if (object == nullptr) return "not a BPF object";
+  if (object == nullptr) return {"not a BPF object"};
   bpf_program* program = nullptr;
   while ((program = bpf_object__next_program(object.get(), program)) != nullptr) {
     bpf_program__set_autoload(program, name == bpf_program__name(program));
   }
-  if (bpf_object__load(object.get()) == 0) return {};
-  const LoadFailure* failure = session.failure_of(name);
-  if (failure == nullptr) return "refused before the program: " + session.take_messages();
-  if (failure->error.text.find("is not implemented") != std::string::npos) return {};
-  return failure->error.text + "\n" + failure->details + failure->log.substr(0, 6000);
+  Verdict verdict{refusal_of(object.get(), session, name)};
+  program = bpf_object__find_program_by_name(object.get(), name.c_str());
+  if (program != nullptr) verdict.insns = bpf_program__insn_cnt(program);
+  return verdict;
 }
 
 class VerifierObject : public testing::TestWithParam<std::string> {};
@@ -66,7 +80,11 @@ TEST_P(VerifierObject, IsAcceptedByBoth) {
   const auto programs = programs_of(path);
   ASSERT_FALSE(programs.empty()) << path;
   for (const std::string& name : programs) {
-    EXPECT_EQ(refusal_here(path, name), "") << name;
+    const Verdict verdict = verdict_here(path, name);
+    EXPECT_EQ(verdict.refusal, "") << name;
+    EXPECT_GE(verdict.insns, kInsnsMin) << name;
+    EXPECT_LE(verdict.insns, kInsnsMax) << name;
+    RecordProperty(name, static_cast<int>(verdict.insns));
   }
   if (::geteuid() != 0 || std::system("command -v bpftool >/dev/null") != 0) {
     GTEST_SKIP() << "the kernel was not asked: that needs root and bpftool";
