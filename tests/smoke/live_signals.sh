@@ -19,6 +19,7 @@ metrics: {listen: "127.0.0.1:0"}
 YAML
 
 for signal in TERM INT; do
+  rm -f "$folder"/*.txt  # or the lines of the run before are taken for this one's
   "$sluice" run "$folder/t.yaml" > "$folder/out.txt" 2> "$folder/err.txt" &
   pid=$!
   for _ in $(seq 100); do
