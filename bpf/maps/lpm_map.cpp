@@ -127,6 +127,8 @@ class LpmMap final : public Map {
 
   // The node after the key's; a key that is not there has the first after it.
   [[nodiscard]] uint32_t following(const TrieKey& key) const {
+    // A length beyond the key's own bytes is no key of the map's.
+    if (key.bits > (core_.key_size - kLengthBytes) * 8) return first_of(table()->root);
     std::vector<uint32_t> path;
     uint32_t number = table()->root;
     while (number != 0) {
