@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "base/descriptor_passing.hpp"
 #include "cli/exec_filter.hpp"
 #include "cli/exec_supervisor.hpp"
 #include "cli/messages.hpp"
@@ -22,38 +23,16 @@ constexpr int kForwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
 
 // A descriptor, or an errno, over a socket pair.
 void send_descriptor(int socket, int fd, int error) {
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  iovec part{&error, sizeof error};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (error == 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  ::sendmsg(socket, &message, MSG_NOSIGNAL);
+  send_with_descriptors(socket, {reinterpret_cast<const char*>(&error), sizeof error},
+                        {&fd, error == 0 ? size_t{1} : 0});
 }
 
 Result<UniqueFd> receive_descriptor(int socket) {
   int error = EIO;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  iovec part{&error, sizeof error};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  const ssize_t count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  const cmsghdr* header = count == sizeof error ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr) return fail(errno_error(count == sizeof error ? error : EIO, "seccomp user notification"));
-  int fd;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return UniqueFd(fd);
+  std::vector<UniqueFd> descriptors;
+  const ssize_t count = receive_with_descriptors(socket, {reinterpret_cast<char*>(&error), sizeof error}, &descriptors);
+  if (count == sizeof error && descriptors.size() == 1) return std::move(descriptors[0]);
+  return fail(errno_error(count == sizeof error ? error : EIO, "seccomp user notification"));
 }
 
 [[noreturn]] void become(const std::vector<std::string>& command, int socket, const sigset_t& mask) {

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/descriptor_passing.hpp"
 #include "bpf/client/frame.hpp"
 
 namespace sluice::control {
@@ -25,20 +26,6 @@ size_t ApiConnection::frame_size() const {
   return valid ? header.size : SIZE_MAX;
 }
 
-bool ApiConnection::keep_descriptors(msghdr& message) {
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; i++) {
-      int fd;
-      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-      descriptors_.emplace_back(fd);
-    }
-  }
-  // Cut short: this process has no room for the descriptors, or there were too many.
-  return (message.msg_flags & MSG_CTRUNC) == 0 && descriptors_.size() <= bpf::wire::kDescriptorsMax;
-}
-
 bool ApiConnection::receive() {
   for (;;) {
     const size_t size = frame_size();
@@ -47,18 +34,12 @@ bool ApiConnection::receive() {
     // Memory grows with the bytes that have come, not with those announced.
     const size_t wanted = std::max(kFirstBytes, size == 0 ? 0 : std::min(size, received_ * 4));
     if (in_.size() < wanted) in_.resize(wanted);
-    alignas(cmsghdr) char control[CMSG_SPACE(bpf::wire::kDescriptorsMax * sizeof(int))];
     // Not beyond this frame: what follows is the next one's.
     const size_t room = (size == 0 ? in_.size() : std::min(size, in_.size())) - received_;
-    iovec part{in_.data() + received_, room};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const ssize_t count = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const ssize_t count =
+        receive_with_descriptors(socket_.get(), {in_.data() + received_, room}, &descriptors_, MSG_DONTWAIT);
     if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-    if (count == 0 || !keep_descriptors(message)) return false;
+    if (count == 0 || descriptors_.size() > bpf::wire::kDescriptorsMax) return false;
     if (received_ == 0) in_since_ = Clock::now();
     received_ += static_cast<size_t>(count);
     const size_t now = frame_size();
@@ -84,22 +65,9 @@ void ApiConnection::queue(std::vector<char> frame, UniqueFd descriptor) {
 }
 
 bool ApiConnection::send_some(Outgoing& outgoing, bool* full) {
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  iovec part{outgoing.frame.data() + outgoing.sent, outgoing.frame.size() - outgoing.sent};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (outgoing.descriptor) {
-    const int fd = outgoing.descriptor.get();
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const int fd = outgoing.descriptor.get();
+  const ssize_t count = send_with_descriptors(socket_.get(), std::span(outgoing.frame).subspan(outgoing.sent),
+                                              {&fd, outgoing.descriptor ? size_t{1} : 0}, MSG_DONTWAIT);
   *full = count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   if (count < 0) return *full || errno == EINTR;
   outgoing.descriptor.reset();

@@ -44,7 +44,6 @@ class ApiConnection {
     size_t sent = 0;
   };
   [[nodiscard]] size_t frame_size() const;
-  bool keep_descriptors(msghdr& message);
   bool send_some(Outgoing& outgoing, bool* full);
 
   UniqueFd socket_;

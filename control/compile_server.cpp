@@ -12,6 +12,7 @@
 
 #include <cstring>
 
+#include "base/descriptor_passing.hpp"
 #include "bpf/jit/serialise.hpp"
 
 namespace sluice::control {
@@ -23,38 +24,14 @@ constexpr int kFiles = 2;
 constexpr int kTimedOut = -1;
 
 bool send_files(int socket, const int (&files)[kFiles]) {
-  char byte = 0;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof files)] = {};
-  iovec part{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof files);
-  std::memcpy(CMSG_DATA(header), files, sizeof files);
-  return ::sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
+  const char byte = 0;
+  return send_with_descriptors(socket, {&byte, 1}, files) == 1;
 }
 
-bool receive_files(int socket, UniqueFd (&files)[kFiles]) {
+bool receive_files(int socket, std::vector<UniqueFd>* files) {
   char byte;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kFiles)];
-  iovec part{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  if (::recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1) return false;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_len != CMSG_LEN(sizeof(int) * kFiles)) return false;
-  int received[kFiles];
-  std::memcpy(received, CMSG_DATA(header), sizeof received);
-  for (int i = 0; i < kFiles; i++) files[i].reset(received[i]);
-  return true;
+  files->clear();
+  return receive_with_descriptors(socket, {&byte, 1}, files) == 1 && files->size() == kFiles;
 }
 
 template <class Byte>
@@ -101,13 +78,12 @@ void set_limits(const CompileLimits& limits) {
   if (!done) ::_exit(1);
 }
 
-[[noreturn]] void compile_in_child(const UniqueFd (&files)[kFiles], const CompileLimits& limits) {
+[[noreturn]] void compile_in_child(const std::vector<UniqueFd>& files, const CompileLimits& limits) {
   set_limits(limits);
   std::vector<uint8_t> bytes;
   if (!read_file(files[0].get(), &bytes)) ::_exit(1);
-  Result<bpf::jit::ObjectCode> code = fail(EINVAL, "");
   const auto image = bpf::jit::deserialise(bytes);
-  code = image ? bpf::jit::compile(*image) : Result<bpf::jit::ObjectCode>(fail(image.error()));
+  const auto code = image ? bpf::jit::compile(*image) : Result<bpf::jit::ObjectCode>(fail(image.error()));
   const int error = code ? 0 : code.error().code;
   const char* text = code ? code->elf.data() : code.error().text.data();
   const size_t size = code ? code->elf.size() : code.error().text.size();
@@ -132,8 +108,8 @@ int wait_for(pid_t child, unsigned seconds) {
   ::prctl(PR_SET_NAME, "sluice-compile");
   // Signals for the daemon's process group are the daemon's to act on: the server goes with its socket.
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::signal(number, SIG_IGN);
-  UniqueFd files[kFiles];
-  while (receive_files(socket, files)) {
+  std::vector<UniqueFd> files;
+  while (receive_files(socket, &files)) {
     const pid_t server = ::getpid();
     const pid_t child = ::fork();
     if (child == 0) {
@@ -143,7 +119,7 @@ int wait_for(pid_t child, unsigned seconds) {
       compile_in_child(files, limits);
     }
     const int status = child < 0 ? kTimedOut : wait_for(child, limits.wall_seconds);
-    for (UniqueFd& file : files) file.reset();
+    files.clear();
     if (::send(socket, &status, sizeof status, MSG_NOSIGNAL) != sizeof status) break;
   }
   ::_exit(0);

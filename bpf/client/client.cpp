@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/descriptor_passing.hpp"
 #include "bpf/client/answers.hpp"
 #include "bpf/client/frame.hpp"
 
@@ -85,24 +86,10 @@ Result<std::unique_ptr<Client>> Client::connect(const std::string& path) {
 Client::~Client() = default;
 
 Status Client::send(const std::vector<char>& frame, const std::vector<int>& descriptors) {
-  alignas(cmsghdr) char control[CMSG_SPACE(wire::kDescriptorsMax * sizeof(int))];
   size_t sent = 0;
   while (sent < frame.size()) {
-    iovec part{const_cast<char*>(frame.data()) + sent, frame.size() - sent};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    if (sent == 0 && !descriptors.empty()) {
-      const size_t bytes = descriptors.size() * sizeof(int);
-      message.msg_control = control;
-      message.msg_controllen = CMSG_SPACE(bytes);
-      cmsghdr* header = CMSG_FIRSTHDR(&message);
-      header->cmsg_level = SOL_SOCKET;
-      header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(bytes);
-      std::memcpy(CMSG_DATA(header), descriptors.data(), bytes);
-    }
-    const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+    const ssize_t count = send_with_descriptors(socket_.get(), std::span(frame).subspan(sent),
+                                                sent == 0 ? std::span(descriptors) : std::span<const int>());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail(errno_error(errno, "send to the daemon"));
     sent += static_cast<size_t>(count);
@@ -115,23 +102,12 @@ Status Client::receive(std::vector<char>* frame, UniqueFd* descriptor) {
   size_t have = 0;
   frame->resize(kReceiveBytes);
   while (have < wanted) {
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    iovec part{frame->data() + have, frame->size() - have};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const ssize_t count = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+    std::vector<UniqueFd> came;
+    const ssize_t count = receive_with_descriptors(socket_.get(), std::span(*frame).subspan(have), &came);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail(errno_error(errno, "receive from the daemon"));
     if (count == 0) return fail(ENOTCONN, "the daemon has closed the connection");
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-      int received;
-      std::memcpy(&received, CMSG_DATA(header), sizeof received);
-      descriptor->reset(received);
-    }
+    if (!came.empty()) *descriptor = std::move(came[0]);
     have += static_cast<size_t>(count);
     if (have < sizeof(wire::FrameHeader)) continue;
     wire::FrameHeader head;

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
+#include "base/descriptor_passing.hpp"
 #include "tests/unit/api/api_fixture.hpp"
 
 namespace sluice::control {
@@ -166,20 +167,8 @@ TEST_F(Api, DescriptorsThatNobodyAskedForAreClosed) {
   const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
   const UniqueFd bad = raw();
   const auto call = valid_call();
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  iovec part{const_cast<char*>(call.data()), call.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
   const int fd = event.get();
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  ASSERT_GT(::sendmsg(bad.get(), &message, MSG_NOSIGNAL), 0);
+  ASSERT_GT(send_with_descriptors(bad.get(), call, {&fd, 1}), 0);
   EXPECT_TRUE(closed_by_server(bad.get()));
 }
 

@@ -10,6 +10,7 @@
 #include <climits>
 #include <cstring>
 
+#include "base/descriptor_passing.hpp"
 #include "bpf/object/object_table.hpp"
 
 namespace sluice::bpf {
@@ -104,28 +105,16 @@ TEST_P(Handles, ADescriptorOnItsWayThroughASocketIsAReference) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   const int fd = open_map();
   char byte = 'x';
-  iovec data{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  ASSERT_EQ(::sendmsg(ends[0], &message, 0), 1);
+  ASSERT_EQ(send_with_descriptors(ends[0], {&byte, 1}, {&fd, 1}), 1);
   ::close(fd);
   EXPECT_TRUE(alive());
 
-  ASSERT_EQ(::recvmsg(ends[1], &message, MSG_CMSG_CLOEXEC), 1);
-  int received;
-  std::memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof received);
-  EXPECT_NE(table.map_of(received), nullptr);
+  std::vector<UniqueFd> received;
+  ASSERT_EQ(receive_with_descriptors(ends[1], {&byte, 1}, &received), 1);
+  ASSERT_EQ(received.size(), 1u);
+  EXPECT_NE(table.map_of(received[0].get()), nullptr);
   EXPECT_TRUE(alive());
-  ::close(received);
+  received.clear();
   EXPECT_FALSE(alive());
   ::close(ends[0]);
   ::close(ends[1]);
