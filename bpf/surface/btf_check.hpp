@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "bpf/surface/btf_types.hpp"
+#include "bpf/progs/btf_types.hpp"
 
 namespace sluice::bpf::surface {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "bpf/surface/btf_types.hpp"
+#include "bpf/progs/btf_types.hpp"
 
 namespace sluice::bpf::surface {
 namespace {

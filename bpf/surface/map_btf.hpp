@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "bpf/maps/map.hpp"
-#include "bpf/surface/btf_types.hpp"
+#include "bpf/progs/btf_types.hpp"
 
 namespace sluice::bpf::surface {
 

@@ -1,7 +1,7 @@
 // MAP_CREATE.
 #include <unistd.h>
 
-#include "bpf/surface/btf_types.hpp"
+#include "bpf/progs/btf_types.hpp"
 #include "bpf/surface/map_access.hpp"
 #include "bpf/surface/map_btf.hpp"
 

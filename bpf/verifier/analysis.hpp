@@ -10,11 +10,11 @@
 
 #include "bpf/helpers/helper.hpp"
 #include "bpf/progs/program_type.hpp"
-#include "bpf/verifier/btf_view.hpp"
 #include "bpf/verifier/cfg.hpp"
 #include "bpf/verifier/history.hpp"
 #include "bpf/verifier/prune.hpp"
 #include "bpf/verifier/state.hpp"
+#include "bpf/verifier/subprogram_info.hpp"
 #include "bpf/verifier/verifier.hpp"
 
 namespace sluice::bpf {
@@ -30,7 +30,7 @@ inline constexpr int64_t kMaxVariableOffset = 1 << 29;  // Linux: BPF_MAX_VAR_OF
 
 class Analysis {
  public:
-  explicit Analysis(const VerifierInput& input) : input_(input) {}
+  explicit Analysis(const VerifierInput& input) : input_(input), btf_(input.btf) {}
   VerifierResult run();
 
  private:
@@ -228,7 +228,7 @@ class Analysis {
   std::shared_ptr<AnnotatedProgram> program_;
   std::vector<const Map*> maps_;  // the input's, then the templates of inner maps
   Cfg cfg_;
-  BtfView btf_;
+  BtfTypes btf_;
   std::vector<SubprogramInfo> infos_;  // one a subprogram; empty without BTF
   std::vector<uint8_t> noted_;  // per instruction: its fact has a value already
   std::vector<uint8_t> tail_calls_;  // per subprogram: makes one

@@ -164,9 +164,9 @@ void Analysis::log_source() {
   const bpf_line_info& line = *(next - 1);
   if (line.insn_off == last_line_) return;
   last_line_ = line.insn_off;
-  std::string_view text = btf_.name(line.line_off);
+  std::string_view text = btf_.string(line.line_off);
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-  std::string_view file = btf_.name(line.file_name_off);
+  std::string_view file = btf_.string(line.file_name_off);
   file = file.substr(file.rfind('/') + 1);
   log_ += "; " + std::string(text) + " @ " + std::string(file) + ":" +
           std::to_string(BPF_LINE_INFO_LINE_NUM(line.line_col)) + "\n";

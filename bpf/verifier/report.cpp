@@ -79,9 +79,9 @@ std::string Analysis::source_of(uint32_t insn) const {
     last = &line;
   }
   if (last == nullptr) return {};
-  const std::string_view file = btf_.name(last->file_name_off);
+  const std::string_view file = btf_.string(last->file_name_off);
   if (file.empty()) return {};
-  std::string_view text = btf_.name(last->line_off);
+  std::string_view text = btf_.string(last->line_off);
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   return std::string(file) + ":" + std::to_string(BPF_LINE_INFO_LINE_NUM(last->line_col)) + ": " + std::string(text);
 }

@@ -30,7 +30,6 @@ std::span<const std::string_view> ctx_names(uint32_t type) {
 
 // The types of subprograms, where the program came with any.
 bool Analysis::check_subprograms() {
-  btf_.open(input_.btf);
   const size_t count = cfg_.subprograms.size();
   const auto& rows = input_.func_info;
   insn_ = 0;
@@ -41,8 +40,8 @@ bool Analysis::check_subprograms() {
     if (rows[i].insn_off != cfg_.subprograms[i].start) {
       return fail(EINVAL, "func_info BTF section doesn't match subprog layout in BPF program");
     }
-    if (!btf_.is_function(rows[i].type_id)) return fail(EINVAL, "invalid type id %u in func info", rows[i].type_id);
-    infos_.push_back(btf_.subprogram(rows[i].type_id, ctx_names(input_.type)));
+    if (btf_.kind(rows[i].type_id) != BTF_KIND_FUNC) return fail(EINVAL, "invalid type id %u in func info", rows[i].type_id);
+    infos_.push_back(subprogram_info(btf_, rows[i].type_id, ctx_names(input_.type)));
   }
   const auto& insns = input_.insns;
   for (uint32_t i = 0; i < insns.size(); i += insn_length(insns[i])) {

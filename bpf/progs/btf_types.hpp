@@ -1,5 +1,5 @@
 // The types of a BTF blob by id (Linux: Documentation/bpf/btf.rst). Reads records by copy, since nothing promises their
-// alignment. Made of a blob whose sections check_btf has found sound; private to bpf/surface.
+// alignment, and checks every step: the blob is the user's. The blob must outlive it. Any thread.
 #pragma once
 
 #include <linux/btf.h>
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice::bpf::surface {
+namespace sluice::bpf {
 
 struct BtfMember {
   uint32_t name;
@@ -22,7 +22,8 @@ struct BtfMember {
 
 class BtfTypes {
  public:
-  // Ids go up to the first record that is cut off or of no known kind.
+  // Ids go up to the first record that is cut off or of no known kind. A blob without sound sections has none, and no
+  // strings.
   explicit BtfTypes(std::span<const uint8_t> blob);
 
   [[nodiscard]] uint32_t count() const { return static_cast<uint32_t>(starts_.size()); }  // ids: 1 to count()
@@ -31,7 +32,8 @@ class BtfTypes {
 
   [[nodiscard]] btf_type type(uint32_t id) const;  // void: all zero
   [[nodiscard]] uint32_t kind(uint32_t id) const { return BTF_INFO_KIND(type(id).info); }
-  // The index-th word behind the type's record.
+  [[nodiscard]] uint32_t vlen(uint32_t id) const { return BTF_INFO_VLEN(type(id).info); }
+  // The index-th word behind the type's record; 0: the types end before it.
   [[nodiscard]] uint32_t word(uint32_t id, uint32_t index) const;
   [[nodiscard]] BtfMember member(uint32_t id, uint32_t index) const;
   [[nodiscard]] bool has_string(uint32_t offset) const { return offset < strings_.size(); }
@@ -59,4 +61,4 @@ class BtfTypes {
 // Words that follow a struct btf_type of this kind; -1: no such kind.
 [[nodiscard]] int64_t btf_extra_words(uint32_t kind, uint32_t vlen);
 
-}  // namespace sluice::bpf::surface
+}  // namespace sluice::bpf

@@ -1,6 +1,6 @@
-#include "bpf/surface/btf_types.hpp"
+#include "bpf/progs/btf_types.hpp"
 
-namespace sluice::bpf::surface {
+namespace sluice::bpf {
 namespace {
 
 constexpr uint32_t kChainMax = 256;  // longer ones than a sound blob can have: a circle in one that is not
@@ -34,8 +34,12 @@ int64_t btf_extra_words(uint32_t kind, uint32_t vlen) {
 
 BtfTypes::BtfTypes(std::span<const uint8_t> blob) {
   btf_header header;
+  if (blob.size() < sizeof header) return;
   std::memcpy(&header, blob.data(), sizeof header);
+  if (header.hdr_len > blob.size()) return;
   const auto body = blob.subspan(header.hdr_len);
+  if (header.type_off > body.size() || header.type_len > body.size() - header.type_off) return;
+  if (header.str_off > body.size() || header.str_len > body.size() - header.str_off) return;
   types_ = body.subspan(header.type_off, header.type_len);
   strings_ = body.subspan(header.str_off, header.str_len);
   size_t at = 0;
@@ -57,8 +61,10 @@ btf_type BtfTypes::type(uint32_t id) const {
 }
 
 uint32_t BtfTypes::word(uint32_t id, uint32_t index) const {
-  uint32_t word;
-  std::memcpy(&word, types_.data() + starts_[id - 1] + sizeof(btf_type) + size_t{4} * index, sizeof word);
+  uint32_t word = 0;
+  if (id == 0 || id > count()) return word;
+  const size_t at = starts_[id - 1] + sizeof(btf_type) + size_t{4} * index;
+  if (at + sizeof word <= types_.size()) std::memcpy(&word, types_.data() + at, sizeof word);
   return word;
 }
 
@@ -71,7 +77,8 @@ BtfMember BtfTypes::member(uint32_t id, uint32_t index) const {
 
 std::string_view BtfTypes::string(uint32_t offset) const {
   if (!has_string(offset)) return {};
-  return reinterpret_cast<const char*>(strings_.data()) + offset;
+  const std::string_view rest(reinterpret_cast<const char*>(strings_.data()) + offset, strings_.size() - offset);
+  return rest.substr(0, rest.find('\0'));
 }
 
 uint32_t BtfTypes::skip_modifiers(uint32_t id) const {
@@ -111,4 +118,4 @@ std::optional<uint32_t> BtfTypes::size_of(uint32_t id) const {
   return std::nullopt;
 }
 
-}  // namespace sluice::bpf::surface
+}  // namespace sluice::bpf
