@@ -115,15 +115,15 @@ class Builder {
     return true;
   }
 
-  // Every cycle holds a conditional jump, a goto's target or a call, so every path that does not end meets these.
+  // Where paths meet or part, as in Linux. Every cycle holds one, so every path that does not end meets these.
   void mark_prune_points() {
     cfg_->prune_point.assign(count_, 0);
     cfg_->forced.assign(count_, 0);
     for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
       const Insn& insn = insns_[i];
       if (is_conditional_jump(insn) || is_local_call(insn)) cfg_->prune_point[i] = 1;
-      if (is_local_call(insn)) cfg_->prune_point[i + 1] = 1;
-      if (is_goto(insn)) cfg_->prune_point[jump_target(insn, i)] = 1;
+      if (is_call(insn)) cfg_->prune_point[i + 1] = 1;
+      if (is_goto(insn) || is_conditional_jump(insn)) cfg_->prune_point[jump_target(insn, i)] = 1;
       if (!is_helper_call(insn)) continue;
       const Helper* helper = find_helper(static_cast<uint32_t>(insn.imm));
       if (helper == nullptr) continue;
