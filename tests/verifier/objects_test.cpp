@@ -63,8 +63,9 @@ uint32_t steps_in(const std::string& log) {
 }
 
 Verdict verdict_of(bpf_object* object, LibbpfSession& session, const bpf_program* program) {
+  const bool accepted = bpf_object__load(object) == 0;
   Verdict verdict{"", bpf_program__insn_cnt(program)};
-  if (bpf_object__load(object) == 0) {
+  if (accepted) {
     bpf_prog_info info{};
     uint32_t size = sizeof info;
     if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) verdict.steps = info.verified_insns;
