@@ -16,8 +16,9 @@ namespace sluice::bpf::jit {
 inline constexpr const char* kBurstSymbol = "sluice_burst";
 inline constexpr const char* kProgramSymbol = "sluice_program";
 
-// The host's machine, as code generation and the optimiser's cost model see it. Any thread.
-Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine();
+// The host's machine, as code generation and the optimiser's cost model see it: one a thread, made once, since making it
+// and what it keeps of the processor takes longer than a small program.
+Result<llvm::TargetMachine*> target_machine();
 // The runtime's bitcode, its bodies not yet read, fitted to the target: everything inlinable, internal.
 Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, llvm::TargetMachine& target);
 // Most of the runtime is of no use to one chain, and reading it would be most of the compile time: load_runtime leaves

@@ -34,8 +34,6 @@ std::string host_features() {
   return features.getString();
 }
 
-}  // namespace
-
 Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine() {
   initialise_llvm();
   const std::string triple = "x86_64-pc-linux-gnu";
@@ -48,6 +46,18 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine() {
                                   llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true));
   if (machine == nullptr) return fail(EOPNOTSUPP, "jit: no code generator for " + triple);
   return machine;
+}
+
+}  // namespace
+
+Result<llvm::TargetMachine*> target_machine() {
+  thread_local std::unique_ptr<llvm::TargetMachine> machine;
+  if (machine == nullptr) {
+    auto made = make_target_machine();
+    if (!made) return tl::unexpected<Error>(std::move(made.error()));
+    machine = std::move(*made);
+  }
+  return machine.get();
 }
 
 Result<std::vector<char>> emit_object(llvm::Module& module, llvm::TargetMachine& target) {

@@ -7,7 +7,7 @@ namespace sluice::bpf::jit {
 
 Result<ObjectCode> compile(const ChainImage& image, const CompileOptions& options) {
   if (auto good = check_image(image); !good) return tl::unexpected<Error>(good.error());
-  auto target = make_target_machine();
+  auto target = target_machine();
   if (!target) return tl::unexpected<Error>(std::move(target.error()));
   llvm::LLVMContext context;
   auto module = load_runtime(context, **target);

@@ -47,7 +47,10 @@ Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, l
     if (auto* list = module->getGlobalVariable(name)) list->eraseFromParent();
   }
   for (auto& function : *module) {
-    for (const char* name : {"target-cpu", "target-features", "tune-cpu"}) function.removeFnAttr(name);
+    // The target machine's hold instead; one that differs between functions costs a description of the processor more.
+    for (const char* name : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width"}) {
+      function.removeFnAttr(name);
+    }
     if (function.isDeclaration()) continue;
     if (!is_kept(function)) function.setLinkage(llvm::GlobalValue::InternalLinkage);
     function.setComdat(nullptr);
