@@ -1,5 +1,8 @@
 #include "cli/daemon_connection.hpp"
 
+#include <grp.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "bpf/loader/refusal.hpp"
@@ -17,27 +20,48 @@ std::string reason_first(const std::string& text) {
   return text.substr(from, text.find('\n', from) - from) + text;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<DaemonConnection>> DaemonConnection::open() {
+Result<std::unique_ptr<bpf::Client>> connect() {
   auto client = bpf::Client::connect();
-  if (client) return std::unique_ptr<DaemonConnection>(new DaemonConnection(std::move(*client)));
+  if (client) return client;
   Error error = std::move(client.error());
   if (error.code == ENOENT || error.code == ECONNREFUSED) error.text += "; SLUICE_SOCKET names another socket";
   if (error.code == EACCES) error.text += "; the socket's group (api: gid) may use the daemon";
   return fail(std::move(error));
 }
 
+}  // namespace
+
+Result<std::unique_ptr<DaemonConnection>> DaemonConnection::open() {
+  auto client = connect();
+  if (!client) return fail(std::move(client.error()));
+  return std::unique_ptr<DaemonConnection>(new DaemonConnection(std::move(*client)));
+}
+
+// The daemon knows its clients as they were when they connected.
+Status DaemonConnection::drop_privileges() {
+  constexpr uid_t kNobody = 65534;
+  if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
+                           ::setresuid(kNobody, kNobody, kNobody) != 0)) {
+    return fail(errno_error(errno, "become an unprivileged user"));
+  }
+  auto client = connect();
+  if (!client) return fail(std::move(client.error()).in("as an unprivileged user"));
+  session_.reset();
+  client_ = std::move(*client);
+  session_.emplace(*client_);
+  return {};
+}
+
 std::string DaemonConnection::load_failure(const std::vector<std::string>& programs) {
   for (const auto& program : programs) {
-    if (const auto* failure = session_.failure_of(program)) return "program " + program + ": " + reason_first(bpf::refusal(*failure).text);
+    if (const auto* failure = session_->failure_of(program)) return "program " + program + ": " + reason_first(bpf::refusal(*failure).text);
   }
   std::string map;
-  if (const auto* failure = session_.map_failure(&map)) {
+  if (const auto* failure = session_->map_failure(&map)) {
     Error error = bpf::refusal(*failure);
     if (!error.text.empty()) return std::move(error).in("map " + map).text;
   }
-  return session_.take_messages();
+  return session_->take_messages();
 }
 
 Result<uint32_t> DaemonConnection::port_index(const std::string& name) {

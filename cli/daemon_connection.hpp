@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "bpf/client/client.hpp"
 #include "bpf/loader/libbpf_session.hpp"
@@ -20,12 +21,14 @@ class DaemonConnection final : public Connection {
   std::string load_failure(const std::vector<std::string>& programs) override;
   Result<uint32_t> port_index(const std::string& name) override;
   std::string port_name(uint32_t index) override;
+  [[nodiscard]] bool writes_perf_events() const override { return false; }
+  Status drop_privileges() override;
 
  private:
-  explicit DaemonConnection(std::unique_ptr<bpf::Client> client) : client_(std::move(client)), session_(*client_) {}
+  explicit DaemonConnection(std::unique_ptr<bpf::Client> client) : client_(std::move(client)) { session_.emplace(*client_); }
 
   std::unique_ptr<bpf::Client> client_;
-  bpf::LibbpfSession session_;
+  std::optional<bpf::LibbpfSession> session_;
 };
 
 }  // namespace sluice::cli

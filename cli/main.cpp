@@ -9,7 +9,6 @@ int main(int argc, char** argv) {
   if (sluice::cli::is_tool_command_line(words)) return sluice::cli::run_tool(words);
   CLI::App app("sluice: verified, JIT-compiled eBPF packet filters on DPDK", "sluice");
   sluice::cli::Action action;
-  app.set_version_flag("--version", "sluice " SLUICE_VERSION);
   app.require_subcommand(1);
   app.footer("`sluice map help`, `sluice prog help` and so on show the rest of the grammar.\n"
              "Exit status: 0 done, 1 failed, 2 usage.");

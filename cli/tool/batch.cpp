@@ -1,29 +1,14 @@
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 
+#include "cli/tool/files.hpp"
 #include "cli/tool/verbs.hpp"
 
 namespace sluice::cli {
-namespace {
-
-Result<std::string> read_text(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(errno_error(errno, "open " + path));
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (file.bad()) return fail(errno_error(errno, "read " + path));
-  return text;
-}
-
-}  // namespace
-
 Status batch_file(Context& context, Words& words) {
   const auto path = words.take("file");
   if (!path) return fail(path.error());
   if (auto status = words.done(); !status) return status;
-  const auto text = read_text(*path);
+  const auto text = read_input(*path);
   if (!text) return fail(text.error());
   const auto commands = split_commands(*text);
   if (!commands) return fail(Error(commands.error()).in(*path));

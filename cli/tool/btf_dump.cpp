@@ -81,6 +81,7 @@ Status show_one(Context& context, int fd, Users& users) {
 }
 
 struct Source {
+  Btf base;  // what `btf` builds upon; null: nothing
   Btf btf;
   std::vector<uint32_t> roots;  // the types wanted; empty: all
 };
@@ -93,7 +94,7 @@ Result<Source> take_map_source(Words& words) {
   if (info->btf_id == 0) return fail(ENOENT, std::string("map ") + info->name + ": it has no BTF");
   auto btf = load_btf(info->btf_id);
   if (!btf) return fail(std::move(btf.error()));
-  Source source{std::move(*btf), {}};
+  Source source{nullptr, std::move(*btf), {}};
   const bool key = words.accept("key");
   const bool value = !key && words.accept("value");
   if (!key && !value && words.accept("all")) return source;
@@ -104,15 +105,22 @@ Result<Source> take_map_source(Words& words) {
   return source;
 }
 
-Result<Source> take_source(Words& words) {
-  if (words.accept("map")) return take_map_source(words);
-  if (words.accept("file")) {
-    const auto path = words.take("file");
-    if (!path) return fail(path.error());
-    Btf btf(::btf__parse(path->c_str(), nullptr));
-    if (btf == nullptr) return fail(errno_error(errno, "BTF of " + *path));
-    return Source{std::move(btf), {}};
+Result<Source> take_file_source(const std::string& base_path, Words& words) {
+  const auto path = words.take("file");
+  if (!path) return fail(path.error());
+  Btf base;
+  if (!base_path.empty()) {
+    base.reset(::btf__parse(base_path.c_str(), nullptr));
+    if (base == nullptr) return fail(errno_error(errno, "BTF of " + base_path));
   }
+  Btf btf(base != nullptr ? ::btf__parse_split(path->c_str(), base.get()) : ::btf__parse(path->c_str(), nullptr));
+  if (btf == nullptr) return fail(errno_error(errno, "BTF of " + *path));
+  return Source{std::move(base), std::move(btf), {}};
+}
+
+Result<Source> take_source(Context& context, Words& words) {
+  if (words.accept("map")) return take_map_source(words);
+  if (words.accept("file")) return take_file_source(context.options.base_btf, words);
   uint32_t id = 0;
   if (words.accept("prog")) {
     const auto fd = take_object(words, Kind::prog);
@@ -130,7 +138,7 @@ Result<Source> take_source(Words& words) {
   }
   auto btf = load_btf(id);
   if (!btf) return fail(std::move(btf.error()));
-  return Source{std::move(*btf), {}};
+  return Source{nullptr, std::move(*btf), {}};
 }
 
 __attribute__((format(printf, 2, 0))) void print_c(void*, const char* format, va_list arguments) {
@@ -162,20 +170,11 @@ Status dump_c(const Source& source) {
 Status btf_show(Context& context, Words& words) {
   auto users = find_users();
   if (!users) return fail(std::move(users.error()));
-  if (!words.empty()) {
-    const auto fd = take_object(words, Kind::btf);
-    if (!fd) return fail(fd.error());
-    if (auto status = words.done(); !status) return status;
-    return show_one(context, fd->get(), *users);
-  }
-  if (!context.plain()) context.json.begin_array();
-  auto status = for_each_object(Kind::btf, [&](int fd) { return show_one(context, fd, *users); });
-  if (!context.plain() && status) context.json.end_array();
-  return status;
+  return show_objects(context, words, Kind::btf, [&](int fd) { return show_one(context, fd, *users); });
 }
 
 Status btf_dump(Context& context, Words& words) {
-  const auto source = take_source(words);
+  const auto source = take_source(context, words);
   if (!source) return fail(source.error());
   bool as_c = false;
   if (words.accept("format")) {

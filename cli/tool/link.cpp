@@ -5,7 +5,7 @@
 
 #include "bpf/isa/opcode_new.hpp"
 #include "cli/tool/attach.hpp"
-#include "cli/tool/objects.hpp"
+#include "cli/tool/pins.hpp"
 #include "cli/tool/verbs.hpp"
 
 namespace sluice::cli {
@@ -37,14 +37,11 @@ Status show_one(Context& context, int fd, const Pins& pins) {
   const std::string type = link_type_name(info->type);
   const bool on_port = type == "tcx" || type == "xdp";
   const std::string port = on_port ? context.connection.port_name(info->ifindex) : "";
-  const auto found = pins.find({Kind::link, info->id});
   if (context.plain()) {
     std::printf("%u: %s  prog %u  ", info->id, type.c_str(), info->prog_id);
     if (on_port) std::printf("\n\tifindex %s(%u)  ", port.empty() ? "gone" : port.c_str(), info->ifindex);
     if (type == "tcx") std::printf("attach_type %s  ", attach_type_name(info->attach_type).c_str());
-    if (found != pins.end()) {
-      for (const auto& path : found->second) std::printf("\n\tpinned %s", path.c_str());
-    }
+    print_pins(pins, Kind::link, info->id);
     std::printf("\n");
     return {};
   }
@@ -58,12 +55,7 @@ Status show_one(Context& context, int fd, const Pins& pins) {
     out.member("ifindex", info->ifindex);
   }
   if (type == "tcx") out.member("attach_type", attach_type_name(info->attach_type));
-  if (found != pins.end()) {
-    out.key("pinned");
-    out.begin_array();
-    for (const auto& path : found->second) out.string(path);
-    out.end_array();
-  }
+  write_pins(out, pins, Kind::link, info->id);
   out.end_object();
   return {};
 }
@@ -71,17 +63,8 @@ Status show_one(Context& context, int fd, const Pins& pins) {
 }  // namespace
 
 Status link_show(Context& context, Words& words) {
-  const Pins pins = context.options.show_pins ? find_pins(context.connection) : Pins{};
-  if (!words.empty()) {
-    const auto fd = take_object(words, Kind::link);
-    if (!fd) return fail(fd.error());
-    if (auto status = words.done(); !status) return status;
-    return show_one(context, fd->get(), pins);
-  }
-  if (!context.plain()) context.json.begin_array();
-  auto status = for_each_object(Kind::link, [&](int fd) { return show_one(context, fd, pins); });
-  if (!context.plain() && status) context.json.end_array();
-  return status;
+  const Pins pins = wanted_pins(context);
+  return show_objects(context, words, Kind::link, [&](int fd) { return show_one(context, fd, pins); });
 }
 
 Status link_create(Context& context, Words& words) {
@@ -92,15 +75,6 @@ Status link_create(Context& context, Words& words) {
   if (auto status = words.done(); !status) return status;
   const auto fd = create_link(*target);
   if (!fd) return fail(fd.error());
-  return pin_object(context.connection, fd->get(), *path);
-}
-
-Status link_pin(Context& context, Words& words) {
-  const auto fd = take_object(words, Kind::link);
-  if (!fd) return fail(fd.error());
-  const auto path = words.take("path of the pin");
-  if (!path) return fail(path.error());
-  if (auto status = words.done(); !status) return status;
   return pin_object(context.connection, fd->get(), *path);
 }
 

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "cli/tool/objects.hpp"
+#include "cli/tool/pins.hpp"
 #include "cli/tool/verbs.hpp"
 
 namespace sluice::cli {

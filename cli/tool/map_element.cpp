@@ -213,13 +213,4 @@ Status map_freeze(Context&, Words& words) {
   return fail(std::move(error));
 }
 
-Status map_pin(Context& context, Words& words) {
-  const auto fd = take_object(words, Kind::map);
-  if (!fd) return fail(fd.error());
-  const auto path = words.take("path of the pin");
-  if (!path) return fail(path.error());
-  if (auto status = words.done(); !status) return status;
-  return pin_object(context.connection, fd->get(), *path);
-}
-
 }  // namespace sluice::cli

@@ -1,4 +1,5 @@
 #include "cli/tool/elements.hpp"
+#include "cli/tool/pins.hpp"
 #include "cli/tool/verbs.hpp"
 
 namespace sluice::cli {
@@ -20,7 +21,7 @@ struct Extras {
 
 uint32_t number(const std::string& text) { return static_cast<uint32_t>(std::strtoul(text.c_str(), nullptr, 10)); }
 
-void show_json(JsonWriter& out, const bpf_map_info& info, const Extras& extras, const std::vector<std::string>* pins) {
+void show_json(JsonWriter& out, const bpf_map_info& info, const Extras& extras, const Pins& pins) {
   out.begin_object();
   out.member("id", info.id);
   out.member("type", map_type_name(info.type));
@@ -35,16 +36,11 @@ void show_json(JsonWriter& out, const bpf_map_info& info, const Extras& extras, 
   if (!extras.owner_jited.empty()) out.member("owner_jited", number(extras.owner_jited) != 0);
   out.member("frozen", number(extras.frozen));
   if (info.btf_id != 0) out.member("btf_id", info.btf_id);
-  if (pins != nullptr) {
-    out.key("pinned");
-    out.begin_array();
-    for (const auto& path : *pins) out.string(path);
-    out.end_array();
-  }
+  write_pins(out, pins, Kind::map, info.id);
   out.end_object();
 }
 
-void show_plain(const bpf_map_info& info, const Extras& extras, const std::vector<std::string>* pins) {
+void show_plain(const bpf_map_info& info, const Extras& extras, const Pins& pins) {
   std::printf("%u: %s  ", info.id, map_type_name(info.type).c_str());
   if (info.name[0] != 0) std::printf("name %s  ", info.name);
   std::printf("flags 0x%x\n\tkey %uB  value %uB  max_entries %u", info.map_flags, info.key_size, info.value_size,
@@ -54,9 +50,7 @@ void show_plain(const bpf_map_info& info, const Extras& extras, const std::vecto
     std::printf("\n\towner_prog_type %s  owner %sjited", prog_type_name(number(extras.owner_type)).c_str(),
                 number(extras.owner_jited) != 0 ? "" : "not ");
   }
-  if (pins != nullptr) {
-    for (const auto& path : *pins) std::printf("\n\tpinned %s", path.c_str());
-  }
+  print_pins(pins, Kind::map, info.id);
   const bool frozen = number(extras.frozen) != 0;
   if (info.btf_id != 0 || frozen) std::printf("\n\t");
   if (info.btf_id != 0) std::printf("btf_id %u", info.btf_id);
@@ -67,12 +61,10 @@ void show_plain(const bpf_map_info& info, const Extras& extras, const std::vecto
 Status show_one(Context& context, int fd, const Pins& pins) {
   const auto info = map_info(fd);
   if (!info) return fail(info.error());
-  const auto found = pins.find({Kind::map, info->id});
-  const auto* paths = found == pins.end() ? nullptr : &found->second;
   if (context.plain()) {
-    show_plain(*info, Extras(fd), paths);
+    show_plain(*info, Extras(fd), pins);
   } else {
-    show_json(context.json, *info, Extras(fd), paths);
+    show_json(context.json, *info, Extras(fd), pins);
   }
   return {};
 }
@@ -80,23 +72,8 @@ Status show_one(Context& context, int fd, const Pins& pins) {
 }  // namespace
 
 Status map_show(Context& context, Words& words) {
-  const Pins pins = context.options.show_pins ? find_pins(context.connection) : Pins{};
-  if (words.empty()) {
-    if (!context.plain()) context.json.begin_array();
-    auto status = for_each_object(Kind::map, [&](int fd) { return show_one(context, fd, pins); });
-    if (!context.plain() && status) context.json.end_array();
-    return status;
-  }
-  const auto fds = take_objects(words, Kind::map);
-  if (!fds) return fail(fds.error());
-  if (auto status = words.done(); !status) return status;
-  const bool many = !context.plain() && fds->size() > 1;
-  if (many) context.json.begin_array();
-  for (const auto& fd : *fds) {
-    if (auto status = show_one(context, fd.get(), pins); !status) return status;
-  }
-  if (many) context.json.end_array();
-  return {};
+  const Pins pins = wanted_pins(context);
+  return show_objects(context, words, Kind::map, [&](int fd) { return show_one(context, fd, pins); });
 }
 
 Status map_dump(Context& context, Words& words) {
@@ -121,7 +98,7 @@ Status map_dump(Context& context, Words& words) {
       context.json.member("flags", map.info.map_flags);
       context.json.key("elements");
     } else if (many) {
-      show_plain(map.info, Extras(map.fd.get()), nullptr);
+      show_plain(map.info, Extras(map.fd.get()), {});
     }
     if (!context.plain() || !map.keyless()) printer.begin();
     auto status = for_each_element(map, [&](const Element& element) {

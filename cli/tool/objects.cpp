@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 
 #include "bpf/isa/opcode_new.hpp"
@@ -32,22 +31,6 @@ constexpr KindRow kKinds[] = {{"map", ::bpf_map_get_next_id, ::bpf_map_get_fd_by
 
 const KindRow& row(Kind kind) { return kKinds[static_cast<size_t>(kind)]; }
 
-bool is_kind(int fd, Kind kind) {
-  char target[PATH_MAX];
-  const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
-  if (length < 0) return false;
-  std::string text(target, static_cast<size_t>(length));
-  std::replace(text.begin(), text.end(), '_', '-');
-  return text.find(row(kind).link_text) != std::string::npos;
-}
-
-std::string tag_text(const bpf_prog_info& info) {
-  std::string text;
-  char digits[4];
-  for (const uint8_t byte : info.tag) text += (std::snprintf(digits, sizeof digits, "%02x", byte), digits);
-  return text;
-}
-
 Result<bool> fits(int fd, Kind kind, bool by_tag, const std::string& wanted) {
   if (kind == Kind::map) {
     const auto info = map_info(fd);
@@ -56,7 +39,7 @@ Result<bool> fits(int fd, Kind kind, bool by_tag, const std::string& wanted) {
   }
   const auto info = prog_info(fd);
   if (!info) return fail(info.error());
-  return wanted == (by_tag ? tag_text(*info) : std::string(info->name));
+  return wanted == (by_tag ? tag_text(info->tag) : std::string(info->name));
 }
 
 Result<std::vector<UniqueFd>> find_all(Kind kind, bool by_tag, const std::string& wanted) {
@@ -106,6 +89,15 @@ Result<Info> info_of(int fd, const char* what) {
 }  // namespace
 
 const char* kind_name(Kind kind) { return row(kind).name; }
+
+bool is_kind(int fd, Kind kind) {
+  char target[PATH_MAX];
+  const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
+  if (length < 0) return false;
+  std::string text(target, static_cast<size_t>(length));
+  std::replace(text.begin(), text.end(), '_', '-');
+  return text.find(row(kind).link_text) != std::string::npos;
+}
 
 bool next_names_object(const Words& words, Kind kind) {
   for (const char* how : {"id", "pinned", "name"}) {
@@ -164,52 +156,33 @@ UniqueFd open_by_id(Kind kind, uint32_t id) { return UniqueFd(row(kind).open(id)
 Result<bpf_map_info> map_info(int fd) { return info_of<bpf_map_info>(fd, "map information"); }
 Result<bpf_prog_info> prog_info(int fd) { return info_of<bpf_prog_info>(fd, "program information"); }
 
-Pins find_pins(Connection& connection) {
-  Pins pins;
-  const std::string directory = connection.pin_directory();
-  if (directory.empty()) return pins;
-  std::error_code error;
-  namespace fs = std::filesystem;
-  for (auto at = fs::recursive_directory_iterator(directory, fs::directory_options::skip_permission_denied, error);
-       !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-    if (at->path().filename().string().starts_with('.')) {
-      at.disable_recursion_pending();
-      continue;
+Status show_objects(Context& context, Words& words, Kind kind, const std::function<Status(int)>& show) {
+  const auto array = [&](bool wanted, const auto& fill) -> Status {
+    if (wanted) context.json.begin_array();
+    if (auto status = fill(); !status) return status;
+    if (wanted) context.json.end_array();
+    return {};
+  };
+  if (words.empty()) return array(!context.plain(), [&] { return for_each_object(kind, show); });
+  const auto fds = take_objects(words, kind);
+  if (!fds) return fail(fds.error());
+  if (auto status = words.done(); !status) return status;
+  return array(!context.plain() && fds->size() > 1, [&]() -> Status {
+    for (const auto& fd : *fds) {
+      if (auto status = show(fd.get()); !status) return status;
     }
-    std::error_code ignored;
-    if (!at->is_regular_file(ignored) || at->is_symlink(ignored)) continue;
-    const UniqueFd fd(::bpf_obj_get(at->path().c_str()));
-    if (!fd) continue;
-    for (const Kind kind : {Kind::map, Kind::prog, Kind::link}) {
-      if (!is_kind(fd.get(), kind)) continue;
-      // The id is the second field of each kind's information.
-      uint32_t head[2] = {};
-      union {
-        bpf_map_info map;
-        bpf_prog_info prog;
-        bpf_link_info link;
-      } info;
-      std::memset(&info, 0, sizeof info);
-      uint32_t size = kind == Kind::map ? sizeof info.map : kind == Kind::prog ? sizeof info.prog : sizeof info.link;
-      if (::bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) continue;
-      std::memcpy(head, &info, sizeof head);
-      pins[{kind, head[1]}].push_back(at->path().string());
-    }
-  }
-  for (auto& [object, paths] : pins) std::sort(paths.begin(), paths.end());
-  return pins;
+    return {};
+  });
 }
 
-Status pin_object(const Connection& connection, int fd, const std::string& path) {
-  if (::bpf_obj_pin(fd, path.c_str()) == 0) return {};
-  const int code = errno;
-  Error error = errno_error(code, "pin " + path);
-  const std::string directory = connection.pin_directory();
-  if (code == EPERM && directory.empty()) error.text += ": the daemon keeps no pins (pins: in its configuration)";
-  if (code == EPERM && !directory.empty())
-    error.text += ": pins lie below " + directory + ", and their names have no '.'";
-  if (code == ENOENT) error.text += ": make the directory with mkdir first";
-  return fail(std::move(error));
+std::string tag_text(const uint8_t* tag) {
+  std::string text;
+  char digits[4];
+  for (size_t i = 0; i < BPF_TAG_SIZE; i++) {
+    std::snprintf(digits, sizeof digits, "%02x", tag[i]);
+    text += digits;
+  }
+  return text;
 }
 
 std::string fdinfo_field(int fd, std::string_view name) {

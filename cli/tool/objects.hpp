@@ -4,7 +4,7 @@
 #include <linux/bpf.h>
 
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,6 +26,8 @@ Result<UniqueFd> take_object(Words& words, Kind kind);
 
 // The first id after `id`; false: there is none, or *error is set.
 bool next_id(Kind kind, uint32_t* id, int* error);
+// Whether the descriptor is one of the kind.
+[[nodiscard]] bool is_kind(int fd, Kind kind);
 // Invalid descriptor with errno set where it is gone.
 UniqueFd open_by_id(Kind kind, uint32_t id);
 
@@ -47,11 +49,12 @@ Status for_each_object(Kind kind, Show&& show) {
   return {};
 }
 
-// The paths of pinned objects below the connection's pin directory.
-using Pins = std::map<std::pair<Kind, uint32_t>, std::vector<std::string>>;
-Pins find_pins(Connection& connection);
-// Pins `fd` at `path`, with an error that says why not.
-Status pin_object(const Connection& connection, int fd, const std::string& path);
+// What the verbs `show` have in common: calls `show` for the objects that the words name, or for all; several are an
+// array of JSON.
+Status show_objects(Context& context, Words& words, Kind kind, const std::function<Status(int)>& show);
+
+// Lower-case hexadecimal of a tag's 8 bytes.
+[[nodiscard]] std::string tag_text(const uint8_t* tag);
 
 // A field of /proc/self/fdinfo: what bpf(2) itself does not tell. Empty where there is none.
 [[nodiscard]] std::string fdinfo_field(int fd, std::string_view name);

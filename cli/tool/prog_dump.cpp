@@ -1,9 +1,10 @@
 #include <cstdio>
-#include <fstream>
 
 #include "cli/tool/elements.hpp"
+#include "cli/tool/files.hpp"
 #include "cli/tool/machine_code.hpp"
 #include "cli/tool/prog_line.hpp"
+#include "cli/tool/visual.hpp"
 #include "cli/tool/verbs.hpp"
 
 namespace sluice::cli {
@@ -13,11 +14,13 @@ struct DumpOptions {
   std::string file;
   bool opcodes = false;
   bool linum = false;
+  bool visual = false;
 };
 
-std::string place(const SourceLine& line) {
-  return " [file:" + line.file + " line_num:" + std::to_string(line.line) + " line_col:" + std::to_string(line.column) +
-         "]";
+void print_source(const SourceLine& line, bool linum) {
+  std::printf("; %s", line.text.c_str());
+  if (linum) std::printf(" [file:%s line_num:%u line_col:%u]", line.file.c_str(), line.line, line.column);
+  std::printf("\n");
 }
 
 void write_source(JsonWriter& out, const SourceLine& line, bool linum) {
@@ -74,9 +77,7 @@ void dump_plain(const Program& program, const DumpOptions& options) {
     const uint32_t count = std::min(bpf::insn_length(program.insns[at]), total - at);
     if (const std::string prototype = program.prototype_at(at); !prototype.empty())
       std::printf("%s:\n", prototype.c_str());
-    if (const auto line = program.line_at(at)) {
-      std::printf("; %s%s\n", line->text.c_str(), options.linum ? place(*line).c_str() : "");
-    }
+    if (const auto line = program.line_at(at)) print_source(*line, options.linum);
     std::printf("%4u: %s\n", at, program.disassemble_at(at).c_str());
     if (options.opcodes) {
       std::string text;
@@ -92,6 +93,7 @@ void dump_plain(const Program& program, const DumpOptions& options) {
 }
 
 struct Function {
+  size_t index = 0;
   std::string symbol;
   std::string prototype;
   std::span<const uint8_t> code;
@@ -104,7 +106,7 @@ std::vector<Function> functions_of(const Program& program) {
   if (lengths.empty()) lengths.push_back(static_cast<uint32_t>(program.jited.size()));
   for (size_t i = 0; i < lengths.size() && begin + lengths[i] <= program.jited.size(); i++) {
     const bool known = program.btf != nullptr && i < program.functions.size();
-    functions.push_back({program.function_symbol(i),
+    functions.push_back({i, program.function_symbol(i),
                          known ? function_text(*program.btf, program.functions[i].type_id) : "",
                          std::span(program.jited).subspan(begin, lengths[i])});
     begin += lengths[i];
@@ -123,6 +125,7 @@ void dump_machine_json(JsonWriter& out, const Program& program, const DumpOption
     out.begin_array();
     for (const auto& insn : disassemble_machine_code(function.code)) {
       out.begin_object();
+      if (const auto line = program.machine_line_at(function.index, insn.offset)) write_source(out, *line, options.linum);
       std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(insn.offset));
       out.member("pc", text);
       const size_t gap = insn.text.find('\t');
@@ -158,19 +161,12 @@ void dump_machine_plain(const Program& program, const DumpOptions& options) {
     if (!function.prototype.empty()) std::printf("%s:\n", function.prototype.c_str());
     std::printf("%s:\n", function.symbol.c_str());
     for (const auto& insn : disassemble_machine_code(function.code)) {
+      if (const auto line = program.machine_line_at(function.index, insn.offset)) print_source(*line, options.linum);
       std::printf("%4llx:\t%s\n", static_cast<unsigned long long>(insn.offset), insn.text.c_str());
       if (options.opcodes) std::printf("\t%s\n", hex_text(insn.bytes).c_str());
     }
     std::printf("\n");
   }
-}
-
-Status write_file(const std::string& path, const void* bytes, size_t size) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size));
-  file.close();
-  if (!file) return fail(errno_error(errno, "write " + path));
-  return {};
 }
 
 Status dump_one(Context& context, const Program& program, bool machine, const DumpOptions& options) {
@@ -179,13 +175,37 @@ Status dump_one(Context& context, const Program& program, bool machine, const Du
     return fail(ENODATA, title + ": it has no machine code (jit: off, or it never ran)");
   if (!machine && program.insns.empty()) return fail(EPERM, title + ": its instructions are not shown to this user");
   if (!options.file.empty()) {
-    if (machine) return write_file(options.file, program.jited.data(), program.jited.size());
-    return write_file(options.file, program.insns.data(), program.insns.size() * sizeof(bpf::Insn));
+    return write_file(options.file, machine ? std::span<const uint8_t>(program.jited)
+                                            : bytes_of(program, 0, static_cast<uint32_t>(program.insns.size())));
   }
+  if (options.visual) return print_graph(program), Status{};
   if (machine && context.plain()) return dump_machine_plain(program, options), Status{};
   if (machine) return dump_machine_json(context.json, program, options), Status{};
   if (context.plain()) return dump_plain(program, options), Status{};
   return dump_json(context.json, program, options), Status{};
+}
+
+Result<DumpOptions> take_options(Words& words, bool machine) {
+  DumpOptions options;
+  while (!words.empty()) {
+    if (words.accept("file")) {
+      auto path = words.take("file");
+      if (!path) return fail(std::move(path.error()));
+      options.file = std::move(*path);
+    } else if (words.accept("opcodes")) {
+      options.opcodes = true;
+    } else if (words.accept("linum")) {
+      options.linum = true;
+    } else if (!machine && words.accept("visual")) {
+      options.visual = true;
+    } else {
+      return fail(words.done().error());
+    }
+  }
+  const bool text = options.opcodes || options.linum;
+  if (options.file.empty() ? options.visual && text : options.visual || text)
+    return usage("file and visual stand alone");
+  return options;
 }
 
 }  // namespace
@@ -196,23 +216,13 @@ Status prog_dump(Context& context, Words& words) {
   (void)words.take("xlated or jited");
   const auto fds = take_objects(words, Kind::prog);
   if (!fds) return fail(fds.error());
-  DumpOptions options;
-  while (!words.empty()) {
-    if (words.accept("file")) {
-      auto path = words.take("file");
-      if (!path) return fail(std::move(path.error()));
-      options.file = std::move(*path);
-    } else if (words.accept("opcodes")) {
-      options.opcodes = true;
-    } else if (!machine && words.accept("linum")) {
-      options.linum = true;
-    } else {
-      return words.done();
-    }
-  }
+  const auto taken = take_options(words, machine);
+  if (!taken) return fail(taken.error());
+  const DumpOptions& options = *taken;
+  if (options.visual && !context.plain()) return usage("a graph has no JSON form: leave out -j");
   const bool many = fds->size() > 1;
-  if (many && !options.file.empty())
-    return fail(EINVAL, "several programs fit and one file is given; name one by its id");
+  if (many && (!options.file.empty() || options.visual))
+    return fail(EINVAL, "several programs fit and one is to be dumped; name one by its id");
   if (many && !context.plain()) context.json.begin_array();
   for (const auto& fd : *fds) {
     const auto program = read_program(fd.get());

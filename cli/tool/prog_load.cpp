@@ -6,11 +6,13 @@
 #include <memory>
 
 #include "bpf/loader/object_file.hpp"
-#include "cli/tool/objects.hpp"
+#include "cli/tool/pins.hpp"
 #include "cli/tool/verbs.hpp"
 
 namespace sluice::cli {
 namespace {
+
+constexpr uint32_t kDebugLog = 1 | 2 | 4;  // the verifier's: branches, every instruction, statistics
 
 struct CloseObject {
   void operator()(bpf_object* object) const { ::bpf_object__close(object); }
@@ -145,6 +147,7 @@ Status load_object(Context& context, const Request& request, bool all) {
   std::string name = request.object.substr(request.object.find_last_of('/') + 1);
   name = name.substr(0, name.find('.'));
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name.c_str());
+  if (context.options.debug) options.kernel_log_level = kDebugLog;
   const Object object(::bpf_object__open_mem(file->data(), file->size(), &options));
   if (object == nullptr) return fail(errno, "not a valid BPF object: " + context.connection.load_failure({}));
   if (auto status = set_types(object.get(), request.type); !status) return status;

@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 
 #include "cli/tool/elements.hpp"
+#include "cli/tool/files.hpp"
 #include "cli/tool/verbs.hpp"
 
 namespace sluice::cli {
@@ -67,15 +65,6 @@ Result<Request> take_request(Words& words) {
   return request;
 }
 
-Result<std::string> read_input(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(errno_error(errno, "open " + path));
-  std::string bytes(std::istreambuf_iterator<char>(file), {});
-  if (file.bad()) return fail(errno_error(errno, "read " + path));
-  return bytes;
-}
-
 // Two bytes a group, eight groups a line, and what of it is text.
 void print_hexdump(std::span<const uint8_t> bytes) {
   for (size_t at = 0; at < bytes.size(); at += 16) {
@@ -99,13 +88,7 @@ void print_hexdump(std::span<const uint8_t> bytes) {
 
 Status put_output(Context& context, const char* name, const std::string& path, std::span<const uint8_t> bytes) {
   if (path.empty()) return {};
-  if (path != "-") {
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    file.close();
-    if (!file) return fail(errno_error(errno, "write " + path));
-    return {};
-  }
+  if (path != "-") return write_file(path, bytes);
   if (context.plain()) return print_hexdump(bytes), Status{};
   context.json.key(name);
   context.json.begin_array();

@@ -1,6 +1,6 @@
 #include <ctime>
 
-#include "cli/tool/objects.hpp"
+#include "cli/tool/pins.hpp"
 #include "cli/tool/prog_line.hpp"
 #include "cli/tool/program.hpp"
 #include "cli/tool/verbs.hpp"
@@ -26,7 +26,7 @@ std::string time_text(time_t time) {
   return text;
 }
 
-void show_plain(const Program& program, const std::string& memlock, const std::vector<std::string>* pins) {
+void show_plain(const Program& program, const std::string& memlock, const Pins& pins) {
   const bpf_prog_info& info = program.info;
   print_prog_line(program);
   std::printf("\tloaded_at %s  uid %u\n", time_text(loaded_at(info.load_time)).c_str(), info.created_by_uid);
@@ -42,15 +42,12 @@ void show_plain(const Program& program, const std::string& memlock, const std::v
     std::printf("%s%u", gap, id);
     gap = ",";
   }
-  if (pins != nullptr) {
-    for (const auto& path : *pins) std::printf("\n\tpinned %s", path.c_str());
-  }
+  print_pins(pins, Kind::prog, info.id);
   if (info.btf_id != 0) std::printf("\n\tbtf_id %u", info.btf_id);
   std::printf("\n");
 }
 
-void show_json(JsonWriter& out, const Program& program, const std::string& memlock,
-               const std::vector<std::string>* pins) {
+void show_json(JsonWriter& out, const Program& program, const std::string& memlock, const Pins& pins) {
   const bpf_prog_info& info = program.info;
   out.begin_object();
   write_prog_head(out, program);
@@ -67,25 +64,18 @@ void show_json(JsonWriter& out, const Program& program, const std::string& memlo
     out.end_array();
   }
   if (info.btf_id != 0) out.member("btf_id", info.btf_id);
-  if (pins != nullptr) {
-    out.key("pinned");
-    out.begin_array();
-    for (const auto& path : *pins) out.string(path);
-    out.end_array();
-  }
+  write_pins(out, pins, Kind::prog, info.id);
   out.end_object();
 }
 
 Status show_one(Context& context, int fd, const Pins& pins) {
   const auto program = read_program(fd);
   if (!program) return fail(program.error());
-  const auto found = pins.find({Kind::prog, program->info.id});
-  const auto* paths = found == pins.end() ? nullptr : &found->second;
   const std::string memlock = fdinfo_field(fd, "memlock");
   if (context.plain()) {
-    show_plain(*program, memlock, paths);
+    show_plain(*program, memlock, pins);
   } else {
-    show_json(context.json, *program, memlock, paths);
+    show_json(context.json, *program, memlock, pins);
   }
   return {};
 }
@@ -118,32 +108,8 @@ void write_prog_head(JsonWriter& out, const Program& program) {
 }
 
 Status prog_show(Context& context, Words& words) {
-  const Pins pins = context.options.show_pins ? find_pins(context.connection) : Pins{};
-  if (words.empty()) {
-    if (!context.plain()) context.json.begin_array();
-    auto status = for_each_object(Kind::prog, [&](int fd) { return show_one(context, fd, pins); });
-    if (!context.plain() && status) context.json.end_array();
-    return status;
-  }
-  const auto fds = take_objects(words, Kind::prog);
-  if (!fds) return fail(fds.error());
-  if (auto status = words.done(); !status) return status;
-  const bool many = !context.plain() && fds->size() > 1;
-  if (many) context.json.begin_array();
-  for (const auto& fd : *fds) {
-    if (auto status = show_one(context, fd.get(), pins); !status) return status;
-  }
-  if (many) context.json.end_array();
-  return {};
-}
-
-Status prog_pin(Context& context, Words& words) {
-  const auto fd = take_object(words, Kind::prog);
-  if (!fd) return fail(fd.error());
-  const auto path = words.take("path of the pin");
-  if (!path) return fail(path.error());
-  if (auto status = words.done(); !status) return status;
-  return pin_object(context.connection, fd->get(), *path);
+  const Pins pins = wanted_pins(context);
+  return show_objects(context, words, Kind::prog, [&](int fd) { return show_one(context, fd, pins); });
 }
 
 }  // namespace sluice::cli

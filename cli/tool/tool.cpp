@@ -1,6 +1,9 @@
 #include "cli/tool/tool.hpp"
 
+#include <bpf/libbpf.h>
+
 #include <algorithm>
+#include <cstdarg>
 
 namespace sluice::cli {
 namespace {
@@ -21,25 +24,14 @@ const Verb* find_verb(const Subject& subject, std::string_view word) {
 }
 
 Status dispatch(Context& context, std::vector<std::string> words) {
-  const Subject* subject = words.empty() ? nullptr : find_subject(words[0]);
-  if (subject == nullptr) return usage(words.empty() ? "a command is missing" : "what is \"" + words[0] + "\"?");
-  words.erase(words.begin());
-  // No verb is the first one: show.
-  const Verb* verb = &subject->verbs[0];
-  const bool optional = subject->verbs[0].name == std::string_view("show");
-  if (!words.empty() && find_verb(*subject, words[0]) != nullptr) {
-    verb = find_verb(*subject, words[0]);
-    words.erase(words.begin());
-  } else if (!optional || (!words.empty() && subject->verbs.size() > 1)) {
-    const std::string hint = std::string("; `sluice ") + subject->name + " help` lists the commands";
-    return usage(std::string(subject->name) +
-                 (words.empty() ? ": a command is missing" : ": what is \"" + words[0] + "\"?") + hint);
-  }
-  Words rest(std::move(words));
-  auto status = verb->run(context, rest);
+  auto command = find_command(std::move(words));
+  if (!command) return fail(std::move(command.error()));
+  const auto& [subject, verb, rest] = *command;
+  Words arguments(rest);
+  auto status = verb.run(context, arguments);
   if (status || status.error().text.empty()) return status;
-  const bool single = subject->verbs.size() == 1;
-  return fail(std::move(status.error()).in(single ? subject->name : std::string(subject->name) + " " + verb->name));
+  const bool single = subject.verbs.size() == 1;
+  return fail(std::move(status.error()).in(single ? subject.name : std::string(subject.name) + " " + verb.name));
 }
 
 void report(Context& context, const Error& error, size_t depth, uint64_t values) {
@@ -56,7 +48,46 @@ void report(Context& context, const Error& error, size_t depth, uint64_t values)
   std::fprintf(stderr, "sluice: %s\n", error.text.c_str());
 }
 
+libbpf_print_fn_t quiet_print = nullptr;  // what heard libbpf before -d
+
+__attribute__((format(printf, 2, 0))) int print_debug(libbpf_print_level level, const char* format, va_list arguments) {
+  va_list copy;
+  va_copy(copy, arguments);
+  std::vfprintf(stderr, format, copy);
+  va_end(copy);
+  return quiet_print != nullptr ? quiet_print(level, format, arguments) : 0;
+}
+
+// With -d everything that libbpf says goes to standard error too.
+void listen_to_libbpf() {
+  const auto before = ::libbpf_set_print(print_debug);
+  if (before != print_debug) quiet_print = before;
+}
+
 }  // namespace
+
+Result<Command> find_command(std::vector<std::string> words) {
+  const Subject* subject = words.empty() ? nullptr : find_subject(words[0]);
+  if (subject == nullptr) return usage(words.empty() ? "a command is missing" : "what is \"" + words[0] + "\"?");
+  words.erase(words.begin());
+  // No verb is the first one: show.
+  const Verb* verb = &subject->verbs[0];
+  const bool optional = subject->verbs[0].name == std::string_view("show");
+  if (!words.empty() && find_verb(*subject, words[0]) != nullptr) {
+    verb = find_verb(*subject, words[0]);
+    words.erase(words.begin());
+  } else if (!optional || (!words.empty() && subject->verbs.size() > 1)) {
+    const std::string hint = std::string("; `sluice ") + subject->name + " help` lists the commands";
+    return usage(std::string(subject->name) +
+                 (words.empty() ? ": a command is missing" : ": what is \"" + words[0] + "\"?") + hint);
+  }
+  return Command{*subject, *verb, std::move(words)};
+}
+
+bool Command::needs_daemon() const {
+  if (verb.alone == nullptr) return true;
+  return *verb.alone != 0 && (words.empty() || !is_prefix(words[0], verb.alone));
+}
 
 bool is_tool_command(std::string_view word) { return find_subject(word) != nullptr; }
 
@@ -72,7 +103,8 @@ std::string subject_help(const Subject& subject) {
   }
   text += "\n";
   text += subject.notes;
-  return text + "  OPTIONS := { -j | --json, -p | --pretty, -f | --bpffs (show pins) }\n";
+  return text + "  OPTIONS := { -j | --json | -p | --pretty | -f | --bpffs (show pins) | -d | --debug | -B FILE | --base-btf FILE |\n"
+                "               -n | --nomount (nothing is ever mounted) }\n";
 }
 
 bool print_help(const std::vector<std::string>& words) {
@@ -87,28 +119,49 @@ bool print_help(const std::vector<std::string>& words) {
 }
 
 Result<ToolOptions> take_options(std::vector<std::string>* words) {
+  struct Option {
+    std::string_view letter;
+    std::string_view name;
+    bool ToolOptions::*value;  // null: bpftool's, of which nothing is to be done here
+  };
+  constexpr Option kOptions[] = {{"-j", "--json", &ToolOptions::json},
+                                 {"-p", "--pretty", &ToolOptions::pretty},
+                                 {"-f", "--bpffs", &ToolOptions::show_pins},
+                                 {"-d", "--debug", &ToolOptions::debug},
+                                 {"-n", "--nomount", nullptr}};
   ToolOptions options;
   std::vector<std::string> rest;
-  for (auto& word : *words) {
-    if (word == "-j" || word == "--json") {
-      options.json = true;
-    } else if (word == "-p" || word == "--pretty") {
-      options.json = options.pretty = true;
-    } else if (word == "-f" || word == "--bpffs") {
-      options.show_pins = true;
+  for (size_t i = 0; i < words->size(); i++) {
+    std::string& word = (*words)[i];
+    const auto* option = std::find_if(std::begin(kOptions), std::end(kOptions),
+                                      [&](const Option& row) { return word == row.letter || word == row.name; });
+    if (option != std::end(kOptions)) {
+      if (option->value != nullptr) options.*option->value = true;
+    } else if (word == "-B" || word == "--base-btf") {
+      if (++i == words->size()) return usage("the file after " + word + " is missing");
+      options.base_btf = (*words)[i];
+    } else if (word == "-V" || word == "--version") {
+      rest.insert(rest.begin(), "version");
     } else if (word.size() > 1 && word[0] == '-' && word != "-h" && word != "--help") {
       return usage("there is no option " + word);
     } else {
       rest.push_back(std::move(word));
     }
   }
+  options.json |= options.pretty;
   *words = std::move(rest);
   return options;
+}
+
+int report_error(Context& context, const Error& error) {
+  report(context, error, 0, context.json.values());
+  return error.code == kUsageCode ? 2 : 1;
 }
 
 int run_command(Context& context, std::vector<std::string> words) {
   const size_t depth = context.json.depth();
   const uint64_t values = context.json.values();
+  if (context.options.debug) listen_to_libbpf();
   const auto status = dispatch(context, std::move(words));
   if (!status) {
     report(context, status.error(), depth, values);

@@ -28,12 +28,18 @@ class Connection {
   virtual Result<uint32_t> port_index(const std::string& name) = 0;
   // Empty where there is none of that index.
   virtual std::string port_name(uint32_t index) = 0;
+  // Whether a program's bpf_perf_event_output reaches the events of perf_event_open(2).
+  [[nodiscard]] virtual bool writes_perf_events() const = 0;
+  // From here on bpf(2) is asked with an unprivileged user's rights.
+  virtual Status drop_privileges() = 0;
 };
 
 struct ToolOptions {
   bool json = false;
   bool pretty = false;
   bool show_pins = false;
+  bool debug = false;     // libbpf's words and the verifier's log of programs that load, on standard error
+  std::string base_btf;   // a file: what BTF_SRC's types build upon
 };
 
 struct Context {
@@ -48,6 +54,8 @@ struct Verb {
   const char* name;
   const char* arguments;  // for the help
   Status (*run)(Context&, Words&);
+  // The word behind the verb with which it needs no daemon; "" where it never does, null where it always does.
+  const char* alone = nullptr;
 };
 
 // "map", and its verbs.
@@ -63,9 +71,21 @@ struct Subject {
 [[nodiscard]] bool is_tool_command(std::string_view word);
 [[nodiscard]] std::string subject_help(const Subject& subject);
 
+// A command line's subject and verb, and the words behind them.
+struct Command {
+  const Subject& subject;
+  const Verb& verb;
+  std::vector<std::string> words;
+
+  [[nodiscard]] bool needs_daemon() const;
+};
+// errors: usage.
+Result<Command> find_command(std::vector<std::string> words);
 // Runs one command (words: "map", "show", ...) and prints its result or error. Exit status: 0 done, 1 failed, 2 usage.
 int run_command(Context& context, std::vector<std::string> words);
-// Takes -j, -p and -f out of a command line, wherever they stand before "--".
+// Says what went wrong as JSON or on standard error, and gives the exit status.
+int report_error(Context& context, const Error& error);
+// Takes the options out of a command line, wherever they stand. errors: usage.
 [[nodiscard]] Result<ToolOptions> take_options(std::vector<std::string>* words);
 // True: it is for help, which was printed and needs no daemon.
 bool print_help(const std::vector<std::string>& words);

@@ -1,32 +1,23 @@
 // `sluice prog tracelog`: what programs print with bpf_trace_printk, as it comes.
-#include <signal.h>
-#include <time.h>
-
-#include <atomic>
 #include <cstdio>
 
 #include "cli/tool/daemon_text.hpp"
+#include "cli/tool/interrupt.hpp"
 #include "cli/tool/verbs.hpp"
 
 namespace sluice::cli {
 namespace {
 
-constexpr long kPollNanoseconds = 200'000'000;
-
-std::atomic<bool> stopped{false};  // handler: set, tracelog: ro
+constexpr std::chrono::milliseconds kPoll{200};
 
 }  // namespace
 
 Status prog_tracelog(Context& context, Words& words) {
   if (auto status = words.done(); !status) return status;
-  struct sigaction action {};
-  action.sa_handler = [](int) { stopped.store(true, std::memory_order_relaxed); };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+  catch_interrupts();
   if (!context.plain()) context.json.begin_array();
   std::string next;  // the first line wanted; empty: the oldest there is
-  while (!stopped.load(std::memory_order_relaxed)) {
+  for (bool more = true; more; more = pause_for(kPoll)) {
     const auto text = context.connection.query(next.empty() ? "trace" : "trace " + next);
     if (!text) return fail(text.error());
     const auto answer = Json::parse(*text);
@@ -42,8 +33,6 @@ Status prog_tracelog(Context& context, Words& words) {
     }
     std::fflush(stdout);
     next = (*answer)["next"].text();
-    const timespec pause{0, kPollNanoseconds};
-    ::nanosleep(&pause, nullptr);
   }
   if (!context.plain()) context.json.end_array();
   return {};

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The command line's verbs and Debian's bpftool say the same of the same objects in the kernel, plain and as JSON.
-# usage: against_bpftool.sh KERNEL_TOOL TYPES.bpf.o
+# usage: against_bpftool.sh KERNEL_TOOL TYPES.bpf.o EVENTS.bpf.o
 set -u
 export LC_ALL=C TZ=UTC
 command -v bpftool > /dev/null || { echo 'skipped: no bpftool'; exit 77; }
@@ -14,6 +14,7 @@ exec 9> /run/lock/sluice_against_bpftool
 flock 9
 tool=$(realpath "$2")
 object=$(realpath "$3")
+events=$(realpath "$4")
 folder=$(mktemp -d)
 trap 'cd /; umount "$folder/fs" 2> /dev/null; rm -rf "$folder"' EXIT
 mkdir "$folder/fs"
@@ -72,7 +73,7 @@ refused() {
   shift 2
   "$tool" "$@" > ours.txt 2> ours.err
   local status=$?
-  if [ $status != "$wanted" ] || ! grep -qF -- "$text" ours.err; then
+  if [ $status != "$wanted" ] || ! cat ours.err ours.txt | grep -qF -- "$text"; then
     echo "FAIL: $*: status $status, wanted $wanted and \"$text\":"
     cat ours.txt ours.err
     failures=$((failures + 1))
@@ -91,6 +92,7 @@ says() {
 mkdir fs/maps
 ours prog loadall "$object" fs/programs pinmaps fs/maps
 ours prog load "$object" fs/first type socket
+ours prog load "$events" fs/emit pinmaps fs/maps
 ours map create fs/hash type hash key 4 value 8 entries 4 name cli_hash flags 1
 ours map create fs/long type hash key 20 value 40 entries 4 name cli_long
 ours map create fs/percpu type percpu_hash key 4 value 12 entries 4 name cli_percpu
@@ -169,6 +171,26 @@ done
 all feature list_builtins link_types
 all feature list_builtins prog_types
 
+says "^sluice v[0-9.]+" version
+says "\"libbpf_version\": \"1.1\"" -p version
+refused 2 'the file after -B is missing' btf dump id 1 -B
+
+# What a device could be given (lo takes nothing), and the whole kernel as macros. The kernel's configuration is none of ours.
+without_configuration() { sed -E '/^Scanning system configuration/,/^$/d; /Misc kernel config items/,/^$/d' "$1"; }
+for form in '' macros 'macros prefix X_' full; do
+  same feature probe dev lo $form
+done
+same -j feature probe dev lo
+for form in 'macros prefix X_' 'kernel unprivileged'; do
+  bpftool feature probe $form 2> theirs.err > theirs.txt
+  ours feature probe $form
+  compared=$((compared + 1))
+  diff <(without_configuration theirs.txt) <(without_configuration ours.txt | sed /CGRP_STORAGE/Id) > diff.txt ||
+    { echo "FAIL: feature probe $form"; head -20 diff.txt; failures=$((failures + 1)); }
+done
+refused 1 'no interface nonsuch' feature probe dev nonsuch
+refused 2 'what is "prefix"?' feature probe prefix X
+
 # Attachments: to an interface here, to a port in the daemon. bpftool 7.1 does not know where tcx and xdp links are.
 ip link set lo up
 ours prog attach name classify dev lo
@@ -188,6 +210,53 @@ ours link detach pinned fs/xdp_link
 says 'ifindex gone\(0\)' link show pinned fs/xdp_link_2
 refused 1 'no interface none' link create name pass dev none fs/x
 
+# Control flow as a graph: bpftool 7.1 can only show programs whose last block of the first function nobody calls behind.
+same prog dump xlated name classify visual
+same prog dump xlated name pass visual
+same prog dump xlated pinned fs/first visual
+says '^subgraph "cluster_1"' prog dump xlated pinned fs/first visual
+refused 2 'no JSON form' -j prog dump xlated name pass visual
+refused 2 'stand alone' prog dump xlated name pass visual opcodes
+
+# What programs send: the events of both tools' own runs, whose times and processors differ.
+normal_events() { sed -E 's/@[0-9.]+ CPU: [0-9]+ index: [0-9]+/@/; s/"(cpu|index|timestamp)": ?[0-9]+/"\1":N/g; /^Stopping/d' "$1"; }
+# pipe TOOL FILE WORDS...: what the tool reads while the program runs three times.
+pipe() {
+  local tool=$1 file=$2
+  shift 2
+  "$tool" "$@" > "$file" 2> err.txt &
+  local reader=$!
+  for _ in $(seq 30); do
+    bpftool prog run pinned fs/emit data_in packet repeat 1 > run.txt
+    grep -q '"retval": 1\|Return value: 1' run.txt && break
+    sleep 0.1
+  done
+  sleep 0.5
+  kill -INT $reader
+  wait $reader
+}
+for form in '' -j -p; do
+  pipe bpftool theirs.txt $form map event_pipe pinned fs/maps/cli_events
+  pipe "$tool" ours.txt $form map event_pipe pinned fs/maps/cli_events
+  compared=$((compared + 1))
+  [ -s ours.txt ] && diff <(normal_events theirs.txt) <(normal_events ours.txt) > diff.txt ||
+    { echo "FAIL: $form map event_pipe"; cat diff.txt; failures=$((failures + 1)); }
+done
+pipe "$tool" ours.txt -j map event_pipe pinned fs/maps/cli_ring
+grep -q '^\[{"size":20,"data":\[115,101,110,116' ours.txt || { echo 'FAIL: event_pipe of a ring buffer'; cat ours.txt err.txt; failures=$((failures + 1)); }
+refused 1 'a hash sends no events' map event_pipe pinned fs/hash
+refused 2 'cpu and index go together' map event_pipe pinned fs/maps/cli_events cpu 0
+refused 2 'one for all CPUs' map event_pipe pinned fs/maps/cli_ring cpu 0 index 0
+
+# Runs of a time.
+"$tool" -j prog profile pinned fs/emit duration 2 > ours.txt &
+reader=$!
+while kill -0 $reader 2> /dev/null; do bpftool prog run pinned fs/emit data_in packet repeat 500 > run.txt; done
+wait $reader
+grep -qE '^\[{"metric":"run_time_ns","run_cnt":[1-9][0-9]*,"value":[1-9][0-9]*}\]$' ours.txt || { echo 'FAIL: prog profile'; cat ours.txt; failures=$((failures + 1)); }
+refused 1 'cannot be counted for one program' prog profile pinned fs/emit duration 1 cycles
+refused 2 'what is "nothing"?' prog profile pinned fs/emit nothing
+
 # Machine code, which Debian's bpftool cannot show.
 if [ -z "$("$tool" prog dump jited pinned fs/first 2>&1 > ours.txt)" ]; then
   says '^bpf_prog_[0-9a-f]{16}_filter:' prog dump jited pinned fs/first
@@ -195,6 +264,7 @@ if [ -z "$("$tool" prog dump jited pinned fs/first 2>&1 > ours.txt)" ]; then
   says 'leave|ret' prog dump jited pinned fs/first opcodes
   ours -j prog dump jited pinned fs/first
   python3 -c 'import json; assert all(f["insns"] for f in json.load(open("ours.txt")))' || failures=$((failures + 1))
+  says '^; .*line_num:[0-9]+ line_col:' prog dump jited pinned fs/first linum
   ours prog dump jited pinned fs/first file code.bin
   [ -s code.bin ] || { echo 'FAIL: no machine code in the file'; failures=$((failures + 1)); }
 fi

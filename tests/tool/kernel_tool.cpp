@@ -2,7 +2,10 @@
 // so that libbpf's calls are system calls. Tests compare its output with bpftool's on the same objects.
 // SLUICE_TEST_PINS: the bpffs to look for pins in.
 #include <bpf/libbpf.h>
+#include <linux/capability.h>
 #include <net/if.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -27,6 +30,14 @@ class KernelConnection final : public Connection {
   std::string port_name(uint32_t index) override {
     char name[IF_NAMESIZE];
     return ::if_indextoname(index, name) != nullptr ? name : "";
+  }
+  [[nodiscard]] bool writes_perf_events() const override { return true; }
+  // As bpftool does: the user stays, the capabilities go.
+  Status drop_privileges() override {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+    if (::syscall(SYS_capset, &header, none) != 0) return fail(errno_error(errno, "drop capabilities"));
+    return {};
   }
 };
 
