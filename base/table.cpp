@@ -1,10 +1,11 @@
 #include "base/table.hpp"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace sluice {
 
-std::string format_table(const std::vector<std::vector<std::string>>& rows) {
+std::string format_table(const Rows& rows) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
@@ -20,6 +21,12 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows) {
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
   }
+  return text;
+}
+
+std::string fixed(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
 }
 

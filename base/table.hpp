@@ -6,7 +6,12 @@
 
 namespace sluice {
 
-// Rows of cells as text, columns aligned: the first to the left, the others to the right.
-[[nodiscard]] std::string format_table(const std::vector<std::vector<std::string>>& rows);
+using Rows = std::vector<std::vector<std::string>>;  // of cells
+
+// Rows as text, columns aligned: the first to the left, the others to the right.
+[[nodiscard]] std::string format_table(const Rows& rows);
+
+// A number with `digits` behind the point.
+[[nodiscard]] std::string fixed(double value, int digits);
 
 }  // namespace sluice

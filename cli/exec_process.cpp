@@ -10,12 +10,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstring>
 #include <fstream>
 
 namespace sluice::cli {
 namespace {
 
 constexpr uint64_t kPage = 4096;
+constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
 
 std::string proc(pid_t task, const char* name) { return "/proc/" + std::to_string(task) + "/" + name; }
 
@@ -42,17 +44,55 @@ std::string directory_of(const std::string& path) {
 
 }  // namespace
 
+// A pidfd that was kept may be that of a dead task with the same number: the kernel says ESRCH then, and it is opened anew.
+int Tasks::descriptor(pid_t task, int fd) {
+  if (const auto kept = pidfds_.find(task); kept != pidfds_.end()) {
+    const int found = static_cast<int>(::syscall(__NR_pidfd_getfd, kept->second.get(), fd, 0));
+    if (found >= 0 || errno != ESRCH) return found;
+    pidfds_.erase(kept);
+  }
+  UniqueFd pidfd(static_cast<int>(::syscall(__NR_pidfd_open, task, kPidfdThread)));
+  const bool of_task = static_cast<bool>(pidfd);
+  // Older kernels open processes alone; which one the thread is of holds for this call only.
+  if (!of_task) pidfd.reset(static_cast<int>(::syscall(__NR_pidfd_open, process_of(task), 0)));
+  const int found = pidfd ? static_cast<int>(::syscall(__NR_pidfd_getfd, pidfd.get(), fd, 0)) : -1;
+  const int error = errno;
+  if (of_task && pidfds_.size() == kKept) pidfds_.clear();
+  if (of_task) pidfds_.insert_or_assign(task, std::move(pidfd));
+  errno = error;
+  return found;
+}
+
 bool ExecProcess::waits() const {
   uint64_t id = id_;
   return ::ioctl(listener_, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
+bool ExecProcess::read_window(uint64_t address, void* to, size_t size) const {
+  if (window_ == 0 || address < window_ || address - window_ > kPage || size > kPage - (address - window_)) return false;
+  std::memcpy(to, window_bytes_ + (address - window_), size);
+  return true;
+}
+
 int ExecProcess::read(uint64_t address, void* to, size_t size) {
-  if (size == 0) return 0;
-  const iovec here{to, size};
-  const iovec there{reinterpret_cast<void*>(static_cast<uintptr_t>(address)), size};
-  const bool whole = ::process_vm_readv(task_, &here, 1, &there, 1, 0) == static_cast<ssize_t>(size);
-  return whole && waits() ? 0 : -EFAULT;
+  if (size == 0 || read_window(address, to, size)) return 0;
+  const uint64_t page = address & ~(kPage - 1);
+  if (window_ == 0 && page != 0 && size <= kPage - (address - page)) {
+    const Part whole{page, window_bytes_, kPage};
+    if (read_parts({&whole, 1}) == 0) return -EFAULT;
+    window_ = page;
+    return read_window(address, to, size) ? 0 : -EFAULT;
+  }
+  const Part part{address, to, size};
+  return read_parts({&part, 1}) == 1 ? 0 : -EFAULT;
+}
+
+size_t ExecProcess::read_parts(std::span<const Part> parts) {
+  size_t known = 0;
+  while (known < parts.size() && read_window(parts[known].address, parts[known].to, parts[known].size)) known++;
+  if (known == parts.size()) return known;
+  const size_t count = bpf::read_parts_of(task_, parts.subspan(known));
+  return waits() ? known + count : 0;
 }
 
 int ExecProcess::write(uint64_t address, const void* from, size_t size) {
@@ -70,13 +110,8 @@ int ExecProcess::keep(int fd) {
 }
 
 int ExecProcess::file(int fd) {
-  if (!process_) {
-    int pidfd = static_cast<int>(::syscall(__NR_pidfd_open, task_, 0));
-    // A thread that is not its process's first is not to be opened.
-    if (pidfd < 0) pidfd = static_cast<int>(::syscall(__NR_pidfd_open, process_of(task_), 0));
-    process_.reset(pidfd);
-  }
-  return process_ ? keep(static_cast<int>(::syscall(__NR_pidfd_getfd, process_.get(), fd, 0))) : -EBADF;
+  const int found = keep(tasks_->descriptor(task_, fd));
+  return found == -ESRCH ? -EBADF : found;
 }
 
 int ExecProcess::read_path(uint64_t address, std::string* path) {

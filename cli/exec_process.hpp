@@ -5,7 +5,9 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/unique_fd.hpp"
@@ -13,12 +15,25 @@
 
 namespace sluice::cli {
 
+// pidfds of the tasks that called, kept from call to call. One thread.
+class Tasks {
+ public:
+  // A copy of the task's descriptor; -1 and errno.
+  int descriptor(pid_t task, int fd);
+
+ private:
+  static constexpr size_t kKept = 64;
+  std::unordered_map<pid_t, UniqueFd> pidfds_;
+};
+
 class ExecProcess final : public bpf::Process {
  public:
   // `listener`: the supervisor's descriptor, on which the call `id` of `task` waits.
-  ExecProcess(int listener, uint64_t id, pid_t task) : listener_(listener), id_(id), task_(task) {}
+  ExecProcess(int listener, uint64_t id, pid_t task, Tasks* tasks)
+      : listener_(listener), id_(id), task_(task), tasks_(tasks) {}
 
   int read(uint64_t address, void* to, size_t size) override;
+  size_t read_parts(std::span<const Part> parts) override;
   int write(uint64_t address, const void* from, size_t size) override;
   int file(int fd) override;
   int open(uint64_t path, int flags) override;
@@ -28,6 +43,7 @@ class ExecProcess final : public bpf::Process {
 
  private:
   [[nodiscard]] bool waits() const;
+  bool read_window(uint64_t address, void* to, size_t size) const;
   int read_path(uint64_t address, std::string* path);
   int open_path(const std::string& path, int flags);
   int keep(int fd);
@@ -35,7 +51,10 @@ class ExecProcess final : public bpf::Process {
   const int listener_;
   const uint64_t id_;
   const pid_t task_;
-  UniqueFd process_;                // pidfd, from the first descriptor on
+  Tasks* const tasks_;
+  // A page of the task's, read with the attribute: what that points at mostly lies beside it on the stack.
+  uint64_t window_ = 0;  // its address; 0: not read
+  char window_bytes_[4096];
   std::vector<UniqueFd> opened_;
 };
 

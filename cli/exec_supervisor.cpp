@@ -6,11 +6,10 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
-#include <algorithm>
 #include <climits>
 #include <cstring>
 
-#include "cli/exec_process.hpp"
+#include "bpf/client/quick.hpp"
 
 namespace sluice::cli {
 namespace {
@@ -20,14 +19,6 @@ constexpr auto kBpfFileSystem = 0xcafe4a11;  // BPF_FS_MAGIC
 // Linux 6.6: the waiting side is woken on this CPU, which spares a wake-up of another on each call.
 constexpr unsigned long kSetFlags = _IOW('!', 4, uint64_t);  // SECCOMP_IOCTL_NOTIF_SET_FLAGS
 constexpr unsigned long kSyncWakeUp = 1;                     // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
-
-constexpr int kQuick[] = {BPF_MAP_LOOKUP_ELEM,  BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
-                          BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID, BPF_BTF_GET_NEXT_ID, BPF_LINK_GET_NEXT_ID};
-
-bool is_quick(const seccomp_notif& call) {
-  const auto cmd = static_cast<int>(call.data.args[0]);
-  return std::find(std::begin(kQuick), std::end(kQuick), cmd) != std::end(kQuick);
-}
 
 }  // namespace
 
@@ -58,7 +49,7 @@ void ExecSupervisor::serve_one() {
     case __NR_setsockopt: return reply(call, -EOPNOTSUPP);  // a socket of the host's runs programs of the host's alone
     default: return answer_statfs(call);
   }
-  if (is_quick(call)) return answer_bpf(*quick_, call);
+  if (bpf::is_quick(static_cast<int>(call.data.args[0]))) return answer_bpf(*quick_, quick_tasks_, call);
   {
     std::lock_guard guard(lock_);
     waiting_.push_back(call);
@@ -74,7 +65,7 @@ void ExecSupervisor::run_slow() {
     const Call call = waiting_.front();
     waiting_.pop_front();
     guard.unlock();
-    answer_bpf(*slow_, call);
+    answer_bpf(*slow_, slow_tasks_, call);
     guard.lock();
   }
 }
@@ -98,8 +89,8 @@ void ExecSupervisor::let_pass(const Call& call) {
   ::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-void ExecSupervisor::answer_bpf(bpf::Client& client, const Call& call) {
-  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid));
+void ExecSupervisor::answer_bpf(bpf::Client& client, Tasks& tasks, const Call& call) {
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &tasks);
   const auto& args = call.data.args;
   const auto outcome = client.call(process, static_cast<int>(args[0]), args[1], static_cast<unsigned>(args[2]));
   if (!outcome.descriptor) return reply(call, outcome.value);
@@ -113,7 +104,7 @@ void ExecSupervisor::answer_bpf(bpf::Client& client, const Call& call) {
 
 // The pin directory and what lies in it is a BPF file system; of others the kernel tells.
 void ExecSupervisor::answer_statfs(const Call& call) {
-  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid));
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
   const auto& args = call.data.args;
   const int file = call.data.nr == __NR_fstatfs ? process.file(static_cast<int>(args[0])) : process.open(args[0], O_PATH);
   struct stat status;
@@ -144,7 +135,7 @@ bool ExecSupervisor::is_ring(int fd) {
 }
 
 void ExecSupervisor::answer_epoll(const Call& call) {
-  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid));
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
   const auto& args = call.data.args;
   const int ring = process.file(static_cast<int>(args[2]));
   if (ring < 0 || !is_ring(ring)) return let_pass(call);

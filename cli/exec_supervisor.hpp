@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "bpf/client/client.hpp"
+#include "cli/exec_process.hpp"
 #include "cli/exec_rings.hpp"
 
 namespace sluice::cli {
@@ -31,7 +32,7 @@ class ExecSupervisor {
  private:
   using Call = seccomp_notif;
 
-  void answer_bpf(bpf::Client& client, const Call& call);
+  void answer_bpf(bpf::Client& client, Tasks& tasks, const Call& call);
   void answer_statfs(const Call& call);
   void answer_epoll(const Call& call);
   void reply(const Call& call, long value);
@@ -42,6 +43,8 @@ class ExecSupervisor {
   UniqueFd listener_;
   std::unique_ptr<bpf::Client> quick_;
   std::unique_ptr<bpf::Client> slow_;
+  Tasks quick_tasks_;
+  Tasks slow_tasks_;
   ExecRings rings_;
 
   std::mutex lock_;  // of what follows

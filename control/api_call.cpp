@@ -1,8 +1,11 @@
 #include "control/api_call.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 
 #include "bpf/client/frame.hpp"
+#include "bpf/client/quick.hpp"
 #include "control/remote_process.hpp"
 
 namespace sluice::control {
@@ -10,21 +13,12 @@ namespace {
 
 using bpf::wire::FrameType;
 
-// Commands whose work is bounded by one element or object.
-constexpr int kQuick[] = {BPF_MAP_LOOKUP_ELEM,      BPF_MAP_UPDATE_ELEM,     BPF_MAP_DELETE_ELEM,    BPF_MAP_GET_NEXT_KEY,
-                          BPF_PROG_GET_NEXT_ID,     BPF_MAP_GET_NEXT_ID,     BPF_BTF_GET_NEXT_ID,    BPF_LINK_GET_NEXT_ID,
-                          BPF_PROG_GET_FD_BY_ID,    BPF_MAP_GET_FD_BY_ID,    BPF_BTF_GET_FD_BY_ID,   BPF_LINK_GET_FD_BY_ID,
-                          BPF_MAP_FREEZE,           BPF_PROG_BIND_MAP,       BPF_MAP_LOOKUP_AND_DELETE_ELEM};
-
 // Commands whose result is a descriptor.
 constexpr int kOpening[] = {BPF_MAP_CREATE,       BPF_PROG_LOAD,        BPF_OBJ_GET,           BPF_PROG_GET_FD_BY_ID,
                             BPF_MAP_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID, BPF_BTF_LOAD,
                             BPF_LINK_CREATE,      BPF_ENABLE_STATS};
 
-template <size_t count>
-bool has(const int (&list)[count], int cmd) {
-  return std::find(std::begin(list), std::end(list), cmd) != std::end(list);
-}
+bool is_opening(int cmd) { return std::find(std::begin(kOpening), std::end(kOpening), cmd) != std::end(kOpening); }
 
 // The bytes of the attribute that the handler changed, from the first to the last.
 bool write_attr(uint64_t address, std::span<const char> before, const char* after, RemoteProcess* process) {
@@ -47,7 +41,8 @@ std::vector<char> need_frame(const std::vector<bpf::wire::Need>& needs) {
 
 std::vector<char> result_frame(long value, bool has_descriptor, const RemoteProcess& process) {
   bpf::wire::FrameWriter writer(FrameType::result);
-  writer.put(bpf::wire::ResultHeader{value, static_cast<uint32_t>(process.writes().size()), has_descriptor ? 1u : 0u});
+  writer.put(bpf::wire::ResultHeader{value, static_cast<uint32_t>(process.writes().size()), has_descriptor ? 1u : 0u,
+                                     ::sched_getcpu(), 0});
   for (const auto& write : process.writes()) {
     writer.put(bpf::wire::Write{write.address, write.bytes.size()});
     writer.put_bytes(write.bytes.data(), write.bytes.size());
@@ -56,7 +51,7 @@ std::vector<char> result_frame(long value, bool has_descriptor, const RemoteProc
 }
 
 ApiReply answer_call(bpf::BpfSurface& surface, bpf::wire::FrameReader& reader, ApiRequest& request,
-                     const std::atomic<bool>* cancelled) {
+                     const std::atomic<bool>* cancelled, bool* slow) {
   bpf::wire::CallHeader header;
   std::span<const char> sent;
   RemoteProcess process;
@@ -66,10 +61,15 @@ ApiReply answer_call(bpf::BpfSurface& surface, bpf::wire::FrameReader& reader, A
   }
   alignas(union bpf_attr) char attr[std::max<size_t>(bpf::wire::kAttrMax, sizeof(union bpf_attr))] = {};
   std::copy(sent.begin(), sent.end(), attr);
-  const bpf::Caller caller{.uid = request.uid, .gid = request.gid, .failure = nullptr, .process = &process, .cancelled = cancelled};
+  const bpf::Caller caller{.uid = request.uid, .gid = request.gid, .failure = nullptr, .process = &process,
+                           .cancelled = cancelled, .slow = slow};
   long value = surface.bpf(caller, header.cmd, reinterpret_cast<union bpf_attr*>(attr), header.attr_size);
+  if (slow != nullptr && *slow) {
+    request.descriptors = process.give_back();
+    return {};
+  }
   UniqueFd descriptor;
-  if (value >= 0 && has(kOpening, header.cmd)) descriptor.reset(static_cast<int>(value));
+  if (value >= 0 && is_opening(header.cmd)) descriptor.reset(static_cast<int>(value));
   if (!process.needs().empty()) return {need_frame(process.needs()), {}};
   if (!write_attr(header.attr_address, sent, attr, &process)) value = -EFAULT;
   if (value < 0) descriptor.reset();
@@ -95,17 +95,19 @@ ApiReply answer_query(const ApiQuery& query, bpf::wire::FrameReader& reader, con
 
 }  // namespace
 
-ApiPace pace_of(const ApiRequest& request) {
+ApiNature nature_of(const ApiRequest& request) {
   bpf::wire::FrameReader reader(request.frame);
   bpf::wire::CallHeader header;
-  if (reader.type() != FrameType::call || !reader.get(&header)) return ApiPace::quick;
-  if (header.cmd == BPF_PROG_TEST_RUN) return ApiPace::run;
-  return has(kQuick, header.cmd) ? ApiPace::quick : ApiPace::load;
+  if (reader.type() == FrameType::query) return {.pace = ApiPace::query};
+  if (reader.type() != FrameType::call || !reader.get(&header)) return {};
+  if (header.cmd == BPF_PROG_TEST_RUN) return {ApiPace::run, header.cpu};
+  return {bpf::is_quick(header.cmd) ? ApiPace::quick : ApiPace::load, header.cpu};
 }
 
-ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest request, const std::atomic<bool>* cancelled) {
+ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest& request, const std::atomic<bool>* cancelled,
+                bool* slow) {
   bpf::wire::FrameReader reader(request.frame);
-  if (reader.type() == FrameType::call) return answer_call(surface, reader, request, cancelled);
+  if (reader.type() == FrameType::call) return answer_call(surface, reader, request, cancelled, slow);
   if (reader.type() == FrameType::query) return answer_query(query, reader, request);
   return {};
 }

@@ -11,6 +11,7 @@
 
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
+#include "bpf/client/socket_protocol.hpp"
 #include "bpf/surface/surface.hpp"
 
 namespace sluice::control {
@@ -28,17 +29,23 @@ struct ApiReply {
   UniqueFd descriptor;
 };
 
-// How long a request may take, and so who answers it: the socket's thread, or one beside it.
-enum class ApiPace { quick, load, run };
+// How long a request may take, and so who answers it: the socket's thread, or one of those beside it.
+enum class ApiPace { quick, load, run, query };
 
-[[nodiscard]] ApiPace pace_of(const ApiRequest& request);
+struct ApiNature {
+  ApiPace pace = ApiPace::quick;
+  int cpu = bpf::wire::kCpuUnknown;  // that the client runs on
+};
+[[nodiscard]] ApiNature nature_of(const ApiRequest& request);
 
 // Answers "status" and the like with JSON text. ENOENT: no such query.
 using ApiQuery = std::function<Result<std::string>(std::string_view what)>;
 
 // `cancelled`, where there is one, is set by another thread when nobody waits for the answer any more.
-[[nodiscard]] ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest request,
-                              const std::atomic<bool>* cancelled = nullptr);
+// `slow`, where there is one, is set by a call that would take long after all: it has done nothing, `request` is as it was,
+// and is to be answered by who has time.
+[[nodiscard]] ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest& request,
+                              const std::atomic<bool>* cancelled, bool* slow);
 
 // The first frame on a connection.
 [[nodiscard]] std::vector<char> welcome_frame(const std::string& pin_directory);

@@ -1,10 +1,12 @@
 #include "control/api_server.hpp"
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <atomic>
 #include <thread>
 #include <unordered_map>
@@ -48,6 +50,12 @@ struct ApiServer::State {
   void account(ApiConnection& connection, size_t before) { held_bytes += connection.held_bytes() - before; }
   void close(uint64_t id);
   void close_stalled();
+  [[nodiscard]] ApiWorker& worker_for(ApiPace pace) { return *workers[static_cast<size_t>(pace) - 1]; }
+  [[nodiscard]] size_t held_by_workers() {
+    size_t bytes = 0;
+    for (auto& worker : workers) bytes += worker->held_bytes();
+    return bytes;
+  }
 
   bpf::BpfSurface& surface;
   const ApiOptions options;
@@ -55,8 +63,7 @@ struct ApiServer::State {
   UniqueFd epoll;
   UniqueFd wake;
   std::atomic<bool> stopping{false};  // main thread: rw, socket's thread: ro
-  std::unique_ptr<ApiWorker> loads;
-  std::unique_ptr<ApiWorker> runs;
+  std::array<std::unique_ptr<ApiWorker>, 3> workers;  // worker_for
   std::thread thread;
 
   // The socket's thread alone.
@@ -64,13 +71,15 @@ struct ApiServer::State {
   uint64_t next_id = kFirstConnection;
   size_t held_bytes = 0;
   bool accepting = true;
+  ApiConnection::Clock::time_point look_until;  // until then it is not slept
 };
 
 void ApiServer::State::run() {
   epoll_event events[64];
   auto next_check = ApiConnection::Clock::now();
+  auto now = next_check;
   while (!stopping.load()) {
-    const int count = ::epoll_wait(epoll.get(), events, std::size(events), kTickMilliseconds);
+    const int count = ::epoll_wait(epoll.get(), events, std::size(events), now < look_until ? 0 : kTickMilliseconds);
     for (int i = 0; i < count; i++) {
       const uint64_t id = events[i].data.u64;
       if (id == kListener) {
@@ -78,7 +87,7 @@ void ApiServer::State::run() {
       } else if (id == kWake) {
         eventfd_t value;
         ::eventfd_read(wake.get(), &value);
-        for (ApiWorker* worker : {loads.get(), runs.get()}) {
+        for (auto& worker : workers) {
           for (auto& done : worker->take_done()) deliver(done.connection, std::move(done.reply));
         }
       } else if (id == kClosed) {
@@ -87,8 +96,9 @@ void ApiServer::State::run() {
         serve(id, events[i].events);
       }
     }
-    if (ApiConnection::Clock::now() < next_check) continue;
-    next_check = ApiConnection::Clock::now() + std::chrono::milliseconds(kTickMilliseconds);
+    now = ApiConnection::Clock::now();
+    if (now < next_check) continue;
+    next_check = now + std::chrono::milliseconds(kTickMilliseconds);
     close_stalled();
   }
 }
@@ -138,7 +148,7 @@ void ApiServer::State::serve(uint64_t id, uint32_t events) {
   if (alive && (events & EPOLLOUT) != 0) alive = connection.flush();
   if (alive && (events & EPOLLIN) != 0 && !connection.busy && !connection.sending()) alive = connection.receive();
   account(connection, before);
-  if (!alive || held_bytes + loads->held_bytes() + runs->held_bytes() > kMaxApiBytes) return close(id);
+  if (!alive || held_bytes + held_by_workers() > kMaxApiBytes) return close(id);
   dispatch(id, connection);
 }
 
@@ -147,11 +157,17 @@ void ApiServer::State::dispatch(uint64_t id, ApiConnection& connection) {
   const size_t before = connection.held_bytes();
   if (!connection.busy && !connection.sending() && connection.take(&request)) {
     account(connection, before);
-    switch (pace_of(request)) {
-      case ApiPace::quick: return deliver(id, answer(surface, options.query, std::move(request)));
-      case ApiPace::load: loads->submit(id, std::move(request)); break;
-      case ApiPace::run: runs->submit(id, std::move(request)); break;
+    ApiNature nature = nature_of(request);
+    if (nature.pace == ApiPace::quick) {
+      bool slow = false;
+      ApiReply reply = answer(surface, options.query, request, nullptr, &slow);
+      if (nature.cpu != bpf::wire::kCpuUnknown && nature.cpu != ::sched_getcpu()) {
+        look_until = ApiConnection::Clock::now() + std::chrono::nanoseconds(bpf::wire::kLookNanoseconds);
+      }
+      if (!slow) return deliver(id, std::move(reply));
+      nature.pace = ApiPace::load;
     }
+    worker_for(nature.pace).submit(id, std::move(request));
     connection.busy = true;
   }
   watch(id, connection);
@@ -184,8 +200,7 @@ void ApiServer::State::close(uint64_t id) {
   if (found == connections.end()) return;
   held_bytes -= found->second.held_bytes();
   if (found->second.busy) {
-    loads->cancel(id);
-    runs->cancel(id);
+    for (auto& worker : workers) worker->cancel(id);
   }
   connections.erase(found);
 }
@@ -223,10 +238,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(bpf::BpfSurface& surface, Ap
   }
   State* shared = state.get();
   const auto slow = [shared](ApiRequest request, const std::atomic<bool>* cancelled) {
-    return answer(shared->surface, shared->options.query, std::move(request), cancelled);
+    return answer(shared->surface, shared->options.query, request, cancelled, nullptr);
   };
-  state->loads = std::make_unique<ApiWorker>(slow, state->wake.get());
-  state->runs = std::make_unique<ApiWorker>(slow, state->wake.get());
+  for (auto& worker : state->workers) worker = std::make_unique<ApiWorker>(slow, state->wake.get());
   state->thread = std::thread([shared] { shared->run(); });
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(state)));
 }
@@ -235,8 +249,7 @@ ApiServer::~ApiServer() {
   state_->stopping.store(true);
   ::eventfd_write(state_->wake.get(), 1);
   state_->thread.join();
-  state_->loads.reset();
-  state_->runs.reset();
+  for (auto& worker : state_->workers) worker.reset();
 }
 
 }  // namespace sluice::control

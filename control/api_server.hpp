@@ -1,6 +1,6 @@
 // The API socket: bpf(2) for other processes (bpf/client/socket_protocol.hpp). One thread serves all connections and waits
-// for none; what takes long is answered on two threads beside it, programs' test runs on one, the rest on the other. A
-// client that lies, stalls or vanishes costs its connection. start and the destructor: main thread.
+// for none; what takes long is answered on three threads beside it, programs' test runs on one, queries on one, loads and
+// the rest on another. A client that lies, stalls or vanishes costs its connection. start and the destructor: main thread.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ namespace sluice::control {
 struct ApiOptions {
   SocketSpec socket;
   std::string pin_directory;  // as clients are told; empty: none
-  ApiQuery query;             // called on the socket's thread
+  ApiQuery query;             // called on a thread of its own
   int frame_seconds = 10;     // a frame not complete, or an answer not taken, after that: the connection is closed
 };
 

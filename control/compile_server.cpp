@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include <cstring>
+#include <exception>
 
 #include "base/descriptor_passing.hpp"
 #include "bpf/jit/serialise.hpp"
@@ -78,7 +79,9 @@ void set_limits(const CompileLimits& limits) {
   if (!done) ::_exit(1);
 }
 
-[[noreturn]] void compile_in_child(const std::vector<UniqueFd>& files, const CompileLimits& limits) {
+// What LLVM throws for want of memory ends the child, and must not go on where the daemon's own code would catch it.
+[[noreturn]] void compile_in_child(const std::vector<UniqueFd>& files, const CompileLimits& limits) noexcept {
+  std::set_terminate([] { ::_exit(1); });
   set_limits(limits);
   std::vector<uint8_t> bytes;
   if (!read_file(files[0].get(), &bytes)) ::_exit(1);

@@ -1,12 +1,18 @@
 #include "control/exporter.hpp"
 
 #include <CivetServer.h>
+#include <netdb.h>
 #include <prometheus/exposer.h>
 #include <prometheus/text_serializer.h>
+#include <sys/socket.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <exception>
+#include <thread>
 
+#include "base/unique_fd.hpp"
 #include "control/pins.hpp"
 
 namespace sluice::control {
@@ -44,6 +50,20 @@ void add_pinned(const config::Config& config, const Programs& programs, const co
   auto made = MapMetric::create(config, metric, std::move(*map));
   if (!made) return report(made.error().text);
   metrics->push_back(std::move(*made));
+}
+
+// Connects to "address:port" and hangs up. A name that resolves to nothing is no matter.
+void knock(const std::string& listen, int port) {
+  std::string host = listen.substr(0, listen.rfind(':'));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  addrinfo wanted{};
+  wanted.ai_socktype = SOCK_STREAM;
+  wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.empty() ? nullptr : host.c_str(), std::to_string(port).c_str(), &wanted, &found) != 0) return;
+  const UniqueFd socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (socket) (void)::connect(socket.get(), found->ai_addr, found->ai_addrlen);
+  ::freeaddrinfo(found);
 }
 
 }  // namespace
@@ -94,11 +114,27 @@ std::string render_text(const std::vector<prometheus::MetricFamily>& families) {
 }
 
 Exporter::Exporter() = default;
-Exporter::~Exporter() = default;
+
+// civetweb looks at its order to stop only when a connection comes, or every 2 s: we knock until it has.
+Exporter::~Exporter() {
+  if (exposer_ == nullptr) return;
+  const int number = port();
+  std::atomic<bool> stopped{false};
+  std::thread stopping([&] {
+    exposer_.reset();
+    stopped = true;
+  });
+  while (!stopped) {
+    knock(listen_, number);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  stopping.join();
+}
 
 Result<std::unique_ptr<Exporter>> Exporter::start(const std::string& listen,
                                                   std::function<std::vector<prometheus::MetricFamily>()> collect) {
   std::unique_ptr<Exporter> exporter(new Exporter);
+  exporter->listen_ = listen;
   exporter->collector_ = std::make_shared<Collector>(std::move(collect));
   CivetCallbacks callbacks{};
   callbacks.begin_request = answer_health;

@@ -43,6 +43,7 @@ class Exporter {
 
  private:
   Exporter();
+  std::string listen_;
   std::shared_ptr<prometheus::Collectable> collector_;
   std::unique_ptr<prometheus::Exposer> exposer_;
 };

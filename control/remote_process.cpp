@@ -27,6 +27,14 @@ bool RemoteProcess::take(bpf::wire::FrameReader& frame, uint32_t count, std::vec
   return next == descriptors.size();
 }
 
+std::vector<UniqueFd> RemoteProcess::give_back() {
+  std::vector<UniqueFd> descriptors;
+  for (Item& item : items_) {
+    if (item.descriptor) descriptors.push_back(std::move(item.descriptor));
+  }
+  return descriptors;
+}
+
 int RemoteProcess::note(const Need& need, int error) {
   needs_.push_back(need);
   return error;

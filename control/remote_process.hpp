@@ -18,6 +18,9 @@ class RemoteProcess final : public bpf::Process {
   // the protocol says.
   bool take(bpf::wire::FrameReader& frame, uint32_t count, std::vector<UniqueFd> descriptors);
 
+  // The descriptors that it took, in their order.
+  [[nodiscard]] std::vector<UniqueFd> give_back();
+
   int read(uint64_t address, void* to, size_t size) override;
   int write(uint64_t address, const void* from, size_t size) override;
   int file(int fd) override;

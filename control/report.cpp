@@ -8,14 +8,6 @@ namespace sluice::control {
 
 namespace {
 
-using Rows = std::vector<std::vector<std::string>>;
-
-std::string fixed(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
 double value_of(const prometheus::MetricFamily& family, const prometheus::ClientMetric& metric) {
   return family.type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value;
 }

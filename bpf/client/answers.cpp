@@ -82,13 +82,7 @@ uint64_t to_page_end(uint64_t address) { return kPage - address % kPage; }
 }  // namespace
 
 void Answers::guess(int cmd, const union bpf_attr& attr) {
-  for (const MemoryRow& row : kMemory) {
-    if (row.cmd != cmd) continue;
-    const auto address = field<uint64_t>(attr, row.pointer);
-    const uint64_t size = row.count == kOne ? std::min(row.size, to_page_end(address))
-                                            : row.size * field<uint32_t>(attr, row.count);
-    guess_memory(address, size);
-  }
+  guess_memory(cmd, attr);
   for (const FileRow& row : kFiles) {
     const auto fd = field<uint32_t>(attr, row.place);
     if (row.cmd == cmd && !(row.optional && fd == 0)) guess_file(fd);
@@ -96,10 +90,25 @@ void Answers::guess(int cmd, const union bpf_attr& attr) {
   if (cmd == BPF_PROG_LOAD) guess_map_loads(attr);
 }
 
-void Answers::guess_memory(uint64_t address, uint64_t size) {
-  if (address == 0 || size == 0 || size > kGuessMax) return;
-  Item item{{{wire::NeedKind::memory, 0, address, size}, 0, static_cast<uint32_t>(size)}, std::vector<char>(size), -1};
-  if (process_.read(address, item.bytes.data(), size) == 0) answers_.push_back(std::move(item));
+// All in one step, as far as it goes: what cannot be read is left out, and the rest is one step more.
+void Answers::guess_memory(int cmd, const union bpf_attr& attr) {
+  Item items[Process::kPartsMax];
+  Process::Part parts[Process::kPartsMax];
+  size_t count = 0;
+  for (const MemoryRow& row : kMemory) {
+    if (row.cmd != cmd || count == Process::kPartsMax) continue;
+    const auto address = field<uint64_t>(attr, row.pointer);
+    const uint64_t size = row.count == kOne ? std::min(row.size, to_page_end(address))
+                                            : row.size * field<uint32_t>(attr, row.count);
+    if (address == 0 || size == 0 || size > kGuessMax) continue;
+    Item& item = items[count];
+    item = {{{wire::NeedKind::memory, 0, address, size}, 0, static_cast<uint32_t>(size)}, std::vector<char>(size), -1};
+    parts[count++] = {address, item.bytes.data(), size};
+  }
+  for (size_t at = 0; at < count; at++) {
+    const size_t end = at + process_.read_parts({parts + at, count - at});
+    for (; at < end; at++) answers_.push_back(std::move(items[at]));
+  }
 }
 
 void Answers::guess_file(uint32_t fd) {

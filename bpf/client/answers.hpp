@@ -31,7 +31,7 @@ class Answers {
     std::vector<char> bytes;
     int descriptor = -1;
   };
-  void guess_memory(uint64_t address, uint64_t size);
+  void guess_memory(int cmd, const union bpf_attr& attr);
   void guess_file(uint32_t fd);
   void guess_map_loads(const union bpf_attr& attr);
   // `name`: open_directory's.

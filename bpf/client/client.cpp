@@ -1,11 +1,13 @@
 #include "bpf/client/client.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 #include "base/descriptor_passing.hpp"
@@ -97,13 +99,24 @@ Status Client::send(const std::vector<char>& frame, const std::vector<int>& desc
   return {};
 }
 
+ssize_t Client::receive_some(std::span<char> bytes, std::vector<UniqueFd>* descriptors) {
+  if (daemon_cpu_ != wire::kCpuUnknown && daemon_cpu_ != ::sched_getcpu()) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(wire::kLookNanoseconds);
+    do {
+      const ssize_t count = receive_with_descriptors(socket_.get(), bytes, descriptors, MSG_DONTWAIT);
+      if (count >= 0 || errno != EAGAIN) return count;
+    } while (std::chrono::steady_clock::now() < end);
+  }
+  return receive_with_descriptors(socket_.get(), bytes, descriptors);
+}
+
 Status Client::receive(std::vector<char>* frame, UniqueFd* descriptor) {
   size_t wanted = sizeof(wire::FrameHeader);
   size_t have = 0;
   frame->resize(kReceiveBytes);
   while (have < wanted) {
     std::vector<UniqueFd> came;
-    const ssize_t count = receive_with_descriptors(socket_.get(), std::span(*frame).subspan(have), &came);
+    const ssize_t count = receive_some(std::span(*frame).subspan(have), &came);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail(errno_error(errno, "receive from the daemon"));
     if (count == 0) return fail(ENOTCONN, "the daemon has closed the connection");
@@ -142,7 +155,7 @@ Client::Outcome Client::call(Process& process, int cmd, uint64_t attr_address, u
   std::lock_guard guard(turn_);
   for (int round = 0; socket_ && round < wire::kRoundsMax; round++) {
     wire::FrameWriter writer(FrameType::call);
-    writer.put(wire::CallHeader{cmd, size, attr_address, answers.count(), 0});
+    writer.put(wire::CallHeader{cmd, size, attr_address, answers.count(), ::sched_getcpu()});
     writer.put_bytes(bytes, size);
     answers.put(&writer);
     if (writer.size() > wire::kFrameMax) return {-E2BIG, {}};
@@ -153,6 +166,7 @@ Client::Outcome Client::call(Process& process, int cmd, uint64_t attr_address, u
     if (reader.type() == FrameType::need && add_needs(reader, &answers)) continue;
     wire::ResultHeader result;
     if (reader.type() != FrameType::result || !reader.get(&result)) break;
+    daemon_cpu_ = result.cpu;
     const long written = apply_writes(reader, result.writes, process);
     if (written == -EPROTO || (result.has_descriptor != 0) != static_cast<bool>(descriptor)) break;
     // A call that cannot give its results has failed: the descriptor closes here.

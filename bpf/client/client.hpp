@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,8 +52,10 @@ class Client {
   explicit Client(UniqueFd socket) : socket_(std::move(socket)) {}
   Status send(const std::vector<char>& frame, const std::vector<int>& descriptors);
   Status receive(std::vector<char>* frame, UniqueFd* descriptor);
+  ssize_t receive_some(std::span<char> bytes, std::vector<UniqueFd>* descriptors);
 
   std::mutex turn_;
+  int32_t daemon_cpu_ = -1;  // where the last answer came from; -1: unknown
   UniqueFd socket_;  // closed by the first fault: after it nothing on the stream means anything
   std::string pin_directory_;
 };

@@ -18,7 +18,7 @@
 
 namespace sluice::bpf::wire {
 
-inline constexpr uint16_t kVersion = 1;
+inline constexpr uint16_t kVersion = 2;
 inline constexpr uint32_t kFrameMax = 80u << 20;  // bytes; a batch of a million elements or a program of a million instructions
 inline constexpr uint32_t kAttrMax = 4096;        // bytes of an attribute (Linux: PAGE_SIZE)
 inline constexpr uint32_t kAnswersMax = 1024;     // in a call
@@ -26,6 +26,10 @@ inline constexpr uint32_t kNeedsMax = 256;        // in a need
 inline constexpr uint32_t kDescriptorsMax = 253;  // with a frame (Linux: SCM_MAX_FD)
 inline constexpr int kRoundsMax = 256;            // repetitions of one call
 inline constexpr int kFrameSeconds = 10;
+inline constexpr int32_t kCpuUnknown = -1;
+// Between two CPUs a wake-up costs far more than a call. A side whose peer was last seen on another CPU looks for so long
+// before it sleeps; on the same CPU looking would only keep the peer from running.
+inline constexpr int64_t kLookNanoseconds = 50'000;
 
 enum class FrameType : uint16_t { welcome = 1, call, need, result, query, text };
 
@@ -66,13 +70,15 @@ struct CallHeader {
   uint32_t attr_size = 0;
   uint64_t attr_address = 0;
   uint32_t answers = 0;
-  uint32_t reserved = 0;
+  int32_t cpu = kCpuUnknown;  // that the caller runs on: a hint for who waits, as in ResultHeader
 };
 
 struct ResultHeader {
   int64_t value = 0;
   uint32_t writes = 0;
   uint32_t has_descriptor = 0;
+  int32_t cpu = kCpuUnknown;
+  uint32_t pad = 0;
 };
 
 // `size` bytes after it go to the caller's memory at `address`.
@@ -87,6 +93,6 @@ struct TextHeader {
 };
 
 static_assert(sizeof(FrameHeader) == 8 && sizeof(Need) == 24 && sizeof(Answer) == 32 && sizeof(CallHeader) == 24 &&
-              sizeof(ResultHeader) == 16 && sizeof(Write) == 16 && sizeof(TextHeader) == 8);
+              sizeof(ResultHeader) == 24 && sizeof(Write) == 16 && sizeof(TextHeader) == 8);
 
 }  // namespace sluice::bpf::wire

@@ -67,6 +67,12 @@ struct Call {
     }
   }
 
+  // Whether to leave the call to a thread that has time (Caller::slow): asked before anything long, and before any change.
+  [[nodiscard]] bool defer() const {
+    if (caller.slow != nullptr) *caller.slow = true;
+    return caller.slow != nullptr;
+  }
+
   // From and to the caller's memory: 0 or -EFAULT.
   int copy_in(uint64_t address, void* to, size_t size) { return process.read(address, to, size); }
   int copy_out(uint64_t address, const void* from, size_t size) { return process.write(address, from, size); }

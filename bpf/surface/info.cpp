@@ -8,6 +8,7 @@ namespace sluice::bpf::surface {
 namespace {
 
 constexpr uint32_t kInfoMax = 4096;
+constexpr size_t kQuickBytes = 64u << 10;  // more is left to who has time
 
 void copy_name(char (&field)[BPF_OBJ_NAME_LEN], const std::string& name) {
   std::memset(field, 0, sizeof field);
@@ -18,6 +19,7 @@ void copy_name(char (&field)[BPF_OBJ_NAME_LEN], const std::string& name) {
 template <class Element>
 bool copy_array(Call& call, uint64_t user, uint32_t room, const std::vector<Element>& elements) {
   const size_t count = std::min<size_t>(room, elements.size());
+  if (count * sizeof(Element) > kQuickBytes && call.defer()) return false;
   return call.copy_out(user, elements.data(), count * sizeof(Element)) == 0;
 }
 

@@ -3,8 +3,13 @@
 namespace sluice::bpf::surface {
 
 std::shared_ptr<const jit::CompiledProgram> machine_code_of(const Call& call, ProgramObject& program) {
-  std::lock_guard guard(program.compiling);
+  std::unique_lock guard(program.compiling, std::try_to_lock);
+  if (!guard) {
+    if (call.defer()) return nullptr;
+    guard.lock();
+  }
   if (program.compiled || !call.options.compile) return program.machine_code;
+  if (call.defer()) return nullptr;
   program.compiled = true;
   // Its code would keep the whole object alive, which keeps the code.
   if (auto made = call.options.compile(program.annotated)) program.machine_code = std::move(*made);

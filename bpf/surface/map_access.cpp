@@ -20,6 +20,7 @@ int program_reference(Call& call, uint32_t fd, MapReference* reference) {
   if (const int error = call.object_of(fd, &program); error != 0) return error;
   auto held = std::make_shared<HeldProgram>();
   held->code = machine_code_of(call, *program);
+  if (call.caller.slow != nullptr && *call.caller.slow) return -EAGAIN;
   held->target = {program->annotated.get(), held->code != nullptr ? held->code->code() : interpret_target};
   reference->id = program->id;
   reference->kind = program->tail_kind();

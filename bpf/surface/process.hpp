@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,14 @@ class Process {
 
   // Copies from and to its memory. 0 or -EFAULT. size 0 touches nothing.
   virtual int read(uint64_t address, void* to, size_t size) = 0;
+  struct Part {
+    uint64_t address;
+    void* to;
+    size_t size;
+  };
+  // The same for several parts, at most kPartsMax, in one step where it can be: how many were read, from the first on.
+  static constexpr size_t kPartsMax = 16;
+  virtual size_t read_parts(std::span<const Part> parts);
   virtual int write(uint64_t address, const void* from, size_t size) = 0;
   // A descriptor of its as one of ours, valid until the call ends; -EBADF.
   virtual int file(int fd) = 0;
@@ -35,6 +44,9 @@ class Process {
   virtual int create_unnamed(uint64_t path) = 0;
   virtual int link_unnamed(int file, uint64_t path) = 0;
 };
+
+// Process::read_parts for any process whose memory this one may read.
+size_t read_parts_of(pid_t process, std::span<const Process::Part> parts);
 
 // Our own process.
 class LocalProcess final : public Process {

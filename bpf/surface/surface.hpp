@@ -33,6 +33,9 @@ struct Caller {
   LoadFailure* failure = nullptr;  // filled by a PROG_LOAD or MAP_CREATE that fails; null: not wanted
   Process* process = nullptr;      // whose addresses and descriptors the attribute holds; null: this process
   const std::atomic<bool>* cancelled = nullptr;  // set by another thread: nobody waits for the call any more; may be null
+  // Where there is one the call must not take long: one that would sets it, has done nothing, and is to be made again by a
+  // thread that has time; what it returned means nothing.
+  bool* slow = nullptr;
 };
 
 struct SurfaceOptions {

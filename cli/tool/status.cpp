@@ -9,14 +9,6 @@
 namespace sluice::cli {
 namespace {
 
-using Rows = std::vector<std::vector<std::string>>;
-
-std::string fixed(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
 std::string duration(double seconds) {
   const auto whole = static_cast<uint64_t>(seconds);
   if (whole < 60) return std::to_string(whole) + " s";

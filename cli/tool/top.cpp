@@ -82,24 +82,13 @@ std::vector<Row> make_rows(const Sample& before, const Sample& after, double sec
   return rows;
 }
 
-std::string rate(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.0f", value);
-  return text;
-}
-
-std::string fixed(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", value);
-  return text;
-}
+std::string rate(double value) { return fixed(value, 0); }
 
 void print_rows(const std::vector<Row>& rows) {
-  std::vector<std::vector<std::string>> table{
-      {"program", "port", "run/s", "passed/s", "dropped/s", "trimmed/s", "chain ns", "chain cpu %"}};
+  Rows table{{"program", "port", "run/s", "passed/s", "dropped/s", "trimmed/s", "chain ns", "chain cpu %"}};
   for (const auto& row : rows) {
     table.push_back({row.program, row.port, rate(row.run), rate(row.passed), rate(row.run - row.passed),
-                     rate(row.trimmed), fixed(row.nanoseconds), fixed(row.cpu * 100)});
+                     rate(row.trimmed), fixed(row.nanoseconds, 1), fixed(row.cpu * 100, 1)});
   }
   std::fputs(format_table(table).c_str(), stdout);
 }
@@ -118,7 +107,7 @@ void write_rows(JsonWriter& out, const std::vector<Row>& rows) {
                                                     {"chain_cpu_percent", row.cpu * 100}};
     for (const auto& [name, value] : rates) {
       out.key(name);
-      out.raw(fixed(value));
+      out.raw(fixed(value, 1));
     }
     out.end_object();
   }

@@ -100,7 +100,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     control::ApiRequest request;
     if (!connection.take(&request)) continue;
     make_small(&request.frame);
-    check_reply(control::answer(daemon.surface, query, std::move(request)).frame);
+    check_reply(control::answer(daemon.surface, query, request, nullptr, nullptr).frame);
   }
   daemon.surface.objects().sweep();
   return 0;

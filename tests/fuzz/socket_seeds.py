@@ -7,6 +7,7 @@ import sys
 folder = pathlib.Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
 CALL, QUERY = 2, 5
+VERSION = 2
 MEMORY, FILE = 1, 2
 
 
@@ -18,7 +19,7 @@ def call(cmd, attr, answers=(), descriptors=0):
     body = struct.pack("iIQII", cmd, len(attr), 0x1000, len(answers), 0) + padded(attr)
     for kind, number, address, data in answers:
         body += struct.pack("IiQQiI", kind, number, address, len(data), 0, len(data)) + padded(data)
-    frame = struct.pack("IHH", len(body) + 8, CALL, 1) + body
+    frame = struct.pack("IHH", len(body) + 8, CALL, VERSION) + body
     return bytes([descriptors, 255]) + frame
 
 
@@ -40,7 +41,7 @@ SEEDS = {
     "info": call(15, struct.pack("IIQ", 3, 88, 0x2000), [(FILE, 3, 0, b""), (MEMORY, 0, 0x2000, bytes(88))], 1),
     "need": call(2, struct.pack("IIQQQ", 3, 0, 0x2000, 0x3000, 0)),
     "batch": call(24, struct.pack("QQQQIIQQ", 0, 0x2000, 0x3000, 0x4000, 4, 3, 0, 0), [(FILE, 3, 0, b"")], 1),
-    "query": bytes([0, 255]) + struct.pack("IHHII", 24, QUERY, 1, 0, 6) + padded(b"status"),
+    "query": bytes([0, 255]) + struct.pack("IHHII", 24, QUERY, VERSION, 0, 6) + padded(b"status"),
 }
 for name, seed in SEEDS.items():
     (folder / name).write_bytes(seed)

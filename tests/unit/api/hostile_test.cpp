@@ -60,10 +60,10 @@ std::vector<BadFrame> bad_frames() {
   descriptor.put(CallHeader{BPF_MAP_CREATE, 0, 0, 1, 0});
   descriptor.put(bpf::wire::Answer{{bpf::wire::NeedKind::file, 3, 0, 0}, 0, 0});
   return {{"noise", noise},
-          {"a size of 0", with_header({0, call, 1})},
-          {"a size beyond the limit", with_header({0xfffffff8u, call, 1})},
-          {"a size that is not whole", with_header({201, call, 1})},
-          {"another version", with_header({sizeof(FrameHeader) + 192, call, 2})},
+          {"a size of 0", with_header({0, call, bpf::wire::kVersion})},
+          {"a size beyond the limit", with_header({0xfffffff8u, call, bpf::wire::kVersion})},
+          {"a size that is not whole", with_header({201, call, bpf::wire::kVersion})},
+          {"another version", with_header({sizeof(FrameHeader) + 192, call, bpf::wire::kVersion + 1})},
           {"a type that only the daemon sends", frame(FrameType::result, bpf::wire::ResultHeader{})},
           {"a type that is none", frame(static_cast<FrameType>(77), bpf::wire::ResultHeader{})},
           {"a call without its header", frame(FrameType::call, uint64_t{0})},
