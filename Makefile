@@ -2,7 +2,7 @@
 BUILD ?= build
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build setup demo check check-sanitize bench bench-full fuzz lint clean
+.PHONY: help build setup demo check check-sanitize bench bench-full fuzz soak lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -37,6 +37,9 @@ bench-full: setup $(BUILD)/build.ninja ## the same with more rounds, larger tabl
 
 fuzz: setup ## libFuzzer over each parser and the verifier, SECONDS (60) each
 	@scripts/fuzz.sh $(or $(SECONDS),60)
+
+soak: build ## a daemon under packets, clients, kills and scrapes for SECONDS (600): nothing may be left; needs root
+	@$(SUDO) python3 tests/soak/soak.py $(BUILD)/sluice $(or $(SECONDS),600)
 
 install: build ## the command, its programs, manual pages and completion, below /usr/local (DESTDIR is honoured)
 	@meson install -C $(BUILD) --no-rebuild --quiet

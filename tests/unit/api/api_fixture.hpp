@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/descriptor_passing.hpp"
 #include "bpf/client/client.hpp"
 #include "bpf/client/frame.hpp"
 #include "bpf/isa/insn.hpp"
@@ -44,7 +45,7 @@ inline long element(bpf::Client& client, int cmd, long map, const void* key, con
 
 class Api : public testing::Test {
  protected:
-  Api() {
+  explicit Api(bpf::SurfaceOptions options = {}) : surface_(std::move(options)) {
     std::string pattern = testing::TempDir() + "sluice_api_XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
     start();
@@ -60,10 +61,7 @@ class Api : public testing::Test {
     options.socket = {path(), 0600, ::getuid(), ::getgid()};
     options.pin_directory = folder_;
     options.frame_seconds = frame_seconds;
-    options.query = [](std::string_view what) -> Result<std::string> {
-      if (what == "status") return "{\"pid\": 1}";
-      return fail(ENOENT, "no such query");
-    };
+    options.query = query_;
     auto server = ApiServer::start(surface_, std::move(options));
     ASSERT_TRUE(server) << server.error().text;
     server_ = std::move(*server);
@@ -97,6 +95,10 @@ class Api : public testing::Test {
   }
 
   bpf::BpfSurface surface_;
+  ApiQuery query_ = [](std::string_view what) -> Result<std::string> {
+    if (what == "status") return "{\"pid\": 1}";
+    return fail(ENOENT, "no such query");
+  };
   std::string folder_;
   std::unique_ptr<ApiServer> server_;
 };

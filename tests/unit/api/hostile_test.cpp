@@ -1,10 +1,11 @@
 // Clients that lie, stall and vanish: each costs its own connection, and the others are served.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "base/descriptor_passing.hpp"
 #include "tests/unit/api/api_fixture.hpp"
 
 namespace sluice::control {
@@ -161,6 +162,61 @@ TEST_F(Api, AThousandStalledConnectionsDoNotHoldUpAnother) {
     send_all(stalled.back().get(), call.data(), 100);
   }
   EXPECT_GE(create_hash(*connect()), 0);
+}
+
+TEST_F(Api, AClientThatDoesNotTakeItsAnswerLosesItsConnectionAfterAWhile) {
+  query_ = [](std::string_view) -> Result<std::string> { return std::string(16u << 20, 'x'); };  // no socket holds that
+  start(1);
+  const UniqueFd idle = raw();
+  FrameWriter writer(FrameType::query);
+  writer.put(bpf::wire::TextHeader{0, 8});
+  writer.put_bytes("anything", 8);
+  const auto query = std::move(writer).finish();
+  send_all(idle.get(), query.data(), query.size());
+  pollfd closed{idle.get(), 0, 0};  // what waits there is not read
+  EXPECT_EQ(::poll(&closed, 1, -1), 1);
+  EXPECT_NE(closed.revents & POLLHUP, 0);
+  EXPECT_GE(create_hash(*connect()), 0);
+}
+
+// 20 clients wait in the backlog while the server may open next to nothing, and all are served when it may.
+TEST_F(Api, ClientsThatComeWhileDescriptorsAreShortAreServedLater) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const UniqueFd from(ready[0]);
+  UniqueFd to(ready[1]);
+  const int lowest_free = ::dup(0);
+  ::close(lowest_free);
+  const rlimit tight{static_cast<rlim_t>(lowest_free), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path().copy(address.sun_path, sizeof address.sun_path - 1);
+    UniqueFd sockets[20];
+    for (auto& socket : sockets) {
+      socket.reset(::socket(AF_UNIX, SOCK_STREAM, 0));
+      if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) ::_exit(1);
+    }
+    char byte;
+    if (::recv(sockets[19].get(), &byte, 1, MSG_DONTWAIT) != -1 || ::write(to.get(), "", 1) != 1) ::_exit(2);
+    for (auto& socket : sockets) {
+      FrameHeader welcome;
+      if (::recv(socket.get(), &welcome, sizeof welcome, MSG_WAITALL) != sizeof welcome) ::_exit(3);
+    }
+    ::_exit(0);
+  }
+  to.reset();
+  char byte;
+  EXPECT_EQ(::read(from.get(), &byte, 1), 1);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(Api, DescriptorsThatNobodyAskedForAreClosed) {

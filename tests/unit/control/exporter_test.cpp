@@ -55,6 +55,18 @@ TEST(Exporter, ATakenPortIsAnErrorThatNamesTheAddress) {
   EXPECT_NE(second.error().text.find("listen on " + address), std::string::npos);
 }
 
+TEST(Exporter, ItsPortIsFreeWhenItHasEnded) {
+  auto exporter = Exporter::start("127.0.0.1:0", one_family);
+  ASSERT_TRUE(exporter);
+  const std::string address = "127.0.0.1:" + std::to_string((*exporter)->port());
+  for (int i = 0; i < 5; i++) {
+    exporter->reset();
+    exporter = Exporter::start(address, one_family);
+    ASSERT_TRUE(exporter) << exporter.error().text;
+    EXPECT_TRUE(get((*exporter)->port(), "/-/ready").starts_with("HTTP/1.1 200"));
+  }
+}
+
 TEST(Readiness, OneDatagramGoesToTheNotifySocket) {
   const UniqueFd server(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
