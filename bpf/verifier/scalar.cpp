@@ -7,6 +7,18 @@ namespace {
 
 constexpr uint64_t kHigh = ~0xffffffffull;
 
+// True: only one value fits both the bits and the range, and it is that.
+bool learn_single(Scalar* value) {
+  const Range64& wide = value->wide;
+  const bool first_fits = value->bits.contains(wide.umin);
+  const uint64_t first = first_fits ? wide.umin : tnum_next(value->bits, wide.umin);
+  if (first < wide.umin || first > wide.umax) return false;
+  const uint64_t second = tnum_next(value->bits, first);
+  if (second > first && second <= wide.umax) return false;
+  *value = Scalar::constant(first);
+  return true;
+}
+
 template <class U>
 void learn_from_bits(Range<U>* range, Tnum bits) {
   using S = typename Range<U>::S;
@@ -89,6 +101,7 @@ void take_low_half(Scalar* value) {
 void Scalar::sync() {
   for (int round = 0; round < 2; round++) {
     learn_from_bits(&wide, bits);
+    if (learn_single(this)) return;
     learn_from_bits(&low, bits);
     learn_low_from(wide.umin, wide.umax, &low);
     learn_low_from(wide.smin, wide.smax, &low);
@@ -103,6 +116,7 @@ void Scalar::sync() {
     bits = tnum_with_low(bits, tnum_intersect(tnum_low(bits), tnum_range(low.umin, low.umax)));
   }
   learn_from_bits(&wide, bits);
+  if (learn_single(this)) return;
   learn_from_bits(&low, bits);
 }
 

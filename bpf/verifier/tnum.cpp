@@ -77,6 +77,16 @@ Tnum tnum_intersect(Tnum a, Tnum b) {
   return {(a.value | b.value) & ~mask, mask};
 }
 
+// Above the highest known bit in which x is not one of a's values, x is kept if that bit makes the result larger, else
+// counted up; below it the smallest value follows.
+uint64_t tnum_next(Tnum a, uint64_t x) {
+  const uint64_t different = (x ^ a.value) & ~a.mask;
+  const uint64_t below = different == 0 ? 0 : ~0ull >> std::countl_zero(different);
+  const uint64_t highest = below & ~(below >> 1);
+  if ((a.value & highest) != 0) return a.value | (x & a.mask & ~below);
+  return a.value | (((x | ~a.mask | below) + 1) & a.mask);
+}
+
 bool tnum_includes(Tnum a, Tnum b) { return (b.mask & ~a.mask) == 0 && a.value == (b.value & ~a.mask); }
 
 }  // namespace sluice::bpf

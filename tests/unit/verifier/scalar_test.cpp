@@ -124,6 +124,24 @@ class Source {
   std::mt19937_64 random_;
 };
 
+TEST(Tnum, TheNextValueIsTheSmallestOneAbove) {
+  for (uint64_t mask = 0; mask < 64; mask++) {
+    for (uint64_t value = 0; value < 64; value++) {
+      if ((value & mask) != 0) continue;
+      for (uint64_t x = 0; x < 80; x++) {
+        uint64_t next = x + 1;
+        while (next < 128 && (next & ~mask) != value) next++;
+        const uint64_t found = tnum_next({value, mask}, x);
+        if (next == 128) {
+          ASSERT_LE(found, x) << value << " " << mask << " " << x;
+        } else {
+          ASSERT_EQ(found, next) << value << " " << mask << " " << x;
+        }
+      }
+    }
+  }
+}
+
 TEST(Scalar, SyncNeverLosesAValue) {
   Source source(1);
   for (int i = 0; i < 200000; i++) {
