@@ -1,6 +1,6 @@
 // One verification: walks every path of the program over the abstract machine. Split by what an instruction does:
 // transfer_alu, transfer_branch, transfer_memory, packet, stack, transfer_call, arguments, subprograms, references;
-// arrival and prune decide which paths need no walking again, precision what they may forget.
+// arrival, prune and loops decide which paths need no walking again, precision what they may forget.
 #pragma once
 
 #include <array>
@@ -67,6 +67,19 @@ class Analysis {
     } written;                  // memory that the helper fills
   };
   struct Backtrack;
+  // Where a path is: behind an instruction executed, before the next.
+  struct Position {
+    Checkpoint* parent;  // the last checkpoint passed
+    uint32_t node;
+    uint32_t insn;
+  };
+  using WrittenSlots = std::array<uint64_t, kMaxFrames + 1>;  // by frame, as Frame::written
+  // A path that ended at a state whose own paths were unfinished: what turns out to matter there matters to it.
+  struct LoopEdge {
+    Checkpoint* to;
+    Position from;
+    WrittenSlots written;
+  };
 
   bool prepare();
   bool check_program();
@@ -87,17 +100,25 @@ class Analysis {
   void drop_single_ids();
   bool is_hit(Checkpoint* point, bool* loops);
   void checkpoint();
-  void converge();
+  [[nodiscard]] Position position() const { return {parent_, path_node_, insn_}; }
+  [[nodiscard]] WrittenSlots written_slots() const;
+
+  // Loops whose paths are unfinished (loops.cpp).
+  void close_loop(Checkpoint* to);
+  void end_path();
+  void settle_loops(Checkpoint* root);
 
   // Precision and liveness of what was stored (precision.cpp).
   void mark_precise(uint32_t reg);
   void mark_precise_slot(uint32_t frame, uint32_t slot);
-  void mark_all_precise();
+  static void mark_all_precise(Checkpoint* last);
   void mark_checkpoint(Checkpoint* point, Backtrack* back);
-  void follow_back(Backtrack* back, bool skip);
+  void follow_back(Backtrack* back, const Position& from);
+  void follow_back_from_here(Backtrack* back);
   bool step_back(const HistoryNode& node, uint32_t next, Backtrack* back);
-  void inherit(const Checkpoint& old);
+  void inherit(const Checkpoint* old, const Position& from, const WrittenSlots& written);
   void mark_slots_read(uint32_t frame, uint64_t slots);
+  void mark_slots_live(uint32_t frame, uint64_t slots, Checkpoint* last);
 
   bool fail(int code, const char* format, ...) __attribute__((format(printf, 3, 4)));
   void fill_report(int code, const std::string& reason);
@@ -124,7 +145,8 @@ class Analysis {
   void put_on_stack_access(uint32_t frame, int32_t offset);
 
   bool transfer_alu(const Insn& insn);
-  bool scalar_op(const Insn& insn, const Register& left, const Register& right);
+  bool scalar_op(const Insn& insn, const Register& right);
+  bool split_mask(const Insn& insn);
   bool move(const Insn& insn);
   void move_number(const Insn& insn);
   bool pointer_alu(const Insn& insn, uint32_t pointer_reg, const Register& pointer, const Scalar& scalar, bool reversed);
@@ -242,6 +264,9 @@ class Analysis {
   size_t pending_bytes_ = 0;
   Pruner pruner_;
   Checkpoint* parent_ = nullptr;  // the last checkpoint of the current path
+  std::vector<LoopEdge> loop_edges_;    // in the order they were found
+  std::vector<Checkpoint*> awaiting_;   // checkpoints with `awaits`
+  uint64_t marks_made_ = 0;             // so that one can see whether there were new ones
   History history_;
   uint32_t path_node_ = kNoNode;
   uint32_t last_id_ = 0;

@@ -20,13 +20,9 @@ constexpr uint32_t kCallbackPatience = 64;
 
 // loops: the state is one that its own path has been in.
 bool Analysis::is_hit(Checkpoint* point, bool* loops) {
-  if (point->branches == 0) return covers(point->state, state_, insn_, cfg_, Match::safe);
-  if (cfg_.forced[insn_] != 0) {
-    // One more round of a callback brings nothing new.
-    if (!covers(point->state, state_, insn_, cfg_, Match::within)) return false;
-    converge();
-    return true;
-  }
+  if (point->branches == 0 && point->awaits == nullptr) return covers(point->state, state_, insn_, cfg_, Match::safe);
+  // One more round of a callback brings nothing new; or this state leads into a loop whose end is not known.
+  if (point->branches == 0 || cfg_.forced[insn_] != 0) return covers(point->state, state_, insn_, cfg_, Match::within);
   *loops = maybe_looping(point->state, state_) && covers(point->state, state_, insn_, cfg_, Match::exact);
   return false;
 }
@@ -59,7 +55,11 @@ Arrival Analysis::arrive() {
     bool loops = false;
     if (is_hit(point, &loops)) {
       point->hits++;
-      inherit(*point);
+      if (point->branches == 0 && point->awaits == nullptr) {
+        inherit(point, position(), written_slots());
+      } else {
+        close_loop(point);
+      }
       return Arrival::covered;
     }
     if (loops) return Arrival::loops;
@@ -81,14 +81,6 @@ void Analysis::checkpoint() {
   for (Frame& frame : copy.frames) frame.live_slots = 0;
   parent_ = pruner_.add(insn_, std::move(copy), parent_, path_node_);
   for (Frame& frame : state_.frames) frame.written = 0;
-}
-
-// A loop is closed while its paths are unfinished: what will matter on them is not known, so everything does.
-void Analysis::converge() {
-  mark_all_precise();
-  for (Checkpoint* point = parent_; point != nullptr; point = point->parent) {
-    for (Frame& frame : point->state.frames) frame.live_slots = ~0ull;
-  }
 }
 
 }  // namespace sluice::bpf

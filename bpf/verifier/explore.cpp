@@ -103,7 +103,7 @@ bool Analysis::explore(uint32_t subprogram) {
       ended = outcome == Step::path_end;
     }
     if (!ended) continue;
-    Pruner::close(parent_);
+    end_path();
     if (!next_pending()) return true;
   }
 }

@@ -149,8 +149,8 @@ bool Analysis::step_back(const HistoryNode& node, uint32_t next, Backtrack* back
   return true;
 }
 
-void Analysis::mark_all_precise() {
-  for (Checkpoint* point = parent_; point != nullptr; point = point->parent) {
+void Analysis::mark_all_precise(Checkpoint* last) {
+  for (Checkpoint* point = last; point != nullptr; point = point->parent) {
     for (Frame& frame : point->state.frames) {
       for (Register& reg : frame.regs) reg.precise |= reg.is_scalar();
       for (StackSlot& slot : frame.stack) slot.spilled.precise |= slot.holds_scalar();
@@ -171,32 +171,36 @@ void Analysis::mark_checkpoint(Checkpoint* point, Backtrack* back) {
     for (uint32_t i = 0; i < kFrameRegister; i++) {
       if ((back->regs[f] & bit(i)) == 0) continue;
       Register& reg = frame.regs[i];
-      if (!reg.is_scalar() || reg.precise) back->regs[f] &= static_cast<uint16_t>(~bit(i));
-      reg.precise |= reg.is_scalar();
+      if (!reg.is_scalar() || reg.precise) {
+        back->regs[f] &= static_cast<uint16_t>(~bit(i));
+        continue;
+      }
+      reg.precise = true;
+      marks_made_++;
     }
     for (uint32_t i = 0; i < 64; i++) {
       if ((back->slots[f] >> i & 1) == 0) continue;
       const bool number = i < frame.stack.size() && frame.stack[i].holds_scalar();
-      if (!number || frame.stack[i].spilled.precise) back->slots[f] &= ~(1ull << i);
-      if (number) frame.stack[i].spilled.precise = true;
+      if (!number || frame.stack[i].spilled.precise) {
+        back->slots[f] &= ~(1ull << i);
+        continue;
+      }
+      frame.stack[i].spilled.precise = true;
+      marks_made_++;
     }
   }
 }
 
-// skip: the instruction at the present node is the one being followed, and has not acted yet.
-void Analysis::follow_back(Backtrack* back, bool skip) {
+// Back from a place, through the checkpoints before it.
+void Analysis::follow_back(Backtrack* back, const Position& from) {
   if (back->empty()) return;
-  uint32_t at = path_node_;
-  uint32_t next = insn_;
-  if (skip && at != kNoNode) {
-    next = history_.nodes[at].insn;
-    at = history_.nodes[at].before;
-  }
-  for (Checkpoint* point = parent_;; point = point->parent) {
+  uint32_t at = from.node;
+  uint32_t next = from.insn;
+  for (Checkpoint* point = from.parent;; point = point->parent) {
     const uint32_t end = point == nullptr ? kNoNode : point->history;
     while (at != end) {
       const HistoryNode& node = history_.nodes[at];
-      if (!step_back(node, next, back)) return mark_all_precise();
+      if (!step_back(node, next, back)) return mark_all_precise(from.parent);
       if (back->empty()) return;
       next = node.insn;
       at = node.before;
@@ -207,47 +211,56 @@ void Analysis::follow_back(Backtrack* back, bool skip) {
   }
 }
 
+// From before the present instruction, which has not acted yet.
+void Analysis::follow_back_from_here(Backtrack* back) {
+  back->frame = static_cast<uint32_t>(state_.frames.size() - 1);
+  const HistoryNode& present = history_.nodes[path_node_];
+  follow_back(back, {parent_, present.before, present.insn});
+}
+
 void Analysis::mark_precise(uint32_t reg) {
   if (parent_ == nullptr || !this->reg(reg).is_scalar()) return;
   Backtrack back;
-  back.frame = static_cast<uint32_t>(state_.frames.size() - 1);
-  back.seek(reg);
-  follow_back(&back, true);
+  if (reg != kFrameRegister) back.regs[state_.frames.size() - 1] = bit(reg);
+  follow_back_from_here(&back);
 }
 
 void Analysis::mark_precise_slot(uint32_t frame, uint32_t slot) {
   if (parent_ == nullptr) return;
   Backtrack back;
-  back.frame = static_cast<uint32_t>(state_.frames.size() - 1);
   back.slots[frame] |= 1ull << slot;
-  follow_back(&back, true);
+  follow_back_from_here(&back);
 }
 
-// The present state goes on as `old` did: what mattered there matters here.
-void Analysis::inherit(const Checkpoint& old) {
+// The path that ended at `from` goes on as `old` did: what matters there matters here.
+void Analysis::inherit(const Checkpoint* old, const Position& from, const WrittenSlots& written) {
   Backtrack back;
-  back.frame = static_cast<uint32_t>(state_.frames.size() - 1);
-  for (size_t f = 0; f < old.state.frames.size(); f++) {
-    const Frame& frame = old.state.frames[f];
-    const uint16_t live = cfg_.live[frame_insn(old.state, f, insn_)];
+  back.frame = static_cast<uint32_t>(old->state.frames.size() - 1);
+  for (size_t f = 0; f < old->state.frames.size(); f++) {
+    const Frame& frame = old->state.frames[f];
+    const uint16_t live = cfg_.live[frame_insn(old->state, f, from.insn)];
     for (uint32_t i = 0; i < kFrameRegister; i++) {
       if ((live >> i & 1) != 0 && frame.regs[i].is_scalar() && frame.regs[i].precise) back.regs[f] |= bit(i);
     }
     for (uint32_t i = 0; i < frame.stack.size(); i++) {
       if (frame.stack[i].holds_scalar() && frame.stack[i].spilled.precise) back.slots[f] |= 1ull << i;
     }
-    mark_slots_read(static_cast<uint32_t>(f), frame.live_slots);
+    mark_slots_live(static_cast<uint32_t>(f), frame.live_slots & ~written[f], from.parent);
   }
-  follow_back(&back, false);
+  follow_back(&back, from);
 }
 
 // Slots of a frame are read now: they are live in every checkpoint back to where they were written.
 void Analysis::mark_slots_read(uint32_t frame, uint64_t slots) {
-  slots &= ~state_.frames[frame].written;
-  for (Checkpoint* point = parent_; point != nullptr && slots != 0; point = point->parent) {
+  mark_slots_live(frame, slots & ~state_.frames[frame].written, parent_);
+}
+
+void Analysis::mark_slots_live(uint32_t frame, uint64_t slots, Checkpoint* last) {
+  for (Checkpoint* point = last; point != nullptr && slots != 0; point = point->parent) {
     if (frame >= point->state.frames.size()) return;
     Frame& there = point->state.frames[frame];
     slots &= ~there.live_slots;
+    if (slots != 0) marks_made_++;
     there.live_slots |= slots;
     slots &= ~there.written;
   }

@@ -163,16 +163,17 @@ void Pruner::drop(Checkpoints* list, size_t index) {
   std::unique_ptr<Checkpoint> point = std::move((*list)[index]);
   list->erase(list->begin() + static_cast<ptrdiff_t>(index));
   held_--;
-  if (point->branches == 0) {
+  auto needed = [](const Checkpoint& each) { return each.branches != 0 || each.awaits != nullptr; };
+  if (!needed(*point)) {
     bytes_ -= point->bytes;
     return;
   }
-  // The present path came through it: it stays until that path has ended.
+  // The present path or a loop came through it: it stays until that has ended.
   limbo_.push_back(std::move(point));
   if (limbo_.size() < sweep_at_) return;
-  std::erase_if(limbo_, [this](const std::unique_ptr<Checkpoint>& each) {
-    if (each->branches == 0) bytes_ -= each->bytes;
-    return each->branches == 0;
+  std::erase_if(limbo_, [this, needed](const std::unique_ptr<Checkpoint>& each) {
+    if (!needed(*each)) bytes_ -= each->bytes;
+    return !needed(*each);
   });
   sweep_at_ = std::max<size_t>(64, limbo_.size() * 2);
 }
@@ -185,6 +186,7 @@ Checkpoint* Pruner::add(uint32_t insn, State state, Checkpoint* parent, uint32_t
   point->history = history;
   point->insn = insn;
   point->branches = 1;
+  point->depth = parent == nullptr ? 0 : parent->depth + 1;
   point->bytes = point->state.bytes();
   bytes_ += point->bytes;
   list.push_back(std::move(point));
@@ -192,10 +194,6 @@ Checkpoint* Pruner::add(uint32_t insn, State state, Checkpoint* parent, uint32_t
   peak_ = std::max(peak_, ++held_);
   most_per_insn_ = std::max<uint64_t>(most_per_insn_, list.size());
   return list.back().get();
-}
-
-void Pruner::close(Checkpoint* point) {
-  while (point != nullptr && --point->branches == 0) point = point->parent;
 }
 
 }  // namespace sluice::bpf

@@ -22,6 +22,10 @@ struct Checkpoint {
   uint32_t branches = 0;
   uint32_t hits = 0;
   uint32_t misses = 0;
+  uint32_t depth = 0;  // checkpoints before it on its path
+  // An unfinished state that a loop through this one led back to: what matters there is not known yet, so neither is what
+  // matters here. Null: all is known once `branches` is zero.
+  Checkpoint* awaits = nullptr;
   size_t bytes = 0;
 };
 
@@ -44,8 +48,6 @@ class Pruner {
   static void open(Checkpoint* point) {
     if (point != nullptr) point->branches++;
   }
-  static void close(Checkpoint* point);
-
   [[nodiscard]] uint64_t total() const { return total_; }
   [[nodiscard]] uint64_t peak() const { return peak_; }
   [[nodiscard]] uint64_t most_per_insn() const { return most_per_insn_; }

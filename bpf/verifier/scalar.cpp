@@ -6,16 +6,24 @@ namespace sluice::bpf {
 namespace {
 
 constexpr uint64_t kHigh = ~0xffffffffull;
+constexpr int kRounds = 3;  // as many as Linux makes: what is known must not be more
 
-// True: only one value fits both the bits and the range, and it is that.
+// True: only one value fits both the bits and the range, and it is that. Where none does, Linux takes the largest of the bits'
+// values, and so do we: such a side cannot be taken, but the verdict on it must be the same.
 bool learn_single(Scalar* value) {
   const Range64& wide = value->wide;
-  const bool first_fits = value->bits.contains(wide.umin);
-  const uint64_t first = first_fits ? wide.umin : tnum_next(value->bits, wide.umin);
-  if (first < wide.umin || first > wide.umax) return false;
-  const uint64_t second = tnum_next(value->bits, first);
-  if (second > first && second <= wide.umax) return false;
-  *value = Scalar::constant(first);
+  const Tnum bits = value->bits;
+  const uint64_t largest = bits.value | bits.mask;
+  auto next = [bits, largest](uint64_t x) { return x >= largest ? largest : tnum_next(bits, x); };
+  const uint64_t second = next(wide.umin);
+  uint64_t only = wide.umin;
+  if (bits.contains(wide.umin)) {
+    if (second <= wide.umax) return false;
+  } else {
+    only = second;
+    if (second != largest && (second > wide.umax || next(second) <= wide.umax)) return false;
+  }
+  *value = Scalar::constant(only);
   return true;
 }
 
@@ -45,15 +53,21 @@ void learn_signs(Range<U>* range) {
     return;
   }
   // The signed range crosses zero: as unsigned it is [0, smax] and [smin, max]. If only one can meet [umin, umax], take it.
-  const bool meets_low = range->umin <= static_cast<U>(range->smax);
-  const bool meets_high = range->umax >= static_cast<U>(range->smin);
-  if (meets_low && !meets_high) {
+  if (range->umax < static_cast<U>(range->smin)) {
+    range->smin = static_cast<S>(range->umin);
     range->umax = std::min(range->umax, static_cast<U>(range->smax));
-    range->smin = std::max(range->smin, S{0});
-  } else if (meets_high && !meets_low) {
+  } else if (static_cast<U>(range->smax) < range->umin) {
+    range->smax = static_cast<S>(range->umax);
     range->umin = std::max(range->umin, static_cast<U>(range->smin));
-    range->smax = std::min(range->smax, S{-1});
   }
+}
+
+// True: the number is known.
+bool learn_from_all_bits(Scalar* value) {
+  learn_from_bits(&value->wide, value->bits);
+  if (learn_single(value)) return true;
+  learn_from_bits(&value->low, value->bits);
+  return false;
 }
 
 template <class T>
@@ -61,6 +75,7 @@ void learn_low_from(T min, T max, Range32* low) {
   const auto umin = static_cast<uint64_t>(min);
   const auto umax = static_cast<uint64_t>(max);
   if ((umin & kHigh) != (umax & kHigh)) return;
+  if (std::is_signed_v<T> && umin > umax) return;
   low->umin = std::max(low->umin, static_cast<uint32_t>(umin));
   low->umax = std::min(low->umax, static_cast<uint32_t>(umax));
 }
@@ -99,10 +114,8 @@ void take_low_half(Scalar* value) {
 }  // namespace
 
 void Scalar::sync() {
-  for (int round = 0; round < 2; round++) {
-    learn_from_bits(&wide, bits);
-    if (learn_single(this)) return;
-    learn_from_bits(&low, bits);
+  if (learn_from_all_bits(this)) return;
+  for (int round = 0; round < kRounds; round++) {
     learn_low_from(wide.umin, wide.umax, &low);
     learn_low_from(wide.smin, wide.smax, &low);
     learn_low_across(wide.umin, wide.umax, &low);
@@ -111,13 +124,10 @@ void Scalar::sync() {
     learn_signs(&wide);
     learn_wide_from_low(&wide, low);
     take_low_half(this);
-    if (empty()) return;
-    bits = tnum_intersect(bits, tnum_range(wide.umin, wide.umax));
-    bits = tnum_with_low(bits, tnum_intersect(tnum_low(bits), tnum_range(low.umin, low.umax)));
   }
-  learn_from_bits(&wide, bits);
-  if (learn_single(this)) return;
-  learn_from_bits(&low, bits);
+  bits = tnum_intersect(bits, tnum_range(wide.umin, wide.umax));
+  bits = tnum_with_low(bits, tnum_intersect(tnum_low(bits), tnum_range(low.umin, low.umax)));
+  learn_from_all_bits(this);
 }
 
 Scalar Scalar::constant(uint64_t value) {

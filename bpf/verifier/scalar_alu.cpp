@@ -73,20 +73,13 @@ Range<U> bitwise(uint8_t op, const Range<U>& a, const Range<U>& b) {
   return out;
 }
 
+// Linux follows the unsigned range of what cannot reach the sign bit's other side, and no signed range.
 template <class U>
 Range<U> shift_left(const Range<U>& a, uint32_t by) {
-  using S = typename Range<U>::S;
   Range<U> out;
-  if (by == 0) return a;
-  if ((a.umax << by) >> by == a.umax) {
+  if (a.umax <= U{1} << (sizeof(U) * 8 - 1 - by)) {
     out.umin = a.umin << by;
     out.umax = a.umax << by;
-  }
-  const auto smin = static_cast<S>(static_cast<U>(a.smin) << by);
-  const auto smax = static_cast<S>(static_cast<U>(a.smax) << by);
-  if (smin >> by == a.smin && smax >> by == a.smax) {
-    out.smin = smin;
-    out.smax = smax;
   }
   return out;
 }
@@ -94,7 +87,6 @@ Range<U> shift_left(const Range<U>& a, uint32_t by) {
 template <class U>
 Range<U> shift_right(const Range<U>& a, uint32_t by) {
   Range<U> out;
-  if (by == 0) return a;
   out.umin = a.umin >> by;
   out.umax = a.umax >> by;
   return out;
@@ -142,6 +134,12 @@ Scalar scalar_shift(uint8_t op, bool is64, const Scalar& a, uint32_t by) {
   if (op == BPF_ARSH) out.bits = tnum_shift_right_signed(a.bits, by, is64 ? 64 : 32);
   if (is64) {
     out.wide = shift(op, a.wide, by);
+    if (op == BPF_LSH && by < 32) out.low = shift_left(a.low, by);
+    if (op == BPF_LSH && by == 32) {
+      // Half of a sign extension.
+      out.wide.smin = int64_t{a.low.smin} << 32;
+      out.wide.smax = int64_t{a.low.smax} << 32;
+    }
   } else {
     out.low = shift(op, a.low, by);
     out.bits = tnum_low(out.bits);

@@ -51,16 +51,17 @@ int compare(uint8_t op, const Range<U>& a, const Range<U>& b, Tnum a_bits, Tnum 
   }
 }
 
-// Narrows both for a < b. Values that leave nothing make the range empty without wrapping round.
+template <class T>
+T wrapping_add(T a, std::make_signed_t<T> b) {
+  using U = std::make_unsigned_t<T>;
+  return static_cast<T>(static_cast<U>(a) + static_cast<U>(b));
+}
+
+// Narrows both for a < b; they may be the same. Where that leaves nothing, nothing may be learned.
 template <class T>
 void assume_less(T* a_min, T* a_max, T* b_min, T* b_max) {
-  if (*b_max == std::numeric_limits<T>::min() || *a_min == std::numeric_limits<T>::max()) {
-    *a_min = 1;
-    *a_max = 0;
-    return;
-  }
-  *a_max = std::min(*a_max, static_cast<T>(*b_max - 1));
-  *b_min = std::max(*b_min, static_cast<T>(*a_min + 1));
+  *a_max = std::min(*a_max, wrapping_add(*b_max, -1));
+  *b_min = std::max(*b_min, wrapping_add(*a_min, 1));
 }
 template <class T>
 void assume_less_or_equal(T* a_min, T* a_max, T* b_min, T* b_max) {
@@ -142,7 +143,13 @@ void assume_equal_bits(bool is64, Scalar* a, Scalar* b) {
 }  // namespace
 
 int scalar_compare(uint8_t op, bool is64, const Scalar& a, const Scalar& b) {
-  if (is64) return compare(op, a.wide, b.wide, a.bits, b.bits);
+  if (is64) {
+    const int known = compare(op, a.wide, b.wide, a.bits, b.bits);
+    if (known >= 0 || (op != BPF_JEQ && op != BPF_JNE)) return known;
+    // Numbers whose low halves differ are not equal.
+    const int low = compare(BPF_JEQ, a.low, b.low, Tnum{}, Tnum{});
+    return low == 0 ? (op == BPF_JNE ? 1 : 0) : -1;
+  }
   return compare(op, a.low, b.low, tnum_low(a.bits), tnum_low(b.bits));
 }
 
@@ -160,8 +167,8 @@ void scalar_assume(uint8_t op, bool is64, bool taken, Scalar* a, Scalar* b) {
     }
     if (holds == BPF_JEQ) assume_equal_bits(is64, a, b);
   }
-  if (!a->empty()) a->sync();
-  if (!b->empty()) b->sync();
+  a->sync();
+  b->sync();
 }
 
 }  // namespace sluice::bpf

@@ -42,20 +42,17 @@ Tnum tnum_xor(Tnum a, Tnum b) {
   return {(a.value ^ b.value) & ~mask, mask};
 }
 
-// Long multiplication over the bits of a; what is uncertain is gathered apart from the certain product.
+// Long multiplication over the bits of a: where one is not known, what follows from either value of it is joined.
 Tnum tnum_mul(Tnum a, Tnum b) {
-  const uint64_t certain = a.value * b.value;
-  Tnum doubt = tnum_const(0);
+  Tnum sum = tnum_const(0);
   while ((a.value | a.mask) != 0) {
-    if ((a.value & 1) != 0) {
-      doubt = tnum_add(doubt, {0, b.mask});
-    } else if ((a.mask & 1) != 0) {
-      doubt = tnum_add(doubt, {0, b.value | b.mask});
-    }
+    const Tnum with = tnum_add(sum, b);
+    if ((a.value & 1) != 0) sum = with;
+    if ((a.mask & 1) != 0) sum = tnum_join(sum, with);
     a = tnum_shift_right(a, 1);
     b = tnum_shift_left(b, 1);
   }
-  return tnum_add(tnum_const(certain), doubt);
+  return sum;
 }
 
 Tnum tnum_shift_left(Tnum a, uint32_t by) { return {a.value << by, a.mask << by}; }
@@ -85,6 +82,11 @@ uint64_t tnum_next(Tnum a, uint64_t x) {
   const uint64_t highest = below & ~(below >> 1);
   if ((a.value & highest) != 0) return a.value | (x & a.mask & ~below);
   return a.value | (((x | ~a.mask | below) + 1) & a.mask);
+}
+
+Tnum tnum_join(Tnum a, Tnum b) {
+  const uint64_t mask = a.mask | b.mask | (a.value ^ b.value);
+  return {a.value & ~mask, mask};
 }
 
 bool tnum_includes(Tnum a, Tnum b) { return (b.mask & ~a.mask) == 0 && a.value == (b.value & ~a.mask); }

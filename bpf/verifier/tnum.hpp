@@ -32,6 +32,8 @@ Tnum tnum_shift_right(Tnum a, uint32_t by);
 Tnum tnum_shift_right_signed(Tnum a, uint32_t by, uint32_t width);
 // Values in both; meaningless (but well formed) where there is none.
 Tnum tnum_intersect(Tnum a, Tnum b);
+// All values of both.
+Tnum tnum_join(Tnum a, Tnum b);
 // The smallest value of a above x; one that is not above x: there is none.
 uint64_t tnum_next(Tnum a, uint64_t x);
 // Every value of b is one of a.

@@ -83,9 +83,30 @@ bool Analysis::move(const Insn& insn) {
   return true;
 }
 
-bool Analysis::scalar_op(const Insn& insn, const Register& left, const Register& right) {
+// A number that is 0 or -1, half of what compilers make of a choice between two values: Linux walks on with either.
+bool Analysis::split_mask(const Insn& insn) {
+  Scalar& value = reg(insn.dst_reg).value;
+  const bool wide = value.wide.smin == -1 && value.wide.smax == 0;
+  if (!wide && (value.low.smin != -1 || value.low.smax != 0)) return true;
+  auto set = [wide](Scalar* number, uint64_t to) {
+    if (wide) {
+      *number = Scalar::constant(to);
+    } else {
+      number->bits = tnum_with_low(number->bits, tnum_const(static_cast<uint32_t>(to)));
+      number->low = Range32::constant(static_cast<uint32_t>(to));
+    }
+  };
+  State zero = state_;
+  set(&zero.top().regs[insn.dst_reg].value, 0);
+  set(&value, ~0ull);
+  return push(insn_, std::move(zero));
+}
+
+bool Analysis::scalar_op(const Insn& insn, const Register& right) {
   const uint8_t op = alu_op(insn);
   const bool is64 = insn_class(insn) == BPF_ALU64;
+  if ((op == BPF_AND || op == BPF_OR) && right.value.is_const() && !split_mask(insn)) return false;
+  const Register& left = reg(insn.dst_reg);
   Register out = Register::scalar(scalar_alu(op, is64, left.value, right.value));
   // A copy plus a constant stays linked to the number that it was copied from, once.
   if ((op == BPF_ADD || op == BPF_SUB) && left.id != 0 && !left.added && right.value.is_const()) {
@@ -131,7 +152,7 @@ bool Analysis::transfer_alu(const Insn& insn) {
   }
 
   const Register right = operand(insn);
-  if (left.is_scalar() && right.is_scalar()) return scalar_op(insn, left, right);
+  if (left.is_scalar() && right.is_scalar()) return scalar_op(insn, right);
   if (left.is_pointer() && right.is_pointer()) {
     if (op != BPF_SUB) return fail(EACCES, "R%u pointer %s pointer prohibited", insn.dst_reg,
                                    op == BPF_ADD ? "+=" : operator_name(op));
@@ -209,6 +230,11 @@ bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Registe
   if (op == BPF_SUB && reversed) return fail(EACCES, "R%u tried to subtract pointer from scalar", insn.dst_reg);
   if (op == BPF_SUB && pointer.type == RegType::stack) {
     return fail(EACCES, "R%u subtraction from stack pointer prohibited", insn.dst_reg);
+  }
+  if (scalar.is_const() && !(scalar.wide == Range64::constant(scalar.value()))) {
+    // Only a side that cannot be taken gives such a number (`settle`). Linux goes on with any number, and so must we.
+    reg(insn.dst_reg) = Register::unknown();
+    return true;
   }
   Register out = pointer;
   const auto value = static_cast<int64_t>(scalar.value());

@@ -54,10 +54,6 @@ void settle(Scalar* value) {
   const bool low_apart = value->is_low_const() && (value->low.umin != value->low.umax ||
                                                    value->low.umin != static_cast<uint32_t>(value->value()));
   if (!value->empty() && !apart && !low_apart) return;
-  if (value->is_const()) {
-    *value = Scalar::constant(value->value());
-    return;
-  }
   value->wide = Range64{};
   value->low = Range32{};
 }

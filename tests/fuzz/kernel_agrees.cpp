@@ -10,6 +10,8 @@
 #include <cstring>
 #include <map>
 #include <random>
+#include <regex>
+#include <sstream>
 #include <string>
 
 #include "base/unique_fd.hpp"
@@ -151,6 +153,77 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
+// What a log says of a number: "scalar(smin=smin32=-4,umax=0xff,var_off=(0x0; 0xff))", a field a bound.
+using Bounds = std::map<std::string, uint64_t>;
+
+// One executed instruction as a log of level 2 tells it: "12: (07) r8 += 1 ; R8=scalar(...) ...".
+struct LoggedStep {
+  uint32_t insn;
+  std::map<std::string, Bounds> numbers;  // by register
+};
+
+Bounds bounds_of(const std::string& text) {
+  if (!text.starts_with("scalar")) return {{"constant", std::stoull(text, nullptr, 0)}};
+  Bounds out;
+  static const std::regex kGroup("((?:[su]m(?:in|ax)(?:32)?=)+)(-?[0-9a-fx]+)");
+  static const std::regex kName("([su]m(?:in|ax)(?:32)?)=");
+  for (std::sregex_iterator group(text.begin(), text.end(), kGroup), end; group != end; ++group) {
+    const uint64_t value = std::stoull((*group)[2], nullptr, 0);
+    const std::string names = (*group)[1];
+    for (std::sregex_iterator name(names.begin(), names.end(), kName); name != end; ++name) {
+      const std::string which = (*name)[1];
+      out[which] = which.ends_with("32") ? static_cast<uint32_t>(value) : value;
+    }
+  }
+  static const std::regex kBits("var_off=\\((0x[0-9a-f]+); (0x[0-9a-f]+)\\)");
+  std::smatch bits;
+  if (std::regex_search(text, bits, kBits)) {
+    out["value"] = std::stoull(bits[1], nullptr, 0);
+    out["mask"] = std::stoull(bits[2], nullptr, 0);
+  }
+  return out;
+}
+
+void note_numbers(const std::string& states, LoggedStep* step) {
+  static const std::regex kRegister("(R[0-9]+)(?:_w|_r)?=P?(scalar\\((?:[^()]|\\([^()]*\\))*\\)|-?[0-9]+|0x[0-9a-f]+)(?= |$)");
+  for (std::sregex_iterator it(states.begin(), states.end(), kRegister), end; it != end; ++it) {
+    step->numbers[(*it)[1]] = bounds_of((*it)[2]);
+  }
+}
+
+std::string text_of(const Bounds& bounds) {
+  std::string out;
+  for (const auto& [name, value] : bounds) {
+    char text[64];
+    snprintf(text, sizeof text, " %s=%lx", name.c_str(), value);
+    out += text;
+  }
+  return out;
+}
+
+std::vector<LoggedStep> steps_of(const std::string& log) {
+  static const std::regex kStep("^([0-9]+): \\([0-9a-f]{2}\\) [^;]*(?:; (.*))?$");
+  static const std::regex kLater("^([0-9]+): (R[0-9].*)$");
+  std::vector<LoggedStep> out;
+  std::istringstream lines(log);
+  bool open = false;
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch match;
+    if (line.size() > 8000) continue;
+    if (std::regex_match(line, match, kStep)) {
+      out.push_back({static_cast<uint32_t>(std::stoul(match[1])), {}});
+      note_numbers(match[2], &out.back());
+      open = match[2].length() == 0;
+    } else if (open && std::regex_match(line, match, kLater)) {
+      note_numbers(match[2], &out.back());
+      open = false;
+    } else if (line.starts_with("from ")) {
+      open = false;
+    }
+  }
+  return out;
+}
+
 class Comparison {
  public:
   bool start() {
@@ -160,7 +233,7 @@ class Comparison {
 
   void compare(uint64_t seed) {
     const KernelProgram program = kernel_program(seed);
-    const VerifierResult ours = verify_ours(program);
+    const VerifierResult ours = verify(input_of(program));
     // A helper without a body has been verified.
     const bool accepted = ours.program != nullptr || ours.report.reason.find("is not implemented") != std::string::npos;
     int error = 0;
@@ -169,6 +242,32 @@ class Comparison {
     count(program, accepted ? "both accept" : "both refuse");
     if (!accepted || ours.program == nullptr || !program.runs) return;
     for (uint64_t i = 0; i < 2; i++) compare_runs(seed, program, *ours.program, fd.get(), make_packet(seed * 2 + i));
+  }
+
+  // What is known of each number after each instruction.
+  void compare_states(uint64_t seed) {
+    const KernelProgram program = number_program(seed);
+    int error = 0;
+    load_kernel(program, 2, &error);
+    VerifierInput input = input_of(program);
+    input.log_level = 2;
+    const auto kernel = steps_of(log_.data());
+    const std::string our_log = verify(input).log;
+    const auto ours = steps_of(our_log);
+    for (size_t i = 0; i < std::min(ours.size(), kernel.size()); i++) {
+      if (ours[i].insn != kernel[i].insn) return count(program, "walks part");
+      for (const auto& [name, bounds] : ours[i].numbers) {
+        const auto found = kernel[i].numbers.find(name);
+        if (found == kernel[i].numbers.end() || found->second == bounds) continue;
+        differing++;
+        std::printf("seed %lu insn %u %s: %s is%s, the kernel's%s\n", seed, ours[i].insn,
+                    disassemble(&program.insns[ours[i].insn]).c_str(), name.c_str(), text_of(bounds).c_str(),
+                    text_of(found->second).c_str());
+        if (std::getenv("SLUICE_VERBOSE") != nullptr) std::printf("%s\nOURS\n%s\n", log_.data(), our_log.c_str());
+        return count(program, "numbers differ");
+      }
+    }
+    count(program, "numbers agree");
   }
 
   void print() const {
@@ -180,14 +279,15 @@ class Comparison {
   uint64_t differing = 0;
 
  private:
-  VerifierResult verify_ours(const KernelProgram& program) {
+  VerifierInput input_of(const KernelProgram& program) const {
     VerifierInput input;
     input.name = "random";
     input.type = program.type;
     input.gpl_compatible = true;
+    input.possible_cpus = static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_CONF));
     input.insns = program.insns;
     input.maps = ours_.maps;
-    return verify(input);
+    return input;
   }
 
   UniqueFd load_kernel(const KernelProgram& program, uint32_t log_level, int* error) {
@@ -228,11 +328,7 @@ class Comparison {
                 ours.report.insn, ours.report.reason.c_str());
     if (std::getenv("SLUICE_VERBOSE") != nullptr) std::printf("%s\n", log.c_str());
     if (std::getenv("SLUICE_VERBOSE") != nullptr) {
-      VerifierInput input;
-      input.type = program.type;
-      input.gpl_compatible = true;
-      input.insns = program.insns;
-      input.maps = ours_.maps;
+      VerifierInput input = input_of(program);
       input.log_level = 2;
       std::printf("OURS\n%s\n", verify(input).log.c_str());
     }
@@ -297,6 +393,16 @@ TEST(KernelAgrees, OnRandomPrograms) {
   EXPECT_EQ(comparison.ours_alone, 0u);
   EXPECT_EQ(comparison.differing, 0u);
   EXPECT_LE(comparison.kernel_alone * 1000, programs);
+}
+
+TEST(KernelAgrees, OnWhatIsKnownOfNumbers) {
+  Comparison comparison;
+  if (!comparison.start()) GTEST_SKIP() << "bpf(2) is not permitted here: the kernel was not asked";
+  const uint64_t first = number_from("SLUICE_SEED", 1);
+  const uint64_t programs = number_from("SLUICE_KERNEL_PROGRAMS", kPrograms) / 5;
+  for (uint64_t seed = first; seed < first + programs; seed++) comparison.compare_states(seed);
+  comparison.print();
+  EXPECT_EQ(comparison.differing, 0u);
 }
 
 }  // namespace

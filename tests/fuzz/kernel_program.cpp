@@ -45,6 +45,27 @@ class Generator {
     return out;
   }
 
+  // Arithmetic and comparisons alone, on numbers of which much, little or nothing is known.
+  KernelProgram numbers() {
+    type_ = BPF_PROG_TYPE_SCHED_CLS;
+    code_ << mov_reg(6, 1);
+    for (uint8_t reg = 7; reg <= 9; reg++) {
+      if (one_in(3)) code_ << imm64(reg, random_() >> below(64));
+      else unknown(reg);
+    }
+    for (uint32_t i = 0, count = 2 + below(14); i < count; i++) {
+      const uint8_t reg = number_reg();
+      switch (below(4)) {
+        case 0: out(condition(reg)); break;
+        case 1: narrow(reg); break;
+        default: arithmetic(reg);
+      }
+    }
+    close(0);
+    code_ << mov_reg(0, 7) << alu_reg(BPF_ADD, 0, 8) << alu_reg(BPF_ADD, 0, 9) << exit();
+    return {type_, "numbers", true, std::move(code_)};
+  }
+
  private:
   uint32_t below(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
   bool one_in(uint32_t n) { return below(n) == 0; }
@@ -486,5 +507,6 @@ class Generator {
 }  // namespace
 
 KernelProgram kernel_program(uint64_t seed) { return Generator(seed).program(); }
+KernelProgram number_program(uint64_t seed) { return Generator(seed).numbers(); }
 
 }  // namespace sluice::bpf

@@ -19,5 +19,7 @@ struct KernelProgram {
 // The maps it expects: 0 array (64-byte values, 1 element), 1 array (64-byte values, 4), 2 hash (4-byte keys, 16-byte
 // values, 8), 3 ring buffer. Its result goes to map 0 and R0.
 KernelProgram kernel_program(uint64_t seed);
+// Arithmetic and comparisons alone, to compare what is known of the numbers.
+KernelProgram number_program(uint64_t seed);
 
 }  // namespace sluice::bpf
