@@ -72,12 +72,20 @@ bool learn_from_all_bits(Scalar* value) {
 
 template <class T>
 void learn_low_from(T min, T max, Range32* low) {
-  const auto umin = static_cast<uint64_t>(min);
-  const auto umax = static_cast<uint64_t>(max);
-  if ((umin & kHigh) != (umax & kHigh)) return;
-  if (std::is_signed_v<T> && umin > umax) return;
-  low->umin = std::max(low->umin, static_cast<uint32_t>(umin));
-  low->umax = std::min(low->umax, static_cast<uint32_t>(umax));
+  const auto first = static_cast<uint64_t>(min);
+  const auto last = static_cast<uint64_t>(max);
+  if ((first & kHigh) != (last & kHigh)) return;
+  const auto umin = static_cast<uint32_t>(first);
+  const auto umax = static_cast<uint32_t>(last);
+  if (std::is_unsigned_v<T> || umin <= umax) {
+    low->umin = std::max(low->umin, umin);
+    low->umax = std::min(low->umax, umax);
+  }
+  const auto smin = static_cast<int32_t>(umin);
+  const auto smax = static_cast<int32_t>(umax);
+  if (smin > smax) return;
+  low->smin = std::max(low->smin, smin);
+  low->smax = std::min(low->smax, smax);
 }
 
 // Numbers from just below a multiple of 2^32 to just above it: their low halves are one signed range.

@@ -109,12 +109,12 @@ bool Analysis::scalar_op(const Insn& insn, const Register& right) {
   const Register& left = reg(insn.dst_reg);
   Register out = Register::scalar(scalar_alu(op, is64, left.value, right.value));
   // A copy plus a constant stays linked to the number that it was copied from, once.
-  if ((op == BPF_ADD || op == BPF_SUB) && left.id != 0 && !left.added && right.value.is_const()) {
-    const auto constant = static_cast<int64_t>(right.value.value());
-    const bool fits = constant > INT32_MIN && constant <= INT32_MAX;
-    const bool low_only = is64 || left.value.wide.umax <= UINT32_MAX;
-    const int64_t apart = is64 ? constant : static_cast<int32_t>(constant);
-    if ((fits || (!is64 && constant <= UINT32_MAX) || (op == BPF_ADD && constant == INT32_MIN)) && low_only) {
+  const bool known = is64 ? right.value.is_const() : right.value.is_low_const();
+  if ((op == BPF_ADD || op == BPF_SUB) && left.id != 0 && !left.added && known) {
+    const auto wide = static_cast<int64_t>(right.value.value());
+    const int64_t apart = is64 ? wide : static_cast<int32_t>(wide);
+    const bool fits = apart <= INT32_MAX && (op == BPF_ADD ? apart >= INT32_MIN : apart > INT32_MIN);
+    if (fits && (is64 || left.value.wide.umax <= UINT32_MAX)) {
       out.id = left.id;
       out.added = true;
       out.added_low = !is64;
@@ -138,14 +138,12 @@ bool Analysis::transfer_alu(const Insn& insn) {
   if (op == BPF_END || op == BPF_NEG) {
     const bool unchanged = op == BPF_END && insn.code == (BPF_ALU | BPF_END | BPF_TO_LE) && insn.imm == 64;
     if (unchanged && left.is_scalar()) return true;
+    // What is made of a pointer is any number: Linux keeps to that also where the width says more.
     Scalar out = Scalar::unknown();
-    if (op == BPF_NEG) {
-      out = left.is_scalar() ? scalar_alu(op, is64, left.value, left.value)
-                             : is64 ? out : Scalar::of_size(4);
-    } else {
-      // Little-endian host: to_be and the unconditional swap reverse, to_le only truncates.
-      const Scalar value = left.is_scalar() ? left.value : Scalar::unknown();
-      out = scalar_swap(value, static_cast<uint32_t>(insn.imm), is64 || uses_register(insn));
+    if (left.is_scalar() && op == BPF_NEG) out = scalar_alu(op, is64, left.value, left.value);
+    // Little-endian host: to_be and the unconditional swap reverse, to_le only truncates.
+    if (left.is_scalar() && op == BPF_END) {
+      out = scalar_swap(left.value, static_cast<uint32_t>(insn.imm), is64 || uses_register(insn));
     }
     reg(insn.dst_reg) = Register::scalar(out);
     return true;
@@ -156,7 +154,7 @@ bool Analysis::transfer_alu(const Insn& insn) {
   if (left.is_pointer() && right.is_pointer()) {
     if (op != BPF_SUB) return fail(EACCES, "R%u pointer %s pointer prohibited", insn.dst_reg,
                                    op == BPF_ADD ? "+=" : operator_name(op));
-    reg(insn.dst_reg) = Register::scalar(is64 ? Scalar::unknown() : Scalar::of_size(4));
+    reg(insn.dst_reg) = Register::unknown();
     return true;
   }
   // The address rests on the number.
@@ -221,7 +219,7 @@ bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Registe
   const uint8_t op = alu_op(insn);
   if (insn_class(insn) != BPF_ALU64) {
     if (op == BPF_SUB) {
-      reg(insn.dst_reg) = Register::scalar(Scalar::of_size(4));
+      reg(insn.dst_reg) = Register::unknown();
       return true;
     }
     return fail(EACCES, "R%u 32-bit pointer arithmetic prohibited", insn.dst_reg);
