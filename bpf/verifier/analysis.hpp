@@ -176,7 +176,7 @@ class Analysis {
   // Checks an access of `size` bytes at pointer + offset; records the fact.
   bool check_access(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access, bool atomic);
   bool check_ctx(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access);
-  bool check_ctx_pointer(uint32_t regno, const Register& pointer);
+  bool check_unmoved(uint32_t regno, const Register& pointer);
   // The bytes [pointer + offset, + size) lie in a region of `limit` bytes.
   bool check_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit);
   bool fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit);

@@ -55,7 +55,7 @@ bool Analysis::check_argument_type(uint32_t index, const Call& call) {
     case Arg::ctx:
     case Arg::ctx_or_null:
     case Arg::sched_cls_ctx:
-      return (given.type == RegType::ctx || fail_type(regno, "ctx")) && check_ctx_pointer(regno, given);
+      return (given.type == RegType::ctx || fail_type(regno, "ctx")) && check_unmoved(regno, given);
     case Arg::const_map: return (given.type == RegType::const_map && !given.or_null) || fail_type(regno, "map_ptr");
     case Arg::size:
     case Arg::size_or_zero:
@@ -64,7 +64,8 @@ bool Analysis::check_argument_type(uint32_t index, const Call& call) {
       if (given.type != RegType::memory || !given.record || given.or_null) return fail_type(regno, "ringbuf_mem");
       if (given.offset == 0 && given.value.is_const() && given.value.value() == 0) return true;
       return fail(EINVAL, "R%u must have zero offset when passed to release func or trusted arg to kfunc", regno);
-    case Arg::callback: return given.type == RegType::function || fail_type(regno, "func");
+    case Arg::callback:
+      return (given.type == RegType::function || fail_type(regno, "func")) && check_unmoved(regno, given);
     case Arg::stack_or_null: return given.type == RegType::stack || fail_type(regno, "fp");
     case Arg::spin_lock: return (given.type == RegType::map_value && !given.or_null) || fail_type(regno, "map_value, ptr_");
     case Arg::timer:

@@ -102,7 +102,7 @@ bool Analysis::check_global_argument(uint32_t regno, const GlobalArgument& argum
       return given.is_scalar() || fail(EINVAL, "R%u is not a scalar", regno);
     case GlobalArgument::Kind::ctx:
       if (given.type != RegType::ctx) return fail_type(regno, "ctx");
-      return check_ctx_pointer(regno, given);
+      return check_unmoved(regno, given);
     case GlobalArgument::Kind::memory: break;
   }
   if (given.is_const(0)) {

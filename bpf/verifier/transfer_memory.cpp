@@ -22,18 +22,20 @@ bool Analysis::check_alignment(const Register& pointer, int32_t offset, uint32_t
               pointer.offset, offset, size);
 }
 
-bool Analysis::check_ctx_pointer(uint32_t regno, const Register& pointer) {
+bool Analysis::check_unmoved(uint32_t regno, const Register& pointer) {
+  const std::string text = type_name(pointer);
+  const char* name = text.c_str();
   if (!pointer.value.is_const()) {
-    return fail(EACCES, "variable ctx access var_off=%s disallowed", tnum_text(pointer.value.bits).c_str());
+    return fail(EACCES, "variable %s access var_off=%s disallowed", name, tnum_text(pointer.value.bits).c_str());
   }
   const int64_t moved = pointer.offset + static_cast<int64_t>(pointer.value.value());
-  if (moved < 0) return fail(EACCES, "negative offset ctx ptr R%u off=%d disallowed", regno, pointer.offset);
+  if (moved < 0) return fail(EACCES, "negative offset %s ptr R%u off=%d disallowed", name, regno, pointer.offset);
   if (moved == 0) return true;
-  return fail(EACCES, "dereference of modified ctx ptr R%u off=%d disallowed", regno, pointer.offset);
+  return fail(EACCES, "dereference of modified %s ptr R%u off=%d disallowed", name, regno, pointer.offset);
 }
 
 bool Analysis::check_ctx(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access) {
-  if (!check_ctx_pointer(regno, pointer)) return false;
+  if (!check_unmoved(regno, pointer)) return false;
   const CtxField* field =
       offset < 0 ? nullptr : find_ctx_field(*type_, static_cast<uint32_t>(offset), size);
   bool good = field != nullptr && offset % static_cast<int32_t>(size) == 0;
@@ -327,7 +329,7 @@ bool Analysis::transfer_packet_load(const Insn& insn) {
   if (reg(BPF_REG_6).type != RegType::ctx) {
     return fail(EINVAL, "at the time of BPF_LD_ABS|IND R6 != pointer to skb");
   }
-  if (!check_ctx_pointer(BPF_REG_6, reg(BPF_REG_6))) return false;
+  if (!check_unmoved(BPF_REG_6, reg(BPF_REG_6))) return false;
   if (!check_nothing_held("BPF_LD_[ABS|IND]")) return false;
   clobber_caller_saved();
   reg(BPF_REG_0) = Register::unknown();  // as wide as Linux takes it

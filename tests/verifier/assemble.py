@@ -78,6 +78,11 @@ def translate(case):
             reg, kind, index, offset = int(wide[1]), wide[2], int(wide[3]), int(wide[4] or 0)
             source = 1 if kind == "map" else 2
             out.append(raw(0x18, reg, source, 0, index) + "; " + raw(0, 0, 0, 0, offset))
+        elif function := re.fullmatch(r"r(\d+) = function\[(\w+)\]", text):
+            # A 64-bit immediate load of a subprogram's address (BPF_PSEUDO_FUNC).
+            here = f"address{len(out)}"
+            out.append(f"{here}: .byte 24, {int(function[1]) | 4 << 4}, 0, 0; .long ({function[2]} - {here}) / 8 - 1")
+            out.append(raw(0, 0, 0, 0, 0))
         elif text.startswith(".raw"):
             out.append(raw(*(int(field, 0) for field in text.split()[1:])))
         elif text:
@@ -106,10 +111,11 @@ def sections(elf):
 def assemble(clang, cases):
     lines = []
     for number, case in enumerate(cases):
+        translated = translate(case)
         # Labels are local to a case.
-        labels = {m[1] for line in case["code"] if (m := re.match(r"\s*(\w+):", line))}
+        labels = {m[1] for line in translated if (m := re.match(r"\s*(\w+):", line))}
         lines.append(f'.section case{number},"ax",@progbits')
-        for line in translate(case):
+        for line in translated:
             for label in labels:
                 line = re.sub(rf"\b{label}\b", f"c{number}_{label}", line)
             lines.append(line)

@@ -10,6 +10,7 @@
 #include "base/unique_fd.hpp"
 #include "bpf/interp/interp.hpp"
 #include "bpf/verifier/verifier.hpp"
+#include "tests/unit/jit/static_functions.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -38,6 +39,14 @@ struct VerifierCase {
 #include "verifier_cases.h"
 
 long kernel_bpf(int command, bpf_attr* attr) { return syscall(SYS_bpf, command, attr, sizeof *attr); }
+
+UniqueFd load_btf(const std::vector<uint8_t>& blob) {
+  if (blob.empty()) return {};
+  bpf_attr attr{};
+  attr.btf = reinterpret_cast<uint64_t>(blob.data());
+  attr.btf_size = static_cast<uint32_t>(blob.size());
+  return UniqueFd(static_cast<int>(kernel_bpf(BPF_BTF_LOAD, &attr)));
+}
 
 int load_code(bpf_attr* attr, UniqueFd* program) {
   *program = UniqueFd(static_cast<int>(kernel_bpf(BPF_PROG_LOAD, attr)));
@@ -80,6 +89,9 @@ VerifierResult verify_case(const VerifierCase& one) {
   input.gpl_compatible = one.gpl;
   input.flags = one.strict ? BPF_F_STRICT_ALIGNMENT : 0;
   input.insns = insns_of(one);
+  const StaticFunctions functions = static_functions_of(input.insns);
+  input.btf = functions.btf;
+  input.func_info = functions.func_info;
   for (const auto& shape : one.maps) {
     auto map = Map::create({"map", shape.type, shape.key_size, shape.value_size, shape.entries, shape.flags});
     EXPECT_TRUE(map.has_value()) << map.error().text;
@@ -122,6 +134,12 @@ int kernel_verdict(const VerifierCase& one, std::string* log, UniqueFd* program)
   attr.insn_cnt = static_cast<uint32_t>(insns.size());
   attr.license = reinterpret_cast<uint64_t>(one.gpl ? "GPL" : "Proprietary");
   attr.prog_flags = one.strict ? BPF_F_STRICT_ALIGNMENT : 0;
+  const StaticFunctions functions = static_functions_of(insns);
+  const UniqueFd btf = load_btf(functions.btf);
+  if (btf) attr.prog_btf_fd = static_cast<uint32_t>(btf.get());
+  attr.func_info = reinterpret_cast<uint64_t>(functions.func_info.data());
+  attr.func_info_cnt = static_cast<uint32_t>(functions.func_info.size());
+  attr.func_info_rec_size = functions.func_info.empty() ? 0 : sizeof(bpf_func_info);
   const int code = load_code(&attr, program);
   attr.log_level = 1;
   attr.log_buf = reinterpret_cast<uint64_t>(text.data());
