@@ -24,7 +24,7 @@ Result<std::unique_ptr<bpf::Client>> connect() {
   auto client = bpf::Client::connect();
   if (client) return client;
   Error error = std::move(client.error());
-  if (error.code == ENOENT || error.code == ECONNREFUSED) error.text += "; SLUICE_SOCKET names another socket";
+  if (error.code == ENOENT || error.code == ECONNREFUSED) error.text += "; another socket: set SLUICE_SOCKET";
   if (error.code == EACCES) error.text += "; the socket's group (api: gid) may use the daemon";
   return fail(std::move(error));
 }
@@ -52,6 +52,17 @@ Status DaemonConnection::drop_privileges() {
   return {};
 }
 
+Result<std::string> DaemonConnection::query(std::string_view what) {
+  auto answer = client_->query(what);
+  if (answer) return answer;
+  switch (answer.error().code) {
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN: return fail(ENOTCONN, "the daemon is gone");
+    default: return answer;
+  }
+}
+
 std::string DaemonConnection::load_failure(const std::vector<std::string>& programs) {
   for (const auto& program : programs) {
     if (const auto* failure = session_->failure_of(program)) return "program " + program + ": " + reason_first(bpf::refusal(*failure).text);
@@ -77,7 +88,7 @@ Result<uint32_t> DaemonConnection::port_index(const std::string& name) {
   if (!name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) {
     return static_cast<uint32_t>(std::strtoul(name.c_str(), nullptr, 10));
   }
-  return fail(ENODEV, "no port \"" + name + "\"; " + (names.empty() ? "the daemon has none" : "there are " + names));
+  return fail(ENODEV, "no port \"" + name + "\"; " + (names.empty() ? "the daemon has none" : "the daemon has " + names));
 }
 
 std::string DaemonConnection::port_name(uint32_t index) {

@@ -16,7 +16,7 @@ class DaemonConnection final : public Connection {
   // errors: as bpf::Client::connect, with what to do.
   static Result<std::unique_ptr<DaemonConnection>> open();
 
-  Result<std::string> query(std::string_view what) override { return client_->query(what); }
+  Result<std::string> query(std::string_view what) override;
   [[nodiscard]] std::string pin_directory() const override { return client_->pin_directory(); }
   std::string load_failure(const std::vector<std::string>& programs) override;
   Result<uint32_t> port_index(const std::string& name) override;

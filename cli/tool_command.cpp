@@ -1,3 +1,5 @@
+#include <bpf/libbpf.h>
+
 #include "cli/daemon_connection.hpp"
 #include "cli/no_connection.hpp"
 #include "cli/verbs.hpp"
@@ -26,17 +28,19 @@ bool is_tool_command_line(const std::vector<std::string>& words) {
 
 int run_tool(std::vector<std::string> words) {
   NoConnection none;
-  const auto options = take_options(&words);
-  Context context{none, options.value_or(ToolOptions{}), JsonWriter(stdout, options && options->pretty)};
-  if (!options) return report_error(context, options.error());
+  ::libbpf_set_print(nullptr);  // our errors say what is to be said
+  ToolOptions options;
+  const auto taken = take_options(&words, &options);
+  Context context{none, options, JsonWriter(stdout, options.pretty)};
+  if (!taken) return report_error(context, taken.error());
   if (print_help(words)) return kDone;
   // A command that cannot be meant is told so without a daemon too.
   const auto command = find_command(words);
   if (!command) return report_error(context, command.error());
-  if (!command->needs_daemon()) return run_on(none, *options, std::move(words));
+  if (!command->needs_daemon()) return run_on(none, options, std::move(words));
   auto connection = DaemonConnection::open();
   if (!connection) return report_error(context, connection.error());
-  return run_on(**connection, *options, std::move(words));
+  return run_on(**connection, options, std::move(words));
 }
 
 }  // namespace sluice::cli

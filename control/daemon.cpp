@@ -183,7 +183,8 @@ Status Daemon::serve_api() {
   if (config_.pins) options.pin_directory = config_.pins->path;
   options.socket = {config_.api->path, config_.api->mode, owner->uid, owner->gid};
   options.query = [this, started](std::string_view what) {
-    return answer_query({config_, *dataplane_, [this] { return render_text(collect()); }, trace_, started}, what);
+    return answer_query({config_, *dataplane_, programs_->surface().objects(),
+                         [this] { return render_text(collect()); }, trace_, started}, what);
   };
   auto api = ApiServer::start(programs_->surface(), std::move(options));
   if (!api) return fail(api.error().code, config_.message(config_.api->at, "api: " + api.error().text));

@@ -57,6 +57,22 @@ std::string worker_json(const dataplane::WorkerSnapshot& worker) {
                  {"trace_dropped", number(worker.trace_dropped)}, {"busy_seconds", number(worker.busy_seconds)}});
 }
 
+std::string maps_json(const bpf::ObjectTable& objects) {
+  std::string json;
+  uint32_t last = 0;
+  for (auto map = objects.map_after(0); map && map->id > last; map = objects.map_after(map->id)) {
+    last = map->id;
+    const bpf::MapSpec& spec = map->map->spec();
+    json += (json.empty() ? "" : ", ") +
+            object({{"id", number(uint64_t{map->id})}, {"name", json_string(spec.name)},
+                    {"type", number(uint64_t{spec.type})}, {"entries", number(map->map->entries())},
+                    {"max_entries", number(uint64_t{spec.max_entries})},
+                    {"memory_bytes", number(map->map->memory_bytes())},
+                    {"full_errors", number(map->map->full_errors())}});
+  }
+  return "[" + json + "]";
+}
+
 std::string port_name(const dataplane::Snapshot& snapshot, uint32_t index) {
   return index < snapshot.ports.size() ? snapshot.ports[index].name : "";
 }
@@ -110,11 +126,12 @@ Result<std::string> answer_query(const QuerySources& sources, std::string_view w
   if (what == "metrics") return json_string(sources.exposition());
   if (what == "trace") return sources.trace.since(sources.trace.oldest());
   if (what.starts_with("trace ")) return trace_from(sources.trace, what.substr(6));
+  if (what == "maps") return maps_json(sources.objects);
   const auto snapshot = sources.dataplane.snapshot();
   if (what == "ports") return array(snapshot.ports, port_json);
   if (what == "workers") return array(snapshot.workers, worker_json);
   if (what == "chains") return array(snapshot.chains, [&](const auto& chain) { return chain_json(snapshot, chain); });
-  return fail(ENOENT, "no query \"" + std::string(what) + "\"; there are chains, metrics, ports, status, trace, workers");
+  return fail(ENOENT, "no query \"" + std::string(what) + "\"; there are chains, maps, metrics, ports, status, trace, workers");
 }
 
 }  // namespace sluice::control

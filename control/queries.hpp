@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "bpf/object/object_table.hpp"
 #include "config/schema.hpp"
 #include "control/trace_log.hpp"
 #include "dataplane/dataplane.hpp"
@@ -17,6 +18,7 @@ namespace sluice::control {
 struct QuerySources {
   const config::Config& config;
   const dataplane::Dataplane& dataplane;
+  const bpf::ObjectTable& objects;
   std::function<std::string()> exposition;  // what a scrape would get
   const TraceLog& trace;
   double started_seconds = 0;               // CLOCK_MONOTONIC
@@ -26,6 +28,7 @@ struct QuerySources {
 // "ports": an array of name, device, driver, mac, ifindex, link_up, rx and tx counters, queues.
 // "chains": an array of port, action, run_seconds, programs (name, run, passed, trimmed).
 // "workers": an array of worker, core, packets, bursts, sleeps, busy_seconds.
+// "maps": an array of id, name, type (its number), entries, max_entries, memory_bytes, full_errors.
 // "metrics": the Prometheus exposition as one JSON string.
 // "trace", "trace N": what programs printed, as TraceLog::since; without N the oldest that is kept comes first.
 // ENOENT: no such query.

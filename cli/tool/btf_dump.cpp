@@ -1,4 +1,5 @@
 #include <bpf/bpf.h>
+#include <sys/stat.h>
 
 #include <cstdarg>
 #include <cstdio>
@@ -105,16 +106,26 @@ Result<Source> take_map_source(Words& words) {
   return source;
 }
 
+// What libbpf's errno means for a file.
+Error file_error(const std::string& path, int code) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return errno_error(errno, "BTF of " + path);
+  if (S_ISDIR(status.st_mode)) return errno_error(EISDIR, "BTF of " + path);
+  if (code == ENOENT || code == ENODATA) return {ENOENT, "BTF of " + path + ": it has no .BTF section (compile with -g)"};
+  if (code == EACCES || code == EPERM) return errno_error(code, "BTF of " + path);
+  return {EINVAL, "BTF of " + path + ": it is neither BTF nor an ELF file with BTF"};
+}
+
 Result<Source> take_file_source(const std::string& base_path, Words& words) {
   const auto path = words.take("file");
   if (!path) return fail(path.error());
   Btf base;
   if (!base_path.empty()) {
     base.reset(::btf__parse(base_path.c_str(), nullptr));
-    if (base == nullptr) return fail(errno_error(errno, "BTF of " + base_path));
+    if (base == nullptr) return fail(file_error(base_path, errno));
   }
   Btf btf(base != nullptr ? ::btf__parse_split(path->c_str(), base.get()) : ::btf__parse(path->c_str(), nullptr));
-  if (btf == nullptr) return fail(errno_error(errno, "BTF of " + *path));
+  if (btf == nullptr) return fail(file_error(*path, errno));
   return Source{std::move(base), std::move(btf), {}};
 }
 

@@ -68,11 +68,15 @@ void Json::write(JsonWriter& out) const {
   }
 }
 
+Result<Json> ask(Connection& connection, const char* what) {
+  const auto text = connection.query(what);
+  if (!text) return fail(text.error());
+  return Json::parse(*text);
+}
+
 Status show_query(Context& context, Words& words, const char* what, const std::function<void(const Json&)>& show) {
   if (auto status = words.done(); !status) return status;
-  const auto text = context.connection.query(what);
-  if (!text) return fail(text.error());
-  const auto json = Json::parse(*text);
+  const auto json = ask(context.connection, what);
   if (!json) return fail(json.error());
   if (context.plain()) {
     show(*json);

@@ -34,6 +34,8 @@ class Json {
   std::string text_ = "null";  // of a scalar; empty: there is no such value
 };
 
+// errors: the query's, EBADMSG.
+Result<Json> ask(Connection& connection, const char* what);
 // Asks the daemon; the answer's JSON goes out as it is in JSON mode, else `show` prints it.
 Status show_query(Context& context, Words& words, const char* what, const std::function<void(const Json&)>& show);
 

@@ -89,8 +89,9 @@ Result<OpenMap> take_map(Words& words) {
 
 Status for_each_element(const OpenMap& map, const std::function<void(const Element&)>& each) {
   if (map.keyless()) {
-    return fail(EINVAL, map.title() + ": a " + map_type_name(map.info.type) +
-                            " has no keys to list; peek shows its next element");
+    const bool queue = map.info.type == BPF_MAP_TYPE_QUEUE || map.info.type == BPF_MAP_TYPE_STACK;
+    return fail(EINVAL, map.title() + ": " + with_article(map_type_name(map.info.type)) + " has no keys to list" +
+                            (queue ? "; peek shows its next element" : ""));
   }
   bool handled = false;
   if (auto status = batch_elements(map, each, &handled); !status || handled) return status;

@@ -207,7 +207,7 @@ Status map_event_pipe(Context& context, Words& words) {
   if (!place) return fail(place.error());
   const bool ring = map->info.type == BPF_MAP_TYPE_RINGBUF;
   if (!ring && map->info.type != BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
-    return fail(EINVAL, map->title() + ": a " + map_type_name(map->info.type) +
+    return fail(EINVAL, map->title() + ": " + with_article(map_type_name(map->info.type)) +
                             " sends no events; a perf_event_array and a ringbuf do");
   }
   if (ring && *place) return usage("a ringbuf is one for all CPUs");

@@ -82,8 +82,11 @@ Status link_detach(Context&, Words& words) {
   const auto fd = take_object(words, Kind::link);
   if (!fd) return fail(fd.error());
   if (auto status = words.done(); !status) return status;
-  if (::bpf_link_detach(fd->get()) != 0) return fail(errno_error(errno, "detach link"));
-  return {};
+  if (::bpf_link_detach(fd->get()) == 0) return {};
+  const int code = errno;
+  Error error = errno_error(code, "detach link");
+  if (code == EPERM) error.text += ": links of the configuration stay";
+  return fail(std::move(error));
 }
 
 }  // namespace sluice::cli

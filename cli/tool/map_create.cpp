@@ -63,6 +63,8 @@ Status take_spec(Words& words, Spec* spec) {
     }
   }
   if (spec->type == BPF_MAP_TYPE_UNSPEC) return usage("type is missing");
+  const bool holds_maps = spec->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || spec->type == BPF_MAP_TYPE_HASH_OF_MAPS;
+  if (holds_maps && !spec->inner) return usage("inner_map is missing: a map of the shape of those it shall hold");
   if (spec->name.empty()) return usage("name is missing");
   if (spec->name.size() >= BPF_OBJ_NAME_LEN) return usage("name \"" + spec->name + "\" is longer than 15 characters");
   return {};
@@ -83,9 +85,9 @@ Status map_create(Context& context, Words& words) {
     const int code = errno;
     Error error = errno_error(code, "create map " + spec.name);
     if (code == EINVAL) {
-      error.text += ": a " + map_type_name(spec.type) + " cannot have key " + std::to_string(spec.key_size) +
+      error.text += ": " + with_article(map_type_name(spec.type)) + " cannot have key " + std::to_string(spec.key_size) +
                     ", value " + std::to_string(spec.value_size) + ", entries " + std::to_string(spec.entries) +
-                    " and these flags";
+                    " and these flags, or there is no such type (`sluice feature probe`)";
     }
     return fail(std::move(error));
   }

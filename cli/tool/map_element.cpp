@@ -11,7 +11,7 @@ namespace {
 Error map_error(const OpenMap& map, const char* what, int code) { return errno_error(code, what).in(map.title()); }
 
 Result<Bytes> take_key(const OpenMap& map, Words& words) {
-  if (map.keyless()) return usage("a " + map_type_name(map.info.type) + " has no keys");
+  if (map.keyless()) return usage(with_article(map_type_name(map.info.type)) + " has no keys");
   if (auto status = words.expect("key"); !status) return fail(status.error());
   return words.take_bytes("key", map.info.key_size);
 }
@@ -20,7 +20,7 @@ Result<Bytes> take_key(const OpenMap& map, Words& words) {
 Result<Bytes> take_reference(const OpenMap& map, Words& words, std::vector<UniqueFd>* kept) {
   const Kind kind = map.holds_programs() ? Kind::prog : Kind::map;
   if (!next_names_object(words, kind)) {
-    return usage(std::string("the value of a ") + map_type_name(map.info.type) + " is a " + kind_name(kind) +
+    return usage("the value of " + with_article(map_type_name(map.info.type)) + " is a " + kind_name(kind) +
                  ": id, pinned or name");
   }
   auto fd = take_object(words, kind);
@@ -133,6 +133,7 @@ Status map_getnext(Context& context, Words& words) {
     key = std::move(*taken);
   }
   if (auto status = words.done(); !status) return status;
+  if (map->keyless()) return usage(with_article(map_type_name(map->info.type)) + " has no keys");
   Bytes next(map->info.key_size);
   if (::bpf_map_get_next_key(map->fd.get(), key.empty() ? nullptr : key.data(), next.data()) != 0) {
     return fail(map_error(*map, "next key", errno));
@@ -176,6 +177,8 @@ Status take_next(Context& context, Words& words, bool remove) {
   const auto map = take_map(words);
   if (!map) return fail(map.error());
   if (auto status = words.done(); !status) return status;
+  if (map->info.type != BPF_MAP_TYPE_QUEUE && map->info.type != BPF_MAP_TYPE_STACK)
+    return usage(with_article(map_type_name(map->info.type)) + " has no next element; a queue and a stack have");
   Bytes value(map->value_bytes());
   const int result = remove ? ::bpf_map_lookup_and_delete_elem(map->fd.get(), nullptr, value.data())
                             : ::bpf_map_lookup_elem(map->fd.get(), nullptr, value.data());

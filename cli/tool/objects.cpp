@@ -125,6 +125,8 @@ Result<std::vector<UniqueFd>> take_objects(Words& words, Kind kind) {
     (void)words.take("name");
     const auto wanted = words.take(by_tag ? "tag" : "name");
     if (!wanted) return fail(wanted.error());
+    const bool is_tag = wanted->size() == 2 * BPF_TAG_SIZE && wanted->find_first_not_of("0123456789abcdef") == wanted->npos;
+    if (by_tag && !is_tag) return usage("tag \"" + *wanted + "\" is not 16 hexadecimal digits");
     return find_all(kind, by_tag, *wanted);
   }
   const std::string how = kind == Kind::btf    ? "id"
@@ -195,6 +197,11 @@ std::string fdinfo_field(int fd, std::string_view name) {
     }
   }
   return "";
+}
+
+std::string with_article(const std::string& noun) {
+  const bool vowel = !noun.empty() && std::string_view("aeiou").find(noun[0]) != std::string_view::npos;
+  return (vowel ? "an " : "a ") + noun;
 }
 
 std::string map_type_name(uint32_t type) {

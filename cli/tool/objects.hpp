@@ -59,6 +59,9 @@ Status show_objects(Context& context, Words& words, Kind kind, const std::functi
 // A field of /proc/self/fdinfo: what bpf(2) itself does not tell. Empty where there is none.
 [[nodiscard]] std::string fdinfo_field(int fd, std::string_view name);
 
+// "a hash", "an array".
+[[nodiscard]] std::string with_article(const std::string& noun);
+
 // Names of the ABI's numbers; "type 99" for a new one.
 [[nodiscard]] std::string map_type_name(uint32_t type);
 [[nodiscard]] std::string prog_type_name(uint32_t type);

@@ -61,14 +61,30 @@ void write_pins(JsonWriter& out, const Pins& pins, Kind kind, uint32_t id) {
   out.end_array();
 }
 
+namespace {
+
+// Why a place is none for a pin; empty: it is one.
+std::string wrong_place(const Connection& connection, const std::string& path) {
+  const std::string directory = connection.pin_directory();
+  if (directory.empty()) return "the daemon keeps no pins (pins: in its configuration)";
+  std::error_code error;
+  const auto place = std::filesystem::weakly_canonical(path, error).string();
+  const auto root = std::filesystem::weakly_canonical(directory, error).string();
+  if (!place.starts_with(root + "/")) return "pins lie below " + directory;
+  return place.find('.', root.size()) != place.npos ? "the name of a pin has no '.'" : "";
+}
+
+}  // namespace
+
 Status pin_object(const Connection& connection, int fd, const std::string& path) {
   if (::bpf_obj_pin(fd, path.c_str()) == 0) return {};
   const int code = errno;
   Error error = errno_error(code, "pin " + path);
-  const std::string directory = connection.pin_directory();
-  if (code == EPERM && directory.empty()) error.text += ": the daemon keeps no pins (pins: in its configuration)";
-  if (code == EPERM && !directory.empty())
-    error.text += ": pins lie below " + directory + ", and their names have no '.'";
+  if (code == EPERM) {
+    const std::string why = wrong_place(connection, path);
+    if (!why.empty()) error.text += ": " + why;
+    if (why.empty() && is_kind(fd, Kind::link)) error.text += ": links of the configuration cannot be pinned";
+  }
   if (code == ENOENT) error.text += ": make the directory with mkdir first";
   return fail(std::move(error));
 }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 
 #include "bpf/loader/object_file.hpp"
@@ -128,15 +129,57 @@ std::vector<std::string> program_names(bpf_object* object) {
   return names;
 }
 
-// libbpf's own pin_maps changes every dot of the path to '_', the directory's too.
-Status pin_maps(Context& context, bpf_object* object, const std::string& directory) {
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno_error(errno, "make " + directory));
+// Pins of one object: all, or none is left. libbpf's own pinning changes every dot of a map's path to '_', the
+// directory's too, and says little of what is wrong.
+class NewPins {
+ public:
+  explicit NewPins(Context& context) : context_(context) {}
+  NewPins(const NewPins&) = delete;
+  NewPins& operator=(const NewPins&) = delete;
+  ~NewPins() {
+    for (auto path = made_.rbegin(); path != made_.rend(); ++path) (void)::remove(path->c_str());
+  }
+  void keep() { made_.clear(); }
+
+  Status make_directory(const std::string& directory) {
+    if (::mkdir(directory.c_str(), 0700) == 0) {
+      made_.push_back(directory);
+      return {};
+    }
+    struct stat status {};
+    const int code = errno;
+    if (code == EEXIST && ::stat(directory.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return {};
+    return fail(errno_error(code == EEXIST ? ENOTDIR : code, "make " + directory));
+  }
+  Status pin(int fd, const std::string& path) {
+    auto status = pin_object(context_.connection, fd, path);
+    if (status) made_.push_back(path);
+    return status;
+  }
+
+ private:
+  Context& context_;
+  std::vector<std::string> made_;
+};
+
+Status pin_programs(NewPins& pins, bpf_object* object, const std::string& path, bool all) {
+  bpf_program* program = ::bpf_object__next_program(object, nullptr);
+  if (!all) return pins.pin(::bpf_program__fd(program), path);
+  if (auto status = pins.make_directory(path); !status) return status;
+  for (; program != nullptr; program = ::bpf_object__next_program(object, program)) {
+    if (auto status = pins.pin(::bpf_program__fd(program), path + "/" + ::bpf_program__name(program)); !status) return status;
+  }
+  return {};
+}
+
+Status pin_maps(NewPins& pins, bpf_object* object, const std::string& directory) {
+  if (auto status = pins.make_directory(directory); !status) return status;
   bpf_map* map = nullptr;
   while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
     if (!::bpf_map__autocreate(map)) continue;
     std::string name = ::bpf_map__name(map);
     std::replace(name.begin(), name.end(), '.', '_');
-    if (auto status = pin_object(context.connection, ::bpf_map__fd(map), directory + "/" + name); !status) return status;
+    if (auto status = pins.pin(::bpf_map__fd(map), directory + "/" + name); !status) return status;
   }
   return {};
 }
@@ -158,16 +201,13 @@ Status load_object(Context& context, const Request& request, bool all) {
     const std::string why = context.connection.load_failure(names);
     return fail(code, why.empty() ? errno_error(code, "load").text : why);
   }
-  if (all) {
-    if (const int code = -::bpf_object__pin_programs(object.get(), request.path.c_str()); code != 0) {
-      return fail(errno_error(code, "pin the programs below " + request.path));
-    }
-  } else {
-    const bpf_program* first = ::bpf_object__next_program(object.get(), nullptr);
-    if (auto status = pin_object(context.connection, ::bpf_program__fd(first), request.path); !status) return status;
+  NewPins pins(context);
+  if (auto status = pin_programs(pins, object.get(), request.path, all); !status) return status;
+  if (!request.pin_maps.empty()) {
+    if (auto status = pin_maps(pins, object.get(), request.pin_maps); !status) return status;
   }
-  if (request.pin_maps.empty()) return {};
-  return pin_maps(context, object.get(), request.pin_maps);
+  pins.keep();
+  return {};
 }
 
 Status load(Context& context, Words& words, bool all) {

@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdarg>
 
 namespace sluice::cli {
@@ -118,7 +119,7 @@ bool print_help(const std::vector<std::string>& words) {
   return false;
 }
 
-Result<ToolOptions> take_options(std::vector<std::string>* words) {
+Status take_options(std::vector<std::string>* words, ToolOptions* options) {
   struct Option {
     std::string_view letter;
     std::string_view name;
@@ -129,28 +130,27 @@ Result<ToolOptions> take_options(std::vector<std::string>* words) {
                                  {"-f", "--bpffs", &ToolOptions::show_pins},
                                  {"-d", "--debug", &ToolOptions::debug},
                                  {"-n", "--nomount", nullptr}};
-  ToolOptions options;
   std::vector<std::string> rest;
   for (size_t i = 0; i < words->size(); i++) {
     std::string& word = (*words)[i];
     const auto* option = std::find_if(std::begin(kOptions), std::end(kOptions),
                                       [&](const Option& row) { return word == row.letter || word == row.name; });
     if (option != std::end(kOptions)) {
-      if (option->value != nullptr) options.*option->value = true;
+      if (option->value != nullptr) options->*option->value = true;
+      options->json |= options->pretty;
     } else if (word == "-B" || word == "--base-btf") {
       if (++i == words->size()) return usage("the file after " + word + " is missing");
-      options.base_btf = (*words)[i];
+      options->base_btf = (*words)[i];
     } else if (word == "-V" || word == "--version") {
       rest.insert(rest.begin(), "version");
-    } else if (word.size() > 1 && word[0] == '-' && word != "-h" && word != "--help") {
+    } else if (word.size() > 1 && word[0] == '-' && std::isdigit(word[1]) == 0 && word != "-h" && word != "--help") {
       return usage("there is no option " + word);
     } else {
       rest.push_back(std::move(word));
     }
   }
-  options.json |= options.pretty;
   *words = std::move(rest);
-  return options;
+  return {};
 }
 
 int report_error(Context& context, const Error& error) {

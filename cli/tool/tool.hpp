@@ -85,8 +85,8 @@ Result<Command> find_command(std::vector<std::string> words);
 int run_command(Context& context, std::vector<std::string> words);
 // Says what went wrong as JSON or on standard error, and gives the exit status.
 int report_error(Context& context, const Error& error);
-// Takes the options out of a command line, wherever they stand. errors: usage.
-[[nodiscard]] Result<ToolOptions> take_options(std::vector<std::string>* words);
+// Takes the options out of a command line, wherever they stand. errors: usage; those before the mistake count.
+Status take_options(std::vector<std::string>* words, ToolOptions* options);
 // True: it is for help, which was printed and needs no daemon.
 bool print_help(const std::vector<std::string>& words);
 

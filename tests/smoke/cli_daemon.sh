@@ -36,8 +36,8 @@ json() {
 }
 
 # The daemon's own words.
-shows '^  ports +2$' status
-shows '^  programs +3$' status
+shows '^  two +up ' status
+shows '^programs 3  maps [0-9]+  links 3  pins 0$' status
 shows '^  one +1 +up +net_pcap' port
 shows '^  one +count +20 ' chain show
 shows '^  count +one ' top
@@ -98,9 +98,9 @@ refused 2 'value expected 8 bytes, got 1' map update name proto_bytes key 0 0 0 
 refused 2 'what is "nonsense"?' map nonsense
 refused 2 'what is "extra"?' status extra
 refused 1 'update: Argument list too long: it is full' map update name proto_bytes key 255 255 0 0 value 1 0 0 0 0 0 0 0
-refused 1 'no port "three"; there are one, two' prog attach name web dev three
+refused 1 'no port "three"; the daemon has one, two' prog attach name web dev three
 refused 1 'prog load: /etc/passwd: ' prog load /etc/passwd "$folder/x"
-(SLUICE_SOCKET=$folder/none refused 1 'SLUICE_SOCKET names another' map show) || exit 1
+(SLUICE_SOCKET=$folder/none refused 1 'set SLUICE_SOCKET' map show) || exit 1
 SLUICE_SOCKET=$folder/none shows '^Usage: sluice map show' map help
 
 # bpftool under `sluice exec` says the same of the same daemon.

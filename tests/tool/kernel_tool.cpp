@@ -42,11 +42,12 @@ class KernelConnection final : public Connection {
 };
 
 int run(std::vector<std::string> words) {
-  const auto options = take_options(&words);
-  if (!options) return std::fprintf(stderr, "sluice: %s\n", options.error().text.c_str()), 2;
-  if (print_help(words)) return 0;
+  ToolOptions options;
+  const auto taken = take_options(&words, &options);
   KernelConnection connection;
-  Context context{connection, *options, JsonWriter(stdout, options->pretty)};
+  Context context{connection, options, JsonWriter(stdout, options.pretty)};
+  if (!taken) return report_error(context, taken.error());
+  if (print_help(words)) return 0;
   return run_command(context, std::move(words));
 }
 
