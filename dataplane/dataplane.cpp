@@ -150,7 +150,7 @@ void Dataplane::State::deal_queues(const DataplaneSpec& spec) {
       queue.rx = &rx.emplace_back(ports[p].id(), q);
       queue.chain = &slots[p];
       queue.clear_hash = !ports[p].has_rss();
-      queue.env.slot = static_cast<uint32_t>(w);
+      queue.env.slot = queue.env.writer = static_cast<uint32_t>(w);
       queue.env.ifindex = queue.env.ingress_ifindex = spec.ports[p].ifindex;
       std::memcpy(queue.env.mac, ports[p].mac().data(), sizeof queue.env.mac);
       queue.env.trace = threads[w].trace.get();

@@ -36,13 +36,13 @@ inline uint64_t sluice_helper_map_update_elem(sluice::bpf::PacketContext* ctx, u
                                               uint64_t value, uint64_t flags, uint64_t) {
   using namespace sluice::bpf;
   return as_return(map_update_elem(as_map(map), reinterpret_cast<const void*>(key),
-                                   reinterpret_cast<const void*>(value), flags, ctx->env->slot));
+                                   reinterpret_cast<const void*>(value), flags, ctx->env->slot, ctx->env->writer));
 }
 
-inline uint64_t sluice_helper_map_delete_elem(sluice::bpf::PacketContext*, uint64_t map, uint64_t key, uint64_t,
+inline uint64_t sluice_helper_map_delete_elem(sluice::bpf::PacketContext* ctx, uint64_t map, uint64_t key, uint64_t,
                                               uint64_t, uint64_t) {
   using namespace sluice::bpf;
-  return as_return(map_delete_elem(as_map(map), reinterpret_cast<const void*>(key)));
+  return as_return(map_delete_elem(as_map(map), reinterpret_cast<const void*>(key), ctx->env->writer));
 }
 
 // xorshift128+ (Vigna, "Further scramblings of Marsaglia's xorshift generators"), one state a worker.

@@ -78,14 +78,15 @@ llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
     auto* bits = llvm::ConstantInt::get(i64, reinterpret_cast<uintptr_t>(value));
     return llvm::ConstantExpr::getIntToPtr(bits, pointer);
   };
-  static_assert(sizeof(MapCore) == 72 && offsetof(MapCore, values) == 32 && offsetof(MapCore, table) == 40 &&
-                offsetof(MapCore, hash_key) == 48 && offsetof(MapCore, spin_lock_offset) == 64);
+  static_assert(sizeof(MapCore) == 88 && offsetof(MapCore, values) == 32 && offsetof(MapCore, table) == 40 &&
+                offsetof(MapCore, hash_key) == 48 && offsetof(MapCore, spin_lock_offset) == 64 && offsetof(MapCore, magazines) == 72);
   llvm::Constant* fields[] = {word(core.type), word(core.key_size), word(core.value_size), word(core.value_stride),
                               word(core.max_entries), word(core.flags), word(core.slots), word(core.bucket_mask),
                               address(core.values), address(core.table),
                               llvm::ConstantInt::get(i64, core.hash_key[0]),
                               llvm::ConstantInt::get(i64, core.hash_key[1]),
-                              word(static_cast<uint32_t>(core.spin_lock_offset)), word(core.hashes)};
+                              word(static_cast<uint32_t>(core.spin_lock_offset)), word(core.hashes), address(core.magazines),
+                              word(core.magazines_count), word(core.magazine_capacity)};
   auto* value = llvm::ConstantStruct::getAnon(fields);
   auto* global = new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value,
                                           prefix_ + ".map." + std::to_string(map_index));

@@ -50,16 +50,16 @@ int64_t sluice_rt_update_array(const PacketContext* ctx, const MapCore* core, co
                                uint64_t flags) {
   return array_update(core, key, value, flags, ctx->env->slot);
 }
-int64_t sluice_rt_update_hash(const PacketContext*, const MapCore* core, const void* key, const void* value,
+int64_t sluice_rt_update_hash(const PacketContext* ctx, const MapCore* core, const void* key, const void* value,
                               uint64_t flags) {
-  return hash_update(core, key, value, flags);
+  return hash_update(core, key, value, flags, ctx->env->writer);
 }
 int64_t sluice_rt_update_per_cpu_hash(const PacketContext* ctx, const MapCore* core, const void* key, const void* value,
                                       uint64_t flags) {
-  return hash_update_per_cpu(core, key, value, flags, ctx->env->slot);
+  return hash_update_per_cpu(core, key, value, flags, ctx->env->slot, ctx->env->writer);
 }
-int64_t sluice_rt_delete_hash(const PacketContext*, const MapCore* core, const void* key) {
-  return hash_delete(core, key);
+int64_t sluice_rt_delete_hash(const PacketContext* ctx, const MapCore* core, const void* key) {
+  return hash_delete(core, key, ctx->env->writer);
 }
 
 // Where the verifier has proved the index: no check, and never null.

@@ -69,7 +69,7 @@ struct BatchWriter {
     unlock(bucket);
     if (!fits) return -ENOSPC;
     const int error = put(references);
-    for (uint32_t reference : references) hash_release(core, reference);
+    for (uint32_t reference : references) hash_release(core, reference, kNoWorker);
     return error;
   }
 };
@@ -123,7 +123,7 @@ int hash_lookup_and_erase(const MapCore* core, const void* key, void* value, uin
   unlock(bucket);
   if (reference == 0) return -ENOENT;
   const int error = hash_read_value(core, reference, value, flags);
-  hash_release(core, reference);
+  hash_release(core, reference, kNoWorker);
   return error;
 }
 

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 #include <mutex>
+#include <vector>
 
 #include "base/limits.hpp"
 #include "bpf/maps/hash_control.hpp"
@@ -21,6 +22,20 @@ namespace {
 constexpr uint64_t kMaxHashElement = 4u << 20;  // Linux: KMALLOC_MAX_SIZE
 constexpr uint32_t kTakeRounds = 10000;
 
+constexpr uint64_t kSpareMax = 1u << 20;
+
+// Elements are also in writers' hands between taking and publishing: one a worker, one the control side's, one a test run's, and
+// the queue's dummy.
+constexpr uint64_t kOtherHolders = 3;
+uint64_t worker_count() { return static_cast<uint64_t>(std::max(4l, sysconf(_SC_NPROCESSORS_CONF))); }
+
+// What every worker may keep while the others still find a free element; the table may have been made on another machine.
+uint32_t magazine_capacity(uint64_t max_entries, uint64_t total) {
+  const uint64_t spare = total - max_entries;
+  const uint64_t needed = worker_count() + kOtherHolders;
+  return spare < needed ? 0 : static_cast<uint32_t>(std::min<uint64_t>(kMagazineMax, (spare - needed) / worker_count()));
+}
+
 class HashMap final : public Map {
  public:
   HashMap(const MapSpec& spec, const MapCore& core, MapMemory table, MapMemory elements)
@@ -28,6 +43,10 @@ class HashMap final : public Map {
     core_ = core;
     core_.table = table_.data();
     core_.values = elements_.data();
+    core_.magazine_capacity = magazine_capacity(spec.max_entries, hash_table(&core_)->total);
+    if (core_.magazine_capacity != 0) magazines_.resize(worker_count());
+    core_.magazines = magazines_.data();
+    core_.magazines_count = static_cast<uint32_t>(magazines_.size());
   }
 
   // The table as another process left it, in order again.
@@ -63,7 +82,7 @@ class HashMap final : public Map {
       if (int error = hash_write_locked(&core_, key, value, flags); error != -ENOENT) return error;
     }
     if (!is_lru(core_.type)) return put(key, value, flags);
-    return static_cast<int>(lru_update(&core_, key, flags, [&] { return put(key, value, flags); }));
+    return static_cast<int>(lru_update(&core_, key, flags, kNoWorker, [&] { return put(key, value, flags); }));
   }
 
   int erase(const void* key) override {
@@ -74,7 +93,7 @@ class HashMap final : public Map {
     uint32_t reference = hash_remove(&core_, bucket, key, hash);
     unlock(bucket);
     if (reference == 0) return -ENOENT;
-    hash_release(&core_, reference);
+    hash_release(&core_, reference, kNoWorker);
     return 0;
   }
 
@@ -129,17 +148,17 @@ class HashMap final : public Map {
     uint32_t leftover = reference;
     long error = -EBUSY;
     if (lock_patiently(bucket)) {
-      error = hash_publish(&core_, bucket, key, hash, reference, flags, &leftover);
+      error = hash_publish(&core_, bucket, hash_scan(&core_, bucket, key, hash), hash, reference, flags, &leftover);
       unlock(bucket);
     }
-    if (leftover != 0) hash_give_free(&core_, leftover);
+    if (leftover != 0) hash_give_free(&core_, leftover, kNoWorker);
     return static_cast<int>(error);
   }
 
   // Workers interrupted in an update may hold the spare elements for a moment.
   uint32_t take_free() const {
     for (uint32_t i = 0; i < kTakeRounds; i++) {
-      if (uint32_t reference = hash_take_free(&core_); reference != 0) return reference;
+      if (uint32_t reference = hash_take_free(&core_, kNoWorker); reference != 0) return reference;
       sched_yield();
     }
     return 0;
@@ -176,14 +195,13 @@ class HashMap final : public Map {
   std::mutex control_;  // control threads take turns as one writer; workers never touch it
   MapMemory table_;
   MapMemory elements_;
+  std::vector<HashMagazine> magazines_;  // by worker; each touched by that one alone
 };
 
-// Elements in writers' hands between taking and publishing: one for each CPU's worker and the control thread.
-uint64_t spare_elements() { return static_cast<uint64_t>(std::max(4l, sysconf(_SC_NPROCESSORS_CONF))) + 1; }
-constexpr uint64_t kSpareMax = 1u << 16;
-
 Status start_table(const MapSpec& spec, HashTable* table) {
-  table->total = spec.max_entries + spare_elements() + 1;  // and the queue's dummy
+  // Full magazines are an eighth of the map at most.
+  const uint64_t in_magazines = std::min<uint64_t>(kMagazineMax, spec.max_entries / (8 * worker_count())) * worker_count();
+  table->total = spec.max_entries + in_magazines + worker_count() + kOtherHolders;
   table->free_head = table->free_tail = 1;                 // element 1 is the queue's first dummy
   table->never_used = 2;
   return choose_hash_key(spec, table->hash_key);

@@ -1,6 +1,6 @@
-// Hash maps as a program sees them, and the pieces the control thread's side (hash_map.cpp) is built from. Shared by the
-// binary and the JIT's bitcode; any thread. Lookups take no lock; updates and deletes try for the bucket's lock bit a
-// bounded number of times and give up with EBUSY.
+// Hash maps as a program changes them, and the pieces the control thread's side (hash_map.cpp) is built from. Shared by the
+// binary and the JIT's bitcode; any thread. Updates and deletes try for the bucket's lock bit a bounded number of times and
+// give up with EBUSY.
 #pragma once
 
 #include <errno.h>
@@ -8,125 +8,15 @@
 
 #include <cstdint>
 
-#include "bpf/maps/hash_table.hpp"
+#include "bpf/maps/hash_find.hpp"
+#include "bpf/maps/hash_free.hpp"
 #include "bpf/maps/spin_lock_ops.hpp"
 
 namespace sluice::bpf {
 
-inline constexpr uint32_t kReadTries = 64;
 inline constexpr uint32_t kLockTries = 1000;
 inline constexpr uint32_t kEvictTries = 256;  // elements an eviction looks at
 inline constexpr uint32_t kRoomTries = 8;
-
-[[gnu::always_inline]] inline uint64_t hash_of(const MapCore* map, const void* key) {
-  return hash_bytes(map->hash_key, key, map->key_size);
-}
-[[gnu::always_inline]] inline HashBucket* bucket_of(const MapCore* map, uint64_t hash) {
-  return hash_bucket(map, hash & map->bucket_mask);
-}
-[[gnu::always_inline]] inline uint64_t tag_of(uint64_t hash) {
-  uint64_t tag = hash >> 48;
-  return tag < 2 ? tag + 2 : tag;  // 0 is empty, and a 1 would let zero_lanes take an empty lane for a match
-}
-// The top bit of each lane that is 0. Lanes above a true one may be wrong; the lowest never is.
-[[gnu::always_inline]] inline uint64_t zero_lanes(uint64_t tags) { return (tags - kLaneOnes) & ~tags & kLaneTops; }
-[[gnu::always_inline]] inline uint32_t lowest_lane(uint64_t lanes) {
-  return static_cast<uint32_t>(__builtin_ctzll(lanes)) / 16;
-}
-[[gnu::always_inline]] inline uint32_t load_reference(const uint32_t* reference) {
-  return __atomic_load_n(reference, __ATOMIC_ACQUIRE);
-}
-[[gnu::always_inline]] inline void store_reference(uint32_t* place, uint32_t reference) {
-  __atomic_store_n(place, reference, __ATOMIC_RELEASE);
-}
-[[gnu::always_inline]] inline bool has_key(const MapCore* map, uint32_t reference, const void* key) {
-  return key_equal(hash_key_of(hash_element(map, reference)), key, map->key_size);
-}
-
-[[gnu::always_inline]] inline uint32_t use_of(const MapCore* map, uint32_t reference) {
-  return __atomic_load_n(&hash_element(map, reference)->used, __ATOMIC_RELAXED);
-}
-// A look first keeps the line shared among readers.
-[[gnu::always_inline]] inline void mark_use(const MapCore* map, uint32_t reference, ElementUse use) {
-  uint32_t* used = &hash_element(map, reference)->used;
-  if (__atomic_load_n(used, __ATOMIC_RELAXED) != use) __atomic_store_n(used, use, __ATOMIC_RELAXED);
-}
-
-// Where an element hangs: the word that refers to it, and its lane.
-struct HashPlace {
-  uint32_t reference = 0;     // 0: not found
-  uint32_t* link = nullptr;   // in the bucket's elements, its overflow, or an element's next
-  uint32_t lane = kLanes;     // kLanes: on the list
-};
-
-// The bucket's lanes, without regard to writers.
-[[gnu::always_inline]] inline HashPlace scan_lanes(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
-  uint64_t pattern = tag_of(hash) * kLaneOnes;
-  for (uint32_t half = 0; half < 2; half++) {
-    uint64_t lanes = zero_lanes(__atomic_load_n(&bucket->tags[half], __ATOMIC_ACQUIRE) ^ pattern);
-    for (; lanes != 0; lanes &= lanes - 1) {
-      uint32_t lane = half * 4 + lowest_lane(lanes);
-      uint32_t reference = load_reference(&bucket->elements[lane]);
-      if (has_key(map, reference, key)) return {reference, &bucket->elements[lane], lane};
-    }
-  }
-  return {};
-}
-
-// One pass over the bucket, its list too.
-[[gnu::always_inline]] inline HashPlace hash_scan(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
-  const HashPlace place = scan_lanes(map, bucket, key, hash);
-  if (place.reference != 0) return place;
-  uint32_t* link = &bucket->overflow;
-  // Reuse may lead a reader onto other lists; it stops, and its sequence check sends it back.
-  for (uint32_t steps = 0; steps <= map->max_entries; steps++) {
-    uint32_t reference = load_reference(link);
-    if (reference == 0) break;
-    if (has_key(map, reference, key)) return {reference, link, kLanes};
-    link = &hash_element(map, reference)->next;
-  }
-  return {};
-}
-
-[[gnu::always_inline]] inline uint32_t bucket_sequence(const HashBucket* bucket) {
-  return __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE) >> 1;
-}
-
-}  // namespace sluice::bpf
-
-// hash_find where a writer came between or the bucket has a list: hash_find.cpp. Called, so that what is rare takes
-// neither the JIT's time nor the packet path's cache.
-extern "C" uint32_t sluice_hash_find_slowly(const sluice::bpf::MapCore* map, sluice::bpf::HashBucket* bucket, const void* key,
-                                            uint64_t hash);
-
-namespace sluice::bpf {
-
-// The key's copy lives here alone: the caller's may be in registers.
-[[gnu::always_inline]] inline uint32_t find_slowly(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
-  if (map->key_size > kChainBytes) return sluice_hash_find_slowly(map, bucket, key, hash);
-  uint8_t copy[kChainBytes];
-  __builtin_memcpy(copy, key, map->key_size);
-  return sluice_hash_find_slowly(map, bucket, copy, hash);
-}
-
-// The element with the key, or 0. A freed element is used again only after its bucket was unlocked, so an unchanged
-// sequence proves the answer.
-[[gnu::always_inline]] inline uint32_t hash_find(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
-  const uint32_t before = bucket_sequence(bucket);
-  const uint32_t reference = scan_lanes(map, bucket, key, hash).reference;
-  const bool whole = reference != 0 || load_reference(&bucket->overflow) == 0;
-  if (__builtin_expect(whole && bucket_sequence(bucket) == before, 1)) return reference;
-  return find_slowly(map, bucket, key, hash);
-}
-
-[[gnu::always_inline]] inline void* hash_lookup(const MapCore* map, const void* key, uint32_t slot) {
-  uint64_t hash = hash_of(map, key);
-  uint32_t reference = hash_find(map, bucket_of(map, hash), key, hash);
-  if (reference == 0) return nullptr;
-  if (is_lru(map->type)) mark_use(map, reference, kReferenced);
-  if (!is_per_cpu_hash(map->type)) return hash_value_of(map, reference, 0);
-  return slot < map->slots ? hash_value_of(map, reference, slot) : nullptr;
-}
 
 // Lock held. Where the element hangs, if it is in the bucket.
 inline HashPlace find_reference(const MapCore* map, HashBucket* bucket, uint32_t reference) {
@@ -186,6 +76,45 @@ inline void hash_unlink(const MapCore* map, HashBucket* bucket, const HashPlace&
   __atomic_store_n(tags, __atomic_load_n(tags, __ATOMIC_RELAXED) & ~mask, __ATOMIC_RELEASE);
 }
 
+}  // namespace sluice::bpf
+
+// hash_lock_found where another writer came between: hash_find.cpp.
+extern "C" bool sluice_hash_lock_slowly(const sluice::bpf::MapCore* map, sluice::bpf::HashBucket* bucket, const void* key,
+                                        uint64_t hash, sluice::bpf::HashPlace* place);
+
+namespace sluice::bpf {
+
+// What a writer saw before it took the lock: usually it still holds then, and what a lock keeps the processor from
+// overlapping is done.
+struct HashLook {
+  uint32_t sequence;  // odd: a writer was at it
+  HashPlace place;
+};
+[[gnu::always_inline]] inline HashLook hash_look(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+  const uint32_t sequence = __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE);
+  return {sequence, hash_scan(map, bucket, key, hash)};
+}
+// True: no writer came since, so that it can be answered by.
+[[gnu::always_inline]] inline bool still_so(const HashBucket* bucket, const HashLook& look) {
+  return (look.sequence & 1) == 0 && __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE) == look.sequence;
+}
+// Takes the lock, and brings the look up to date if need be. False: EBUSY.
+[[gnu::always_inline]] inline bool hash_lock_found(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash,
+                                                   HashLook* look) {
+  uint32_t resting = look->sequence & ~1u;
+  if (__builtin_expect(__atomic_compare_exchange_n(&bucket->sequence, &resting, resting + 1, false, __ATOMIC_ACQ_REL,
+                                                   __ATOMIC_RELAXED), 1)) {
+    return true;
+  }
+  if (map->key_size > kChainBytes) return sluice_hash_lock_slowly(map, bucket, key, hash, &look->place);
+  uint8_t copy[kChainBytes];  // the caller's key may be in registers
+  __builtin_memcpy(copy, key, map->key_size);
+  HashPlace place;  // and so may its look
+  const bool locked = sluice_hash_lock_slowly(map, bucket, copy, hash, &place);
+  look->place = place;
+  return locked;
+}
+
 // Counts one more element, or not: then the map is full.
 inline bool hash_reserve(const MapCore* map) {
   HashTable* table = hash_table(map);
@@ -197,11 +126,10 @@ inline bool hash_reserve(const MapCore* map) {
   return false;
 }
 
-// Lock held. Puts the filled element `reference` in; *leftover becomes the element that is now nobody's: the one it
-// replaced, itself on an error, or 0.
-inline long hash_publish(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash, uint32_t reference,
+// Lock held. Puts the filled element `reference` in, in place of the one at `place` if there is one; *leftover becomes the
+// element that is now nobody's: the one it replaced, itself on an error, or 0.
+inline long hash_publish(const MapCore* map, HashBucket* bucket, const HashPlace& place, uint64_t hash, uint32_t reference,
                          uint64_t flags, uint32_t* leftover) {
-  HashPlace place = hash_scan(map, bucket, key, hash);
   *leftover = reference;
   if (place.reference != 0) {
     if (flags == BPF_NOEXIST) return -EEXIST;
@@ -223,57 +151,67 @@ inline long hash_publish(const MapCore* map, HashBucket* bucket, const void* key
   return 0;
 }
 
-// True where an insert cannot succeed: saves a full map's flood of new keys the copying and the lock.
-inline bool hash_refuses(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash, uint64_t flags) {
-  HashTable* table = hash_table(map);
-  if (flags == BPF_EXIST || __atomic_load_n(&table->live, __ATOMIC_RELAXED) < map->max_entries) return false;
-  if (hash_find(map, bucket, key, hash) != 0) return false;
-  __atomic_fetch_add(&table->full_errors, 1, __ATOMIC_RELAXED);
-  return true;
+// What the flags or a full map refuse, where the look tells: saves the copying and the lock. 0: go on.
+inline long hash_refuses(const MapCore* map, HashBucket* bucket, const HashLook& look, uint64_t flags) {
+  long error = 0;
+  if (look.place.reference != 0) {
+    error = flags == BPF_NOEXIST ? -EEXIST : 0;
+  } else if (flags == BPF_EXIST) {
+    error = -ENOENT;
+  } else if (__atomic_load_n(&hash_table(map)->live, __ATOMIC_RELAXED) >= map->max_entries) {
+    error = -E2BIG;
+  }
+  if (__builtin_expect(error == 0, 1) || !still_so(bucket, look)) return 0;
+  if (error == -E2BIG) __atomic_fetch_add(&hash_table(map)->full_errors, 1, __ATOMIC_RELAXED);
+  return error;
 }
 
-inline long hash_update_once(const MapCore* map, const void* key, const void* value, uint64_t flags) {
+inline long hash_update_once(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t writer) {
   if (flags > BPF_EXIST) return -EINVAL;
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
-  if (hash_refuses(map, bucket, key, hash, flags)) return -E2BIG;
-  uint32_t reference = hash_take_free(map);
+  HashLook look = hash_look(map, bucket, key, hash);
+  if (long error = hash_refuses(map, bucket, look, flags); error != 0) return error;
+  uint32_t reference = hash_take_free(map, writer);
   if (reference == 0) return -EBUSY;
   copy_in(hash_key_of(hash_element(map, reference)), key, map->key_size);
   init_value(map, hash_value_of(map, reference, 0), value);
   uint32_t leftover = reference;
   long error = -EBUSY;
-  if (try_lock(bucket)) {
-    error = hash_publish(map, bucket, key, hash, reference, flags, &leftover);
+  if (hash_lock_found(map, bucket, key, hash, &look)) {
+    error = hash_publish(map, bucket, look.place, hash, reference, flags, &leftover);
     unlock(bucket);
   }
-  if (leftover != 0) hash_give_free(map, leftover);
+  if (leftover != 0) hash_give_free(map, leftover, writer);
   return error;
 }
 
 // Lock held: a present element's copy for the slot is written in place. ENOENT: not there.
-inline long hash_write_slot(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash, const void* value,
-                            uint64_t flags, uint32_t slot) {
-  uint32_t present = hash_scan(map, bucket, key, hash).reference;
-  if (present == 0) return -ENOENT;
+inline long hash_write_slot(const MapCore* map, const HashPlace& place, const void* value, uint64_t flags, uint32_t slot) {
+  if (place.reference == 0) return -ENOENT;
   if (flags == BPF_NOEXIST) return -EEXIST;
-  copy_in(hash_value_of(map, present, slot), value, map->value_size);
-  if (is_lru(map->type)) mark_use(map, present, kReferenced);
+  copy_in(hash_value_of(map, place.reference, slot), value, map->value_size);
+  if (is_lru(map->type)) mark_use(map, place.reference, kReferenced);
   return 0;
 }
 
 // E2BIG (full); the rest as map_update_elem. A program writes its own slot alone; in a new element the other slots are zero.
-inline long hash_update_per_cpu_once(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot) {
+inline long hash_update_per_cpu_once(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot,
+                                     uint32_t writer) {
   if (flags > BPF_EXIST || slot >= map->slots) return -EINVAL;
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
-  if (hash_refuses(map, bucket, key, hash, flags)) return -E2BIG;
-  if (!try_lock(bucket)) return -EBUSY;
-  long error = hash_write_slot(map, bucket, key, hash, value, flags, slot);
-  unlock(bucket);
-  if (error != -ENOENT || flags == BPF_EXIST) return error;
+  HashLook look = hash_look(map, bucket, key, hash);
+  if (long error = hash_refuses(map, bucket, look, flags); error != 0) return error;
+  if (look.place.reference != 0) {
+    if (!hash_lock_found(map, bucket, key, hash, &look)) return -EBUSY;
+    const long error = hash_write_slot(map, look.place, value, flags, slot);
+    unlock(bucket);
+    if (error != -ENOENT || flags == BPF_EXIST) return error;
+    look = hash_look(map, bucket, key, hash);  // it went meanwhile
+  }
 
-  uint32_t reference = hash_take_free(map);
+  uint32_t reference = hash_take_free(map, writer);
   if (reference == 0) return -EBUSY;
   copy_in(hash_key_of(hash_element(map, reference)), key, map->key_size);
   for (uint32_t other = 0; other < map->slots; other++) {
@@ -281,14 +219,14 @@ inline long hash_update_per_cpu_once(const MapCore* map, const void* key, const 
   }
   copy_in(hash_value_of(map, reference, slot), value, map->value_size);
   uint32_t leftover = reference;
-  error = -EBUSY;
-  if (try_lock(bucket)) {
+  long error = -EBUSY;
+  if (hash_lock_found(map, bucket, key, hash, &look)) {
     // Another worker may have put the key in meanwhile.
-    error = hash_write_slot(map, bucket, key, hash, value, flags, slot);
-    if (error == -ENOENT) error = hash_publish(map, bucket, key, hash, reference, flags, &leftover);
+    error = hash_write_slot(map, look.place, value, flags, slot);
+    if (error == -ENOENT) error = hash_publish(map, bucket, look.place, hash, reference, flags, &leftover);
     unlock(bucket);
   }
-  if (leftover != 0) hash_give_free(map, leftover);
+  if (leftover != 0) hash_give_free(map, leftover, writer);
   return error;
 }
 
@@ -300,14 +238,14 @@ inline uint32_t hash_remove(const MapCore* map, HashBucket* bucket, const void* 
 }
 
 // The element is free before it stops counting, so that whoever is let in by the count finds one.
-inline void hash_release(const MapCore* map, uint32_t reference) {
-  hash_give_free(map, reference);
+inline void hash_release(const MapCore* map, uint32_t reference, uint32_t writer) {
+  hash_give_free(map, reference, writer);
   __atomic_fetch_sub(&hash_table(map)->live, 1, __ATOMIC_RELEASE);
 }
 
 // Takes an element out of an LRU map that is full, by the clock algorithm (second chance): an approximation of least
 // recently used, as Linux's lists are. BPF_F_NO_COMMON_LRU changes nothing. False: none of the elements looked at could be had.
-inline bool lru_evict(const MapCore* map) {
+inline bool lru_evict(const MapCore* map, uint32_t writer) {
   HashTable* table = hash_table(map);
   for (uint32_t i = 0; i < kEvictTries; i++) {
     const auto reference =
@@ -326,48 +264,52 @@ inline bool lru_evict(const MapCore* map) {
     if (place.reference != 0) hash_unlink(map, bucket, place);
     unlock(bucket);
     if (place.reference == 0) continue;
-    hash_release(map, reference);
+    hash_release(map, reference, writer);
     return true;
   }
   return false;
 }
 
 // True where the key is in an LRU map or there is a place for it now.
-inline bool lru_make_room(const MapCore* map, const void* key, uint64_t flags) {
+inline bool lru_make_room(const MapCore* map, const void* key, uint64_t flags, uint32_t writer) {
   if (flags == BPF_EXIST || __atomic_load_n(&hash_table(map)->live, __ATOMIC_RELAXED) < map->max_entries) return true;
   const uint64_t hash = hash_of(map, key);
-  return hash_find(map, bucket_of(map, hash), key, hash) != 0 || lru_evict(map);
+  return hash_find(map, bucket_of(map, hash), key, hash) != 0 || lru_evict(map, writer);
 }
 
 // An LRU map makes room and tries again where another writer took it. ENOMEM: it could not, as in Linux.
 template <class Update>
-[[gnu::always_inline]] inline long lru_update(const MapCore* map, const void* key, uint64_t flags, Update update) {
+[[gnu::always_inline]] inline long lru_update(const MapCore* map, const void* key, uint64_t flags, uint32_t writer, Update update) {
   if (flags > BPF_EXIST) return -EINVAL;
   for (uint32_t i = 0; i < kRoomTries; i++) {
-    if (!lru_make_room(map, key, flags)) break;
+    if (!lru_make_room(map, key, flags, writer)) break;
     if (long error = update(); error != -E2BIG) return error;
   }
   return -ENOMEM;
 }
 
-inline long hash_update(const MapCore* map, const void* key, const void* value, uint64_t flags) {
-  if (!is_lru(map->type)) return hash_update_once(map, key, value, flags);
-  return lru_update(map, key, flags, [&] { return hash_update_once(map, key, value, flags); });
+// `writer`: the index of the worker this runs on, or kNoWorker. No two threads share one.
+inline long hash_update(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t writer) {
+  const auto once = [&] { return hash_update_once(map, key, value, flags, writer); };
+  return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }
 
-inline long hash_update_per_cpu(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot) {
-  if (!is_lru(map->type)) return hash_update_per_cpu_once(map, key, value, flags, slot);
-  return lru_update(map, key, flags, [&] { return hash_update_per_cpu_once(map, key, value, flags, slot); });
+inline long hash_update_per_cpu(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot,
+                                uint32_t writer) {
+  const auto once = [&] { return hash_update_per_cpu_once(map, key, value, flags, slot, writer); };
+  return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }
 
-inline long hash_delete(const MapCore* map, const void* key) {
+inline long hash_delete(const MapCore* map, const void* key, uint32_t writer) {
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
-  if (!try_lock(bucket)) return -EBUSY;
-  uint32_t reference = hash_remove(map, bucket, key, hash);
+  HashLook look = hash_look(map, bucket, key, hash);
+  if (look.place.reference == 0 && still_so(bucket, look)) return -ENOENT;
+  if (!hash_lock_found(map, bucket, key, hash, &look)) return -EBUSY;
+  if (look.place.reference != 0) hash_unlink(map, bucket, look.place);
   unlock(bucket);
-  if (reference == 0) return -ENOENT;
-  hash_release(map, reference);
+  if (look.place.reference == 0) return -ENOENT;
+  hash_release(map, look.place.reference, writer);
   return 0;
 }
 

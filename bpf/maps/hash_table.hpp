@@ -5,9 +5,7 @@
 // Readers take no lock. They check the bucket's sequence afterwards, since an element they looked at may have been freed
 // and used again for another key; writers take the bucket's lock bit, which is the sequence's lowest.
 //
-// Elements are numbered from 1 (0 is none). Free ones wait in a FIFO queue, a lock-free linked one after Michael and Scott
-// (PODC 1996): references with a count against reuse, one element always in the queue as its dummy. Elements never
-// used yet come first and are only counted, so that creating a map does not touch its memory.
+// Elements are numbered from 1 (0 is none). Which are free: hash_free.hpp.
 #pragma once
 
 #include <linux/bpf.h>
@@ -43,7 +41,7 @@ enum ElementUse : uint32_t { kNotInMap = 0, kInMap = 1, kReferenced = 2 };
 
 // At MapCore::table; the buckets follow it directly.
 struct alignas(64) HashTable {
-  uint64_t total;                    // elements there are: max_entries, one a writer, the queue's dummy
+  uint64_t total;                    // elements there are: max_entries, what writers may hold, the queue's dummy
   alignas(64) uint64_t free_head;    // all writers: rw
   alignas(64) uint64_t free_tail;    // the same
   alignas(64) uint64_t never_used;   // next element never used yet
@@ -83,58 +81,6 @@ struct alignas(64) HashTable {
 [[gnu::always_inline]] inline uint8_t* hash_value_of(const MapCore* map, uint32_t reference, uint32_t slot) {
   return map->values + reference * hash_element_stride(map) + hash_value_offset(map) +
          static_cast<uint64_t>(slot) * map->value_stride;
-}
-
-inline constexpr uint32_t kQueueTries = 1000;
-
-[[gnu::always_inline]] inline uint64_t counted(uint64_t previous, uint32_t reference) {
-  return ((previous >> 32) + 1) << 32 | reference;
-}
-[[gnu::always_inline]] inline uint32_t reference_of(uint64_t link) { return static_cast<uint32_t>(link); }
-[[gnu::always_inline]] inline uint64_t load_link(const uint64_t* link) { return __atomic_load_n(link, __ATOMIC_ACQUIRE); }
-[[gnu::always_inline]] inline bool swap_link(uint64_t* link, uint64_t from, uint64_t to) {
-  return __atomic_compare_exchange_n(link, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-}
-
-// A free element, or 0: none now, or too much contention. The caller publishes it or gives it back.
-inline uint32_t hash_take_free(const MapCore* map) {
-  HashTable* table = hash_table(map);
-  if (__atomic_load_n(&table->never_used, __ATOMIC_RELAXED) <= table->total) {
-    uint64_t reference = __atomic_fetch_add(&table->never_used, 1, __ATOMIC_RELAXED);
-    if (reference <= table->total) return static_cast<uint32_t>(reference);
-  }
-  for (uint32_t i = 0; i < kQueueTries; i++) {
-    uint64_t head = load_link(&table->free_head);
-    uint64_t tail = load_link(&table->free_tail);
-    uint64_t next = load_link(&hash_element(map, reference_of(head))->free_link);
-    if (head != load_link(&table->free_head)) continue;
-    if (reference_of(head) == reference_of(tail)) {
-      if (reference_of(next) == 0) return 0;
-      swap_link(&table->free_tail, tail, counted(tail, reference_of(next)));
-    } else if (reference_of(next) != 0 && swap_link(&table->free_head, head, counted(head, reference_of(next)))) {
-      return reference_of(head);
-    }
-  }
-  return 0;
-}
-
-// To the queue's tail. Each failed round is another writer's success, and writers are few: it ends.
-inline void hash_give_free(const MapCore* map, uint32_t reference) {
-  HashTable* table = hash_table(map);
-  uint64_t* own = &hash_element(map, reference)->free_link;
-  __atomic_store_n(own, counted(load_link(own), 0), __ATOMIC_RELEASE);
-  for (;;) {
-    uint64_t tail = load_link(&table->free_tail);
-    uint64_t* last = &hash_element(map, reference_of(tail))->free_link;
-    uint64_t next = load_link(last);
-    if (tail != load_link(&table->free_tail)) continue;
-    if (reference_of(next) != 0) {
-      swap_link(&table->free_tail, tail, counted(tail, reference_of(next)));
-    } else if (swap_link(last, next, counted(next, reference))) {
-      swap_link(&table->free_tail, tail, counted(tail, reference));
-      return;
-    }
-  }
 }
 
 }  // namespace sluice::bpf

@@ -22,6 +22,12 @@ struct MapCore {
   uint64_t hash_key[2];   // hash: random key of this map, against collision attacks
   int32_t spin_lock_offset;  // of a struct bpf_spin_lock in the value; -1: none
   uint32_t hashes;        // bloom filter: hash functions
+  void* magazines;        // hash: HashMagazine (hash_free.hpp) a worker, this process's; null: none
+  uint32_t magazines_count;
+  uint32_t magazine_capacity;  // elements in one
 };
+
+// Instead of a worker's index: a thread that changes maps and is none.
+inline constexpr uint32_t kNoWorker = UINT32_MAX;
 
 }  // namespace sluice::bpf

@@ -1,6 +1,6 @@
 // A program's map operations, for every map type. The interpreter calls them with the map's core; the JIT inlines them
-// with a constant copy of it, and everything that depends on the shape folds. Worker threads; they never wait. `slot` is
-// the worker's index, which chooses the copy in per-CPU kinds.
+// with a constant copy of it, and everything that depends on the shape folds. Worker threads; they never wait. `slot`
+// chooses the copy in per-CPU kinds; `writer` is the worker's index, or kNoWorker.
 #pragma once
 
 #include <errno.h>
@@ -48,28 +48,29 @@ namespace sluice::bpf {
 
 // 0 or a negative errno: EINVAL (flags), EEXIST, ENOENT, E2BIG (full, or index out of range), EBUSY (bucket taken);
 // LPM: ENOSPC (full); LRU: ENOMEM (no element could be evicted).
-inline long map_update_elem(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot) {
+inline long map_update_elem(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot,
+                            uint32_t writer = kNoWorker) {
   switch (map->type) {
     case BPF_MAP_TYPE_ARRAY:
     case BPF_MAP_TYPE_PERCPU_ARRAY: return array_update(map, key, value, flags, slot);
     case BPF_MAP_TYPE_HASH:
-    case BPF_MAP_TYPE_LRU_HASH: return hash_update(map, key, value, flags);
+    case BPF_MAP_TYPE_LRU_HASH: return hash_update(map, key, value, flags, writer);
     case BPF_MAP_TYPE_LPM_TRIE: return lpm_update(map, key, value, flags);
     case BPF_MAP_TYPE_PERCPU_HASH:
-    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_update_per_cpu(map, key, value, flags, slot);
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_update_per_cpu(map, key, value, flags, slot, writer);
     default: return -EOPNOTSUPP;
   }
 }
 
 // 0 or a negative errno: ENOENT, EBUSY; EINVAL on arrays.
-inline long map_delete_elem(const MapCore* map, const void* key) {
+inline long map_delete_elem(const MapCore* map, const void* key, uint32_t writer = kNoWorker) {
   switch (map->type) {
     case BPF_MAP_TYPE_ARRAY:
     case BPF_MAP_TYPE_PERCPU_ARRAY: return -EINVAL;
     case BPF_MAP_TYPE_HASH:
     case BPF_MAP_TYPE_PERCPU_HASH:
     case BPF_MAP_TYPE_LRU_HASH:
-    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_delete(map, key);
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_delete(map, key, writer);
     case BPF_MAP_TYPE_LPM_TRIE: return lpm_delete(map, key);
     default: return -EOPNOTSUPP;
   }

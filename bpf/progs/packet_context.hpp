@@ -5,16 +5,18 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "bpf/maps/map_core.hpp"
+
 namespace sluice::bpf {
 
 class TraceSink;  // helpers/trace.hpp
-struct MapCore;   // maps/map_core.hpp
 
 inline constexpr uint32_t kMaxRings = 8;  // ring buffers that one run reserves records in; in a ninth it gets none
 
 // One per worker (or per test run): written by its own thread only.
 struct RunEnv {
-  uint32_t slot = 0;             // worker index: per-CPU slot, bpf_get_smp_processor_id
+  uint32_t slot = 0;             // per-CPU slot, bpf_get_smp_processor_id: the worker's index
+  uint32_t writer = kNoWorker;   // the worker's index; a test run, whose slot may be a worker's, is none
   uint32_t ifindex = 1;          // of the chain's port
   uint32_t ingress_ifindex = 1;
   uint8_t mac[6] = {};           // the port's, for pkt_type

@@ -22,9 +22,9 @@ constexpr uint32_t kRingMost = 1u << 20;   // keys that take part, hits and as m
 constexpr uint32_t kLinuxRuns = 200;
 constexpr uint32_t kKeyLine = 64;          // distance of keys that are packets
 
-enum Op : uint32_t { kLookup, kInsert, kOverwrite, kDelete };
+enum Op : uint32_t { kLookup, kInsert, kOverwrite, kDelete, kChurn };
 struct State {
-  uint32_t first, mask, at, op;
+  uint32_t first, mask, at, op, ahead;
 };
 
 struct Shape {
@@ -125,8 +125,8 @@ class Tables {
   }
 
   // Batches [first, first + count) of the ring, count a power of two, by the next runs.
-  void set(uint32_t first, uint32_t count, Op op) {
-    const State state{first, count - 1, 0, op};
+  void set(uint32_t first, uint32_t count, Op op, uint32_t ahead = 0) {
+    const State state{first, count - 1, 0, op, ahead};
     const uint32_t zero = 0;
     check(loaded_.maps.at("states")->update(&zero, &state, BPF_ANY));
     if (linux_ != nullptr) check(linux_->update("states", &zero, &state));
@@ -146,6 +146,13 @@ class Tables {
     if (!run) give_up(run.error().text);
     if (retval != nullptr) *retval = run->retval;
     return run->ns / kStep;
+  }
+
+  // `runs` of the same in the table of each contestant that runs the program.
+  void run_all(uint32_t first, uint32_t count, Op op, uint32_t runs) {
+    set(first, count, op);
+    (void)run_sluice(runs);
+    if (linux_ != nullptr) (void)run_linux(runs);
   }
 
   static void check(int error) {
@@ -301,6 +308,44 @@ void update_row(Tables& tables, const Update& update) {
   report({"map_update", tables.name() + ", " + update.name, "ns/update", measure(bench.effort, contestants), tables.absent(), ""});
 }
 
+// One key goes, another comes, in a table that is 95 % full; the window of keys that are in it moves along the ring.
+void churn_row(Tables& tables) {
+  Bench& bench = tables.bench();
+  const uint32_t ring = 2 * tables.half() / kStep;  // batches
+  const uint32_t full = ring / 2 * 95 / 100 / 32 * 32;  // whole bursts
+  tables.run_all(0, ring, kDelete, ring);
+  tables.run_all(0, ring, kOverwrite, full);
+  tables.set(0, ring, kChurn, full);
+  constexpr uint32_t kPairs = 2 * kStep;
+  std::vector<Contestant> contestants{timed("sluice", bench.effort, 32.0 * kPairs, [&] {
+    if (tables.run_sluice(32) != 32 * kPairs) give_up(tables.name() + ": sluice does not churn");
+  })};
+  uint32_t at = 0;
+  if (tables.rte() != nullptr) {
+    (void)tables.rte()->erase(tables.ring(0), tables.half());
+    for (uint32_t batch = 0; batch < full; batch++) (void)tables.rte()->insert(tables.ring(batch * kStep), kStep);
+    contestants.push_back(timed("rte_hash", bench.effort, kPairs, [&] {
+      const uint8_t* going = tables.ring(at * kStep);
+      const uint8_t* coming = tables.ring((at + full) % ring * kStep);
+      uint64_t done = 0;
+      for (uint32_t i = 0; i < kStep; i++, going += tables.shape().key_size, coming += tables.shape().key_size) {
+        done += tables.rte()->erase(going, 1) + tables.rte()->insert(coming, 1);
+      }
+      at = (at + 1) % ring;
+      if (done != kPairs) give_up(tables.name() + ": rte_hash does not churn");
+    }));
+  }
+  if (tables.linux_peer() != nullptr) {
+    contestants.push_back({"linux", [&] {
+                             uint32_t retval = 0;
+                             const double ns = tables.run_linux(kLinuxRuns, &retval) / 2;
+                             if (retval != kPairs) give_up(tables.name() + ": linux does not churn");
+                             return ns;
+                           }});
+  }
+  report({"map_update", tables.name() + ", churn", "ns/update", measure(bench.effort, contestants), tables.absent(), ""});
+}
+
 bool wanted(const Bench& bench, const Shape& shape) { return bench.effort.full || !shape.full_only; }
 
 std::string name_of(const Shape& shape) {
@@ -328,6 +373,7 @@ void bench_map_update(Bench& bench) {
     Tables tables(bench, shape, name_of(shape));
     if (!tables.load("map_update")) continue;
     for (const Update& update : kUpdates) update_row(tables, update);
+    churn_row(tables);
   }
 }
 

@@ -214,7 +214,7 @@ class Contest {
   bpf::LoadedProgram native_loaded_;
   std::unique_ptr<Runner> runner_;
   std::unique_ptr<LinuxPeer> linux_;
-  bpf::RunEnv env_;
+  bpf::RunEnv env_{.writer = 0};
   std::vector<Contestant> contestants_;
   Row result_;
 };

@@ -22,7 +22,7 @@ class Runner {
       : burst_(std::move(burst)), packets_(packets) {}
   std::unique_ptr<bpf::Burst> burst_;
   const std::vector<void*>& packets_;
-  bpf::RunEnv env_;
+  bpf::RunEnv env_{.writer = 0};
   bpf::ProgramCounters counters_;
 };
 

@@ -3,7 +3,7 @@
 // with MAP_TYPE, KEY_SIZE (bytes), ENTRIES, BATCHES (a power of two) and, for a prefix map, LPM.
 #include "packet.h"
 
-enum { OP_LOOKUP, OP_INSERT, OP_OVERWRITE, OP_DELETE };
+enum { OP_LOOKUP, OP_INSERT, OP_OVERWRITE, OP_DELETE, OP_CHURN };
 
 struct key {
   __u32 words[KEY_SIZE / 4];
@@ -18,6 +18,7 @@ struct state {
   __u32 mask;   // its size - 1
   __u32 at;     // next batch, counted from `first`
   __u32 op;
+  __u32 ahead;  // churn: batches that are in the table; the run's is deleted, the first that is not comes in
 };
 
 struct {
@@ -66,6 +67,17 @@ int map_loop(struct __sk_buff *skb) {
     for (int i = 0; i < STEP; i++) {
       struct key key = batch->keys[i];
       sum += bpf_map_delete_elem(&table, &key) == 0;
+    }
+  } else if (state->op == OP_CHURN) {
+    index = state->first + ((state->at - 1 + state->ahead) & state->mask);
+    struct batch *coming = bpf_map_lookup_elem(&ring, &index);
+    if (!coming) return DROP;
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < STEP; i++) {
+      struct key key = batch->keys[i];
+      sum += bpf_map_delete_elem(&table, &key) == 0;
+      key = coming->keys[i];
+      sum += bpf_map_update_elem(&table, &key, &one, BPF_NOEXIST) == 0;
     }
   } else {
     __u64 flags = state->op == OP_INSERT ? BPF_NOEXIST : BPF_ANY;

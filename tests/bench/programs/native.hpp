@@ -29,6 +29,7 @@ struct Pointer {
 
 inline sluice::bpf::RunEnv* env;  // of the running burst
 inline unsigned slot() { return env->slot; }
+inline unsigned writer() { return env->writer; }
 
 }  // namespace native
 
@@ -49,10 +50,10 @@ NATIVE_HELPER native::Pointer bpf_map_lookup_elem(void* map, const void* key) {
   return {sluice::bpf::map_lookup_elem(core_of(map), key, native::slot())};
 }
 NATIVE_HELPER long bpf_map_update_elem(void* map, const void* key, const void* value, __u64 flags) {
-  return sluice::bpf::map_update_elem(core_of(map), key, value, flags, native::slot());
+  return sluice::bpf::map_update_elem(core_of(map), key, value, flags, native::slot(), native::writer());
 }
 NATIVE_HELPER long bpf_map_delete_elem(void* map, const void* key) {
-  return sluice::bpf::map_delete_elem(core_of(map), key);
+  return sluice::bpf::map_delete_elem(core_of(map), key, native::writer());
 }
 NATIVE_HELPER long bpf_skb_load_bytes(const native::sk_buff* skb, __u32 offset, void* to, __u32 size) {
   if (offset > 0x7fffffffu || __u64{offset} + size > skb->context.captured) {

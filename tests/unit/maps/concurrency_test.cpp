@@ -53,10 +53,10 @@ void worker_mix(const MapCore* core, uint32_t slot, uint32_t keys, std::atomic<u
     switch (random() % 4) {
       case 0: {
         Checked value = checked(key, random());
-        error = map_update_elem(core, &key, &value, random() % 3, slot);
+        error = map_update_elem(core, &key, &value, random() % 3, slot, slot);
         break;
       }
-      case 1: error = map_delete_elem(core, &key); break;
+      case 1: error = map_delete_elem(core, &key, slot); break;
       default:
         if (void* value = map_lookup_elem(core, &key, slot); value != nullptr) (void)word_at(value);
     }

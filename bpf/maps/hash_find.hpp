@@ -1,0 +1,123 @@
+// Lookups in a hash map, and how a bucket is read. Shared by the binary and the JIT's bitcode; any thread. They take no lock: a
+// bucket's sequence tells afterwards whether a writer came between.
+#pragma once
+
+#include <cstdint>
+
+#include "bpf/maps/hash_table.hpp"
+
+namespace sluice::bpf {
+
+inline constexpr uint32_t kReadTries = 64;
+
+[[gnu::always_inline]] inline uint64_t hash_of(const MapCore* map, const void* key) {
+  return hash_bytes(map->hash_key, key, map->key_size);
+}
+[[gnu::always_inline]] inline HashBucket* bucket_of(const MapCore* map, uint64_t hash) {
+  return hash_bucket(map, hash & map->bucket_mask);
+}
+[[gnu::always_inline]] inline uint64_t tag_of(uint64_t hash) {
+  uint64_t tag = hash >> 48;
+  return tag < 2 ? tag + 2 : tag;  // 0 is empty, and a 1 would let zero_lanes take an empty lane for a match
+}
+// The top bit of each lane that is 0. Lanes above a true one may be wrong; the lowest never is.
+[[gnu::always_inline]] inline uint64_t zero_lanes(uint64_t tags) { return (tags - kLaneOnes) & ~tags & kLaneTops; }
+[[gnu::always_inline]] inline uint32_t lowest_lane(uint64_t lanes) {
+  return static_cast<uint32_t>(__builtin_ctzll(lanes)) / 16;
+}
+[[gnu::always_inline]] inline uint32_t load_reference(const uint32_t* reference) {
+  return __atomic_load_n(reference, __ATOMIC_ACQUIRE);
+}
+[[gnu::always_inline]] inline void store_reference(uint32_t* place, uint32_t reference) {
+  __atomic_store_n(place, reference, __ATOMIC_RELEASE);
+}
+[[gnu::always_inline]] inline bool has_key(const MapCore* map, uint32_t reference, const void* key) {
+  return key_equal(hash_key_of(hash_element(map, reference)), key, map->key_size);
+}
+
+[[gnu::always_inline]] inline uint32_t use_of(const MapCore* map, uint32_t reference) {
+  return __atomic_load_n(&hash_element(map, reference)->used, __ATOMIC_RELAXED);
+}
+// A look first keeps the line shared among readers.
+[[gnu::always_inline]] inline void mark_use(const MapCore* map, uint32_t reference, ElementUse use) {
+  uint32_t* used = &hash_element(map, reference)->used;
+  if (__atomic_load_n(used, __ATOMIC_RELAXED) != use) __atomic_store_n(used, use, __ATOMIC_RELAXED);
+}
+
+// Where an element hangs: the word that refers to it, and its lane.
+struct HashPlace {
+  uint32_t reference = 0;     // 0: not found
+  uint32_t* link = nullptr;   // in the bucket's elements, its overflow, or an element's next
+  uint32_t lane = kLanes;     // kLanes: on the list
+};
+
+// The bucket's lanes, without regard to writers.
+[[gnu::always_inline]] inline HashPlace scan_lanes(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+  uint64_t pattern = tag_of(hash) * kLaneOnes;
+  for (uint32_t half = 0; half < 2; half++) {
+    uint64_t lanes = zero_lanes(__atomic_load_n(&bucket->tags[half], __ATOMIC_ACQUIRE) ^ pattern);
+    for (; lanes != 0; lanes &= lanes - 1) {
+      uint32_t lane = half * 4 + lowest_lane(lanes);
+      uint32_t reference = load_reference(&bucket->elements[lane]);
+      if (has_key(map, reference, key)) return {reference, &bucket->elements[lane], lane};
+    }
+  }
+  return {};
+}
+
+// One pass over the bucket, its list too.
+[[gnu::always_inline]] inline HashPlace hash_scan(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+  const HashPlace place = scan_lanes(map, bucket, key, hash);
+  if (place.reference != 0) return place;
+  uint32_t* link = &bucket->overflow;
+  // Reuse may lead a reader onto other lists; it stops, and its sequence check sends it back.
+  for (uint32_t steps = 0; steps <= map->max_entries; steps++) {
+    uint32_t reference = load_reference(link);
+    if (reference == 0) break;
+    if (has_key(map, reference, key)) return {reference, link, kLanes};
+    link = &hash_element(map, reference)->next;
+  }
+  return {};
+}
+
+[[gnu::always_inline]] inline uint32_t bucket_sequence(const HashBucket* bucket) {
+  return __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE) >> 1;
+}
+
+}  // namespace sluice::bpf
+
+// hash_find where a writer came between or the bucket has a list: hash_find.cpp. Called, so that what is rare takes
+// neither the JIT's time nor the packet path's cache.
+extern "C" uint32_t sluice_hash_find_slowly(const sluice::bpf::MapCore* map, sluice::bpf::HashBucket* bucket, const void* key,
+                                            uint64_t hash);
+
+namespace sluice::bpf {
+
+// The key's copy lives here alone: the caller's may be in registers.
+[[gnu::always_inline]] inline uint32_t find_slowly(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+  if (map->key_size > kChainBytes) return sluice_hash_find_slowly(map, bucket, key, hash);
+  uint8_t copy[kChainBytes];
+  __builtin_memcpy(copy, key, map->key_size);
+  return sluice_hash_find_slowly(map, bucket, copy, hash);
+}
+
+// The element with the key, or 0. A freed element is used again only after its bucket was unlocked, so an unchanged
+// sequence proves the answer.
+[[gnu::always_inline]] inline uint32_t hash_find(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+  const uint32_t before = bucket_sequence(bucket);
+  const uint32_t reference = scan_lanes(map, bucket, key, hash).reference;
+  const bool whole = reference != 0 || load_reference(&bucket->overflow) == 0;
+  if (__builtin_expect(whole && bucket_sequence(bucket) == before, 1)) return reference;
+  return find_slowly(map, bucket, key, hash);
+}
+
+[[gnu::always_inline]] inline void* hash_lookup(const MapCore* map, const void* key, uint32_t slot) {
+  uint64_t hash = hash_of(map, key);
+  uint32_t reference = hash_find(map, bucket_of(map, hash), key, hash);
+  if (reference == 0) return nullptr;
+  if (is_lru(map->type)) mark_use(map, reference, kReferenced);
+  if (!is_per_cpu_hash(map->type)) return hash_value_of(map, reference, 0);
+  return slot < map->slots ? hash_value_of(map, reference, slot) : nullptr;
+}
+
+}  // namespace sluice::bpf
