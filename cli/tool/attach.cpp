@@ -52,16 +52,6 @@ Result<uint32_t> default_attach_type(int program) {
   }
 }
 
-AttachAttr attach_attr(const Target& target) {
-  AttachAttr attr = {};
-  attr.target_ifindex = target.port;
-  attr.attach_fd = static_cast<uint32_t>(target.program.get());
-  attr.attach_type = target.attach_type;
-  attr.flags = target.flags;
-  if (target.relative) attr.relative_fd = static_cast<uint32_t>(target.relative.get());
-  return attr;
-}
-
 Error attach_error(const char* what, const Target& target, int code) {
   Error error = errno_error(code, std::string(what) + " port " + target.port_name);
   if (code == EINVAL) error.text += ": the program's type and " + attach_type_name(target.attach_type) + " may not fit";
@@ -114,22 +104,25 @@ Result<UniqueFd> create_link(const Target& target) {
   return fd;
 }
 
-Status prog_attach(Context& context, Words& words) {
+namespace {
+
+Status attach_or_detach(Context& context, Words& words, int cmd, const char* what) {
   const auto target = take_target(context, words);
   if (!target) return fail(target.error());
   if (auto status = words.done(); !status) return status;
-  AttachAttr attr = attach_attr(*target);
-  if (bpf(BPF_PROG_ATTACH, &attr) != 0) return fail(attach_error("attach to", *target, errno));
+  AttachAttr attr = {};
+  attr.target_ifindex = target->port;
+  attr.attach_fd = static_cast<uint32_t>(target->program.get());
+  attr.attach_type = target->attach_type;
+  attr.flags = target->flags;
+  if (target->relative) attr.relative_fd = static_cast<uint32_t>(target->relative.get());
+  if (bpf(cmd, &attr) != 0) return fail(attach_error(what, *target, errno));
   return {};
 }
 
-Status prog_detach(Context& context, Words& words) {
-  const auto target = take_target(context, words);
-  if (!target) return fail(target.error());
-  if (auto status = words.done(); !status) return status;
-  AttachAttr attr = attach_attr(*target);
-  if (bpf(BPF_PROG_DETACH, &attr) != 0) return fail(attach_error("detach from", *target, errno));
-  return {};
-}
+}  // namespace
+
+Status prog_attach(Context& context, Words& words) { return attach_or_detach(context, words, BPF_PROG_ATTACH, "attach to"); }
+Status prog_detach(Context& context, Words& words) { return attach_or_detach(context, words, BPF_PROG_DETACH, "detach from"); }
 
 }  // namespace sluice::cli

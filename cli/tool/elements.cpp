@@ -137,28 +137,32 @@ std::span<const uint8_t> ElementPrinter::slot(const Bytes& value, uint32_t cpu) 
   return std::span(value).subspan(size_t{cpu} * map_.slot_size(), map_.info.value_size);
 }
 
-void ElementPrinter::print_formatted(JsonWriter& out, const Bytes& key, const Bytes& value, bool strict) {
+void ElementPrinter::write_values(JsonWriter& out, const Bytes& value,
+                                  const std::function<void(std::span<const uint8_t>)>& write) const {
+  if (!map_.per_cpu()) {
+    out.key("value");
+    return write(value);
+  }
+  out.key("values");
+  out.begin_array();
+  for (uint32_t cpu = 0; cpu < map_.slots; cpu++) {
+    out.begin_object();
+    out.member("cpu", cpu);
+    out.key("value");
+    write(slot(value, cpu));
+    out.end_object();
+  }
+  out.end_array();
+}
+
+void ElementPrinter::print_formatted(JsonWriter& out, const Bytes& key, const Bytes& value, bool strict) const {
   ValueWriter values(*btf_, out, strict);
   out.begin_object();
   if (map_.info.btf_key_type_id != 0) {
     out.key("key");
     values.write(map_.info.btf_key_type_id, key);
   }
-  if (map_.per_cpu()) {
-    out.key("values");
-    out.begin_array();
-    for (uint32_t cpu = 0; cpu < map_.slots; cpu++) {
-      out.begin_object();
-      out.member("cpu", cpu);
-      out.key("value");
-      values.write(map_.info.btf_value_type_id, slot(value, cpu));
-      out.end_object();
-    }
-    out.end_array();
-  } else {
-    out.key("value");
-    values.write(map_.info.btf_value_type_id, value);
-  }
+  write_values(out, value, [&](std::span<const uint8_t> bytes) { values.write(map_.info.btf_value_type_id, bytes); });
   out.end_object();
 }
 
@@ -167,21 +171,7 @@ void ElementPrinter::print_json(const Bytes& key, const Bytes& value) {
   out.begin_object();
   out.key("key");
   write_hex(out, key);
-  if (map_.per_cpu()) {
-    out.key("values");
-    out.begin_array();
-    for (uint32_t cpu = 0; cpu < map_.slots; cpu++) {
-      out.begin_object();
-      out.member("cpu", cpu);
-      out.key("value");
-      write_hex(out, slot(value, cpu));
-      out.end_object();
-    }
-    out.end_array();
-  } else {
-    out.key("value");
-    write_hex(out, value);
-  }
+  write_values(out, value, [&](std::span<const uint8_t> bytes) { write_hex(out, bytes); });
   if (decodes()) {
     out.key("formatted");
     print_formatted(out, key, value, true);

@@ -56,7 +56,10 @@ class ElementPrinter {
 
  private:
   void print_json(const Bytes& key, const Bytes& value);
-  void print_formatted(JsonWriter& out, const Bytes& key, const Bytes& value, bool strict);
+  void print_formatted(JsonWriter& out, const Bytes& key, const Bytes& value, bool strict) const;
+  // The member "value", or "values" of the CPUs, each by `write`.
+  void write_values(JsonWriter& out, const Bytes& value,
+                    const std::function<void(std::span<const uint8_t>)>& write) const;
   void print_plain(const Bytes& key, const Bytes& value) const;
   [[nodiscard]] std::span<const uint8_t> slot(const Bytes& value, uint32_t cpu) const;
 

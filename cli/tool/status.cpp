@@ -179,10 +179,11 @@ void print_picture(const Picture& picture) {
   print_section("maps that are nearly full", maps);
 }
 
-void write_list(JsonWriter& out, const char* name, const std::vector<Json>& items) {
+template <class Items, class Write>
+void write_list(JsonWriter& out, const char* name, const Items& items, const Write& write) {
   out.key(name);
   out.begin_array();
-  for (const auto& item : items) item.write(out);
+  for (const auto& item : items) write(item);
   out.end_array();
 }
 
@@ -197,35 +198,26 @@ void write_rates(JsonWriter& out, const Picture& picture) {
   out.key("rates");
   out.begin_object();
   write_numbers(out, {{"seconds", picture.now.seconds - picture.before.seconds}});
-  out.key("ports");
-  out.begin_array();
-  for (const auto& rate : port_rates(picture.before, picture.now)) {
+  write_list(out, "ports", port_rates(picture.before, picture.now), [&](const PortRate& rate) {
     out.begin_object();
     out.member("port", rate.port);
     write_numbers(out, {{"rx_packets", rate.rx_packets}, {"rx_bits", rate.rx_bits}, {"tx_packets", rate.tx_packets},
                         {"tx_bits", rate.tx_bits}, {"missed", rate.missed}, {"dropped", rate.dropped}});
     out.end_object();
-  }
-  out.end_array();
-  out.key("workers");
-  out.begin_array();
-  for (const auto& rate : worker_rates(picture.before, picture.now)) {
+  });
+  write_list(out, "workers", worker_rates(picture.before, picture.now), [&](const WorkerRate& rate) {
     out.begin_object();
     out.member("worker", rate.worker);
     write_numbers(out, {{"packets", rate.packets}, {"bursts", rate.bursts}, {"sleeps", rate.sleeps}, {"busy", rate.busy}});
     out.end_object();
-  }
-  out.end_array();
-  out.key("programs");
-  out.begin_array();
-  for (const auto& rate : program_rates(picture.before, picture.now)) {
+  });
+  write_list(out, "programs", program_rates(picture.before, picture.now), [&](const ProgramRate& rate) {
     out.begin_object();
     out.member("program", rate.program);
     out.member("port", rate.port);
     write_numbers(out, {{"run", rate.run}, {"passed", rate.passed}, {"dropped", rate.dropped}, {"trimmed", rate.trimmed}});
     out.end_object();
-  }
-  out.end_array();
+  });
   out.end_object();
 }
 
@@ -238,10 +230,11 @@ void write_picture(JsonWriter& out, const Picture& picture) {
   for (const auto& [name, count] : picture.objects) out.member(name, count);
   out.end_object();
   out.member("pin_directory", picture.pin_directory);
-  write_list(out, "ports", picture.now.ports.items());
-  write_list(out, "workers", picture.now.workers.items());
-  write_list(out, "chains", picture.now.chains.items());
-  write_list(out, "maps_near_full", picture.tight);
+  const auto as_it_is = [&](const Json& item) { item.write(out); };
+  write_list(out, "ports", picture.now.ports.items(), as_it_is);
+  write_list(out, "workers", picture.now.workers.items(), as_it_is);
+  write_list(out, "chains", picture.now.chains.items(), as_it_is);
+  write_list(out, "maps_near_full", picture.tight, as_it_is);
   write_rates(out, picture);
   out.end_object();
 }

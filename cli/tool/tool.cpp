@@ -119,6 +119,21 @@ bool print_help(const std::vector<std::string>& words) {
   return false;
 }
 
+namespace {
+
+// "-jp" is "-j" "-p".
+std::vector<std::string> split_letters(const std::vector<std::string>& words) {
+  std::vector<std::string> split;
+  for (const auto& word : words) {
+    const bool several = word.size() > 2 && word[0] == '-' && word.find_first_not_of("jpfdn", 1) == word.npos;
+    if (!several) split.push_back(word);
+    for (size_t i = 1; several && i < word.size(); i++) split.push_back({'-', word[i]});
+  }
+  return split;
+}
+
+}  // namespace
+
 Status take_options(std::vector<std::string>* words, ToolOptions* options) {
   struct Option {
     std::string_view letter;
@@ -130,6 +145,7 @@ Status take_options(std::vector<std::string>* words, ToolOptions* options) {
                                  {"-f", "--bpffs", &ToolOptions::show_pins},
                                  {"-d", "--debug", &ToolOptions::debug},
                                  {"-n", "--nomount", nullptr}};
+  *words = split_letters(*words);
   std::vector<std::string> rest;
   for (size_t i = 0; i < words->size(); i++) {
     std::string& word = (*words)[i];

@@ -86,6 +86,22 @@ shows '"counter": 4' map dump pinned "$pins/maps/types_data"
 shows 'line_num:[0-9]+' prog dump xlated pinned "$pins/types/filter" linum
 refused 1 'print: File exists' prog load "$objects/print.bpf.o" "$pins/print"
 
+# What a program sends through a ring buffer, until the reader is interrupted.
+ours prog load "$objects/events.bpf.o" "$pins/emit" pinmaps "$pins/maps"
+head -c 64 /dev/zero > "$folder/packet"
+"$sluice" -j map event_pipe pinned "$pins/maps/cli_ring" > "$folder/sent.txt" 2> "$folder/sent-err.txt" &
+reader=$!
+ours prog run pinned "$pins/emit" data_in "$folder/packet" repeat 3
+for _ in $(seq 100); do [ "$(grep -o '"size":20' "$folder/sent.txt" | wc -l)" = 3 ] && break; sleep 0.1; done
+kill -INT $reader
+wait $reader || fail 'map event_pipe does not end well'
+python3 -c 'import json, sys; assert [bytes(e["data"])[:18] for e in json.load(open(sys.argv[1]))] == [b"sent to user space"] * 3' \
+  "$folder/sent.txt" || fail 'map event_pipe'
+refused 1 'only the kernel writes to its perf events' map event_pipe pinned "$pins/maps/cli_events"
+rm "$pins/emit"
+"$sluice" -d prog load "$objects/events.bpf.o" "$pins/emit" > "$out" 2>&1 || fail '-d prog load'
+grep -q '^processed [0-9]* insns' "$out" || fail '-d shows no verifier log'
+
 # Links: what a port runs lives as long as its pin.
 ours link create pinned "$pins/types/second" dev one "$pins/link"
 shows '^  one +second ' chain show

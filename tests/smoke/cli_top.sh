@@ -38,6 +38,11 @@ assert [program['program'] for program in status['rates']['programs']] == ['all'
 assert [map['name'] for map in status['maps_near_full']] == ['tight']
 CHECK
 
+# Runs of a second, and what the counts say of one.
+"$sluice" prog profile name some duration 1 > "$out" 2>&1 || fail 'prog profile'
+shows '^ +[1-9][0-9]* run_cnt'
+shows '^ +[1-9][0-9]* run_time_ns +#  [0-9.]+ ns per run$'
+
 # Sort orders without a terminal.
 "$sluice" top sort name > "$out" 2>&1 || fail 'top sort name'
 [ "$(awk 'NR > 1 { print $1 }' "$out" | xargs)" = 'all every some' ] || fail 'top sort name'

@@ -125,6 +125,7 @@ ours map freeze pinned fs/probe
 # Maps.
 for map in hash long percpu hom aom progs lpm bloom queue stack probe; do all map show name cli_$map; done
 for map in flows chars per_cpu; do all map show pinned fs/maps/$map; done
+same -jp map show name cli_hash
 same -f map show name cli_hash
 same -j -f map show pinned fs/maps/flows
 for map in hash long percpu hom progs lpm maps/flows maps/chars maps/per_cpu; do all map dump pinned fs/$map; done
