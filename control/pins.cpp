@@ -96,7 +96,7 @@ void use_former(const std::shared_ptr<ProgramObject>& former, bpf::LoadedProgram
   loaded->program = bpf::share_program(former);
   for (auto& [name, map] : loaded->maps) {
     for (const auto& old : former->used_maps()) {
-      if (old->map->spec().name == map->spec().name) map = bpf::share_map(old);
+      if (old->map->spec().name == map->spec().name) map = bpf::use_map(old);
     }
   }
 }

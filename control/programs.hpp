@@ -53,8 +53,8 @@ class Programs {
  private:
   Programs(bpf::SurfaceOptions options, bool jit, CompileServer* compiler);
 
-  std::unique_ptr<bpf::BpfSurface> surface_;
   std::vector<ProgramEntry> entries_;
+  std::unique_ptr<bpf::BpfSurface> surface_;  // ends first: what the entries still hold is the next daemon's
   bool jit_ = true;
   CompileServer* compiler_ = nullptr;
   std::atomic<double> jit_seconds_ = 0;

@@ -99,7 +99,7 @@ Result<LoadedProgram> collect(BpfSurface& surface, bpf_object* object, bpf_progr
   bpf_map* map = nullptr;
   while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
     const auto map_object = surface.objects().map_of(::bpf_map__fd(map));
-    if (map_object != nullptr) loaded.maps.emplace(::bpf_map__name(map), share_map(map_object));
+    if (map_object != nullptr) loaded.maps.emplace(::bpf_map__name(map), use_map(map_object));
   }
   return loaded;
 }

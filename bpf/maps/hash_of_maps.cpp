@@ -9,6 +9,7 @@
 
 #include "bpf/maps/hash_map.hpp"
 #include "bpf/maps/inner_map.hpp"
+#include "bpf/maps/kept_references.hpp"
 #include "bpf/maps/map_checks.hpp"
 
 namespace sluice::bpf {
@@ -17,7 +18,8 @@ namespace {
 // A hash map of pointers to inner maps' cores, and beside it what keeps the inner maps alive. Programs look up alone.
 class HashOfMaps final : public Map {
  public:
-  HashOfMaps(const MapSpec& spec, std::shared_ptr<Map> hash) : Map(spec), hash_(std::move(hash)) {
+  HashOfMaps(const MapSpec& spec, std::shared_ptr<Map> hash, std::shared_ptr<Map> kept)
+      : Map(spec), hash_(std::move(hash)), kept_(std::move(kept)) {
     core_ = hash_->core();
     core_.type = spec.type;
   }
@@ -43,12 +45,18 @@ class HashOfMaps final : public Map {
   int set_reference(const void* key, const MapReference& reference, uint64_t flags) override {
     if (!fits_inner(spec_, reference)) return -EINVAL;
     std::lock_guard one_at_a_time(control_);
+    if (kept_ != nullptr) {
+      if (int error = kept_->update(key, &reference.record, flags); error != 0) return error;
+      flags = BPF_ANY;  // the two have the same keys
+    }
     if (int error = hash_->update(key, &reference.target, flags); error != 0) return error;
     MapReference& place = references_[name_of(key)];
     retire(std::move(place));
     place = reference;
     return 0;
   }
+
+  [[nodiscard]] Map* kept_references() const override { return kept_.get(); }
 
   int erase(const void* key) override {
     std::lock_guard one_at_a_time(control_);
@@ -76,7 +84,10 @@ class HashOfMaps final : public Map {
   int next_key(const void* key, void* next) override { return hash_->next_key(key, next); }
   [[nodiscard]] uint64_t entries() const override { return hash_->entries(); }
   [[nodiscard]] uint64_t full_errors() const override { return hash_->full_errors(); }
-  [[nodiscard]] uint64_t memory_bytes() const override { return hash_->memory_bytes(); }
+  [[nodiscard]] uint64_t memory_bytes() const override {
+    return hash_->memory_bytes() + (kept_ != nullptr ? kept_->memory_bytes() : 0);
+  }
+  [[nodiscard]] bool broken() const override { return kept_ != nullptr && kept_->broken(); }
 
  private:
   [[nodiscard]] std::string name_of(const void* key) const {
@@ -88,6 +99,7 @@ class HashOfMaps final : public Map {
 
   int remove(const void* key) {
     if (int error = hash_->erase(key); error != 0) return error;
+    if (kept_ != nullptr) (void)kept_->erase(key);
     const auto found = references_.find(name_of(key));
     retire(std::move(found->second));
     references_.erase(found);
@@ -96,6 +108,7 @@ class HashOfMaps final : public Map {
 
   std::mutex control_;
   std::shared_ptr<Map> hash_;
+  std::shared_ptr<Map> kept_;  // kept_references.hpp; null: none
   std::unordered_map<std::string, MapReference> references_;
 };
 
@@ -115,7 +128,9 @@ Result<std::shared_ptr<Map>> create_hash_of_maps(const MapSpec& spec) {
   pointers.store = nullptr;  // pointers end with the process
   auto made = create_hash(pointers);
   if (!made) return made;
-  return std::make_shared<HashOfMaps>(spec, std::move(*made));
+  auto kept = create_kept_references(spec);
+  if (!kept) return kept;
+  return std::make_shared<HashOfMaps>(spec, std::move(*made), std::move(*kept));
 }
 
 }  // namespace sluice::bpf

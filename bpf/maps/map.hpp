@@ -41,6 +41,7 @@ struct MapReference {
   uint32_t id = 0;
   uint64_t kind = 0;  // prog_array: program type | expected attach type << 32; all of one map are of one kind
   const class Map* map = nullptr;  // map-in-map: the inner map, whose shape is compared with MapSpec::inner's
+  uint64_t record = 0;  // of the program or map in the store, which finds it again by that
 };
 
 // What the four bytes of a value name where the type holds references: bpf(2) turns the descriptor into a MapReference.
@@ -95,6 +96,10 @@ class Map {
   // prog_array: the first program that is put in or uses the map decides the kind (MapReference::kind) of all. False: another
   // did. Other types: true.
   virtual bool claim_kind(uint64_t kind);
+  // prog_array, map-in-map: by key MapReference::record of each element, as the store keeps it. Null: nothing is kept.
+  [[nodiscard]] virtual Map* kept_references() const { return nullptr; }
+  // Nobody can change the map any more. A prog_array lets its programs go, as in Linux: they may be what keeps it alive.
+  virtual void release_users() {}
   // ENOENT: the end was reached (what was copied still counts); ENOSPC: hash, the next bucket holds more than there is
   // room for; EINVAL (element_flags); ENOTSUPP (524).
   virtual int lookup_batch(Batch& batch, bool and_erase);

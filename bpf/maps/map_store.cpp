@@ -9,7 +9,7 @@ MapStore::MapStore(std::shared_ptr<StoreDirectory> directory, std::string stem, 
     : directory_(std::move(directory)), stem_(std::move(stem)), fresh_(fresh) {}
 
 MapStore::~MapStore() {
-  if (keep_ || directory_->leaving.load()) return;
+  if (keep_ || leaving()) return;
   for (const auto& part : parts_) ::unlinkat(directory_->fd.get(), part.c_str(), 0);
 }
 

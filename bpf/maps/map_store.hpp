@@ -39,6 +39,8 @@ class MapStore {
   // False: the type keeps nothing here, and comes back empty.
   [[nodiscard]] bool used() const { return !parts_.empty(); }
   [[nodiscard]] const std::string& stem() const { return stem_; }
+  // What ends from now on stays for the next daemon.
+  [[nodiscard]] bool leaving() const { return directory_->leaving.load(); }
   // The map does not come back: its files are somebody else's to judge.
   void keep() { keep_ = true; }
 

@@ -13,8 +13,10 @@
 #include "base/limits.hpp"
 #include "base/unique_fd.hpp"
 #include "bpf/maps/inner_map.hpp"
+#include "bpf/maps/kept_references.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
+#include "bpf/maps/map_store.hpp"
 #include "bpf/maps/reference_ops.hpp"
 
 namespace sluice::bpf {
@@ -28,8 +30,8 @@ uint32_t index_of(const void* key) {
 
 class ReferenceArray final : public Map {
  public:
-  ReferenceArray(const MapSpec& spec, const MapCore& core, MapMemory memory)
-      : Map(spec), memory_(std::move(memory)), references_(spec.max_entries) {
+  ReferenceArray(const MapSpec& spec, const MapCore& core, MapMemory memory, std::shared_ptr<Map> kept)
+      : Map(spec), memory_(std::move(memory)), kept_(std::move(kept)), references_(spec.max_entries) {
     core_ = core;
     core_.values = memory_.data();
   }
@@ -68,8 +70,9 @@ class ReferenceArray final : public Map {
     const bool present = references_[index].target != nullptr;
     if (flags == BPF_NOEXIST && present) return -EEXIST;
     if (flags == BPF_EXIST && !present) return -ENOENT;
-    replace(index, reference);
-    return 0;
+    const int error = kept_ == nullptr ? 0 : kept_->update(key, &reference.record, BPF_ANY);
+    if (error == 0) replace(index, reference);
+    return error;
   }
 
   bool claim_kind(uint64_t kind) override {
@@ -86,14 +89,31 @@ class ReferenceArray final : public Map {
     const bool sockets = core_.type == BPF_MAP_TYPE_XSKMAP;
     if (index >= core_.max_entries) return sockets ? -EINVAL : -E2BIG;
     if (references_[index].target == nullptr) return sockets ? 0 : -ENOENT;
+    if (kept_ != nullptr) (void)kept_->erase(key);
     replace(index, {});
     return 0;
+  }
+
+  [[nodiscard]] Map* kept_references() const override { return kept_.get(); }
+
+  void release_users() override {
+    if (core_.type != BPF_MAP_TYPE_PROG_ARRAY) return;
+    const bool keep = spec_.store != nullptr && spec_.store->leaving();
+    std::lock_guard one_at_a_time(control_);
+    for (uint32_t index = 0; index < core_.max_entries; index++) {
+      if (references_[index].target == nullptr) continue;
+      if (kept_ != nullptr && !keep) (void)kept_->erase(&index);
+      replace(index, {});
+    }
   }
 
   int next_key(const void* key, void* next) override { return next_index(key, core_.max_entries, next); }
 
   [[nodiscard]] uint64_t entries() const override { return used_.load(std::memory_order_relaxed); }
-  [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
+  [[nodiscard]] uint64_t memory_bytes() const override {
+    return memory_.bytes() + (kept_ != nullptr ? kept_->memory_bytes() : 0);
+  }
+  [[nodiscard]] bool broken() const override { return kept_ != nullptr && kept_->broken(); }
 
  private:
   void retire(MapReference&& old) {
@@ -110,11 +130,15 @@ class ReferenceArray final : public Map {
 
   std::mutex control_;
   MapMemory memory_;  // the pointers; workers: ro, control: rw
+  std::shared_ptr<Map> kept_;  // kept_references.hpp; null: none
   std::vector<MapReference> references_;
   std::atomic<uint64_t> used_{0};
   uint64_t kind_ = 0;
   bool kind_claimed_ = false;
 };
+
+// Descriptors of the host's kernel end with the process.
+bool holds_files(uint32_t type) { return type == BPF_MAP_TYPE_PERF_EVENT_ARRAY || type == BPF_MAP_TYPE_XSKMAP; }
 
 int is_xdp_socket(int fd) {
   int domain = 0;
@@ -150,9 +174,11 @@ Result<std::shared_ptr<Map>> create_reference_array(const MapSpec& spec) {
   core.value_stride = sizeof(void*);
   auto bytes = checked_bytes(spec, sizeof(void*) + sizeof(MapReference));
   if (!bytes) return fail(std::move(bytes.error()));
+  auto kept = holds_files(spec.type) ? nullptr : create_kept_references(spec);
+  if (!kept) return kept;
   auto memory = MapMemory::allocate(uint64_t{spec.max_entries} * sizeof(void*), true);
   if (!memory) return fail(std::move(memory.error()));
-  return std::make_shared<ReferenceArray>(spec, core, std::move(*memory));
+  return std::make_shared<ReferenceArray>(spec, core, std::move(*memory), std::move(*kept));
 }
 
 int reference_file(ReferenceKind kind, int fd, MapReference* reference) {

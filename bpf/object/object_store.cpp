@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdio>
+#include <cstdlib>
 
 namespace sluice::bpf {
 namespace {
@@ -59,16 +60,22 @@ Result<Record> read_as(int directory, const std::string& name, void (*fields)(Re
   return record;
 }
 
-
 }  // namespace
 
-std::string random_name(const char* kind) {
-  uint64_t random[2] = {};
-  if (::getrandom(random, sizeof random, 0) != sizeof random) return {};
+std::string record_name(const char* kind, uint64_t number) {
   char name[64];
-  std::snprintf(name, sizeof name, "%s.%016llx%016llx", kind, static_cast<unsigned long long>(random[0]),
-                static_cast<unsigned long long>(random[1]));
+  std::snprintf(name, sizeof name, "%s.%016llx", kind, static_cast<unsigned long long>(number));
   return name;
+}
+
+uint64_t record_number(const std::string& name) {
+  return std::strtoull(name.c_str() + name.find('.') + 1, nullptr, 16);
+}
+
+std::string random_name(const char* kind) {
+  uint64_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random) return {};
+  return record_name(kind, random);
 }
 
 std::vector<std::string> names_in(int directory) {

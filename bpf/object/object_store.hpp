@@ -1,5 +1,5 @@
 // The private part of a pin directory, PINS/.store: the records and the memory of what is pinned. Files are called
-// KIND.ID (the record) and KIND.ID.PART (memory); KIND is bpf-map, bpf-prog, bpf-link or btf, ID random.
+// KIND.ID (the record) and KIND.ID.PART (memory); KIND is bpf-map, bpf-prog, bpf-link or btf, ID a random 64-bit number.
 //
 // A pin's handle file has a second name here, pin.KIND.ID.NUMBER: so the kernel's link count says how many names people
 // have given it, whether the daemon runs or not, and a copy of a handle is not a pin. Control threads; every call locks.
@@ -103,7 +103,9 @@ class ObjectStore {
   std::shared_ptr<StoreDirectory> directory_;
 };
 
-// A random name: KIND.0123456789abcdef0123456789abcdef.
+// KIND.0123456789abcdef, and the number in it.
+[[nodiscard]] std::string record_name(const char* kind, uint64_t number);
+[[nodiscard]] uint64_t record_number(const std::string& name);
 [[nodiscard]] std::string random_name(const char* kind);
 // The names in a directory of ours, sorted.
 [[nodiscard]] std::vector<std::string> names_in(int directory);

@@ -166,7 +166,7 @@ std::shared_ptr<BtfObject> ObjectTable::btf_after(uint32_t id) const {
 }
 
 // Taken out of epoll by hand: a forked child's copy of `kept` would keep it there.
-void ObjectTable::forget(const FileId& id, std::vector<Handle>* dead) {
+void ObjectTable::forget(const FileId& id, std::vector<Given>* dead) {
   const auto row = given_.find(id);
   if (row == given_.end()) return;
   if (row->second.kept) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, row->second.kept.get(), nullptr);
@@ -174,12 +174,12 @@ void ObjectTable::forget(const FileId& id, std::vector<Handle>* dead) {
     ::inotify_rm_watch(inotify_.get(), row->second.watch);
     by_watch_.erase(row->second.watch);
   }
-  dead->push_back(std::move(row->second.handle));
+  dead->push_back(std::move(row->second));
   given_.erase(row);
 }
 
 // inotify merges events, so a close is only an occasion to ask who is left; after an overflow all are asked.
-void ObjectTable::sweep_memory(std::vector<Handle>* dead) {
+void ObjectTable::sweep_memory(std::vector<Given>* dead) {
   alignas(inotify_event) char buffer[4096];
   std::vector<FileId> asked;
   for (ssize_t length; (length = ::read(inotify_.get(), buffer, sizeof buffer)) > 0;) {
@@ -198,8 +198,8 @@ void ObjectTable::sweep_memory(std::vector<Handle>* dead) {
 }
 
 void ObjectTable::sweep() {
-  std::vector<Handle> dead;  // freed after the lock is released: a map's memory may be large
-  std::vector<ObjectRef> unpinned;
+  std::vector<Given> dead;  // freed after the lock is released: a map's memory may be large
+  std::vector<PinTable::Pin> unpinned;
   std::lock_guard guard(lock_);
   epoll_event events[kEventsAtOnce];
   int count;

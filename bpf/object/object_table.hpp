@@ -67,6 +67,7 @@ class ObjectTable {
   // What is known of one file given out. A token is one open of the object; a memory file stands for all opens of its map.
   struct Given {
     Handle handle;
+    std::shared_ptr<Map> user = use_object(handle.object);
     UniqueFd kept;   // token: the end that tells; else closed
     int memory = -1;  // memory file: the map's descriptor of it
     int watch = -1;   // memory file: inotify's
@@ -76,8 +77,8 @@ class ObjectTable {
   std::shared_ptr<Object> object_of(int fd) const;
   int open_token(Handle handle);
   int open_memory(const Handle& handle, int memory);
-  void forget(const FileId& id, std::vector<Handle>* dead);
-  void sweep_memory(std::vector<Handle>* dead);
+  void forget(const FileId& id, std::vector<Given>* dead);
+  void sweep_memory(std::vector<Given>* dead);
 
   mutable std::mutex lock_;
   UniqueFd epoll_;

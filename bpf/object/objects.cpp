@@ -7,6 +7,19 @@
 
 namespace sluice::bpf {
 
+std::shared_ptr<Map> use_map(std::shared_ptr<MapObject> object) {
+  object->users++;
+  Map* map = object->map.get();
+  return {map, [object = std::move(object)](Map*) {
+            if (--object->users == 0) object->map->release_users();
+          }};
+}
+
+std::shared_ptr<Map> use_object(const ObjectRef& object) {
+  const auto* map = std::get_if<std::shared_ptr<MapObject>>(&object);
+  return map == nullptr ? nullptr : use_map(*map);
+}
+
 std::vector<std::shared_ptr<MapObject>> ProgramObject::used_maps() const {
   std::lock_guard guard(lock_);
   return used_maps_;

@@ -39,7 +39,12 @@ struct MapObject {
   std::shared_ptr<BtfObject> btf;   // may be null
   std::atomic<bool> frozen{false};  // MAP_FREEZE: no more writes through bpf(2)
   std::shared_ptr<RecordFile> record;  // as BtfObject's
+  std::atomic<uint32_t> users{0};      // use_map
 };
+
+// A reference of who can change the map: a descriptor, a pin, the configuration. The last one gone, Map::release_users;
+// programs that use the map may keep it longer.
+[[nodiscard]] std::shared_ptr<Map> use_map(std::shared_ptr<MapObject> object);
 
 // The map as the verifier, the JIT and LoadedProgram know it: keeps the whole object alive, and so its id valid.
 [[nodiscard]] inline std::shared_ptr<Map> share_map(const std::shared_ptr<MapObject>& object) {
@@ -131,6 +136,9 @@ struct StatsObject {
 using ObjectRef =
     std::variant<std::shared_ptr<MapObject>, std::shared_ptr<ProgramObject>, std::shared_ptr<BtfObject>,
                  std::shared_ptr<LinkObject>, std::shared_ptr<StatsObject>>;
+
+// use_map of a map; null for other objects.
+[[nodiscard]] std::shared_ptr<Map> use_object(const ObjectRef& object);
 
 // The tag of 6.18: the first bytes of the SHA-256 over the instructions, with map descriptors taken for 0.
 [[nodiscard]] Tag program_tag(std::span<const Insn> insns);

@@ -80,7 +80,7 @@ bool PinTable::find(int file, ObjectRef* object) const {
 }
 
 // chmod and link end up here too: every pin is asked, and pins are few.
-void PinTable::sweep(std::vector<ObjectRef>* dead) {
+void PinTable::sweep(std::vector<Pin>* dead) {
   alignas(inotify_event) char buffer[4096];
   bool changed = false;
   while (::read(inotify_.get(), buffer, sizeof buffer) > 0) changed = true;
@@ -95,7 +95,7 @@ void PinTable::sweep(std::vector<ObjectRef>* dead) {
     }
     ::inotify_rm_watch(inotify_.get(), pin->second.watch);
     store_->unlink(pin->second.name);
-    dead->push_back(std::move(pin->second.object));
+    dead->push_back(std::move(pin->second));
     pin = pins_.erase(pin);
   }
 }

@@ -17,6 +17,13 @@ namespace sluice::bpf {
 
 class PinTable {
  public:
+  struct Pin {
+    ObjectRef object;
+    std::string name;  // in the store
+    int watch = -1;
+    std::shared_ptr<Map> user = use_object(object);
+  };
+
   PinTable();
 
   // The directory's tree is where pins may be. Call once, before anything else.
@@ -36,17 +43,12 @@ class PinTable {
 
   // Readable when a handle's link count changed.
   [[nodiscard]] int changed_fd() const { return inotify_.get(); }
-  // Moves the objects of pins without a name left to `dead`.
-  void sweep(std::vector<ObjectRef>* dead);
+  // Moves pins without a name left to `dead`.
+  void sweep(std::vector<Pin>* dead);
   // Drops all references; files stay for the next daemon.
   void leave();
 
  private:
-  struct Pin {
-    ObjectRef object;
-    std::string name;  // in the store
-    int watch = -1;
-  };
   int watch(const std::string& name, ObjectRef object);
 
   mutable std::mutex lock_;

@@ -12,7 +12,7 @@ namespace sluice::bpf {
 namespace {
 
 constexpr char kMagic[8] = {'s', 'l', 'u', 'i', 'c', 'e', 'r', '\n'};
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 2;
 constexpr uint64_t kRecordMax = 64u << 20;  // BTF of 16 MB and a million instructions fit
 
 struct Header {

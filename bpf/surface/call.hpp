@@ -26,6 +26,7 @@ struct BpfSurface::State {
   Attachments attachments;               // outlives the links, which take themselves off it
   ObjectTable objects;
   std::atomic<uint64_t> links_created{0};  // LinkObject::sequence of the last
+  std::vector<std::shared_ptr<Map>> restored;  // use_map, until whoever wants them has them (attach_pinned)
   uint32_t map_slots = 1;    // values of a per-CPU element: the host's possible CPUs
   std::mutex test_run_lock;  // one test run at a time: they share a per-CPU slot
 };
@@ -65,12 +66,6 @@ struct Call {
     if (offset + sizeof field <= user_size) {
       std::memcpy(reinterpret_cast<char*>(user_attr) + offset, &field, sizeof field);
     }
-  }
-
-  // Whether to leave the call to a thread that has time (Caller::slow): asked before anything long, and before any change.
-  [[nodiscard]] bool defer() const {
-    if (caller.slow != nullptr) *caller.slow = true;
-    return caller.slow != nullptr;
   }
 
   // From and to the caller's memory: 0 or -EFAULT.

@@ -19,7 +19,7 @@ void copy_name(char (&field)[BPF_OBJ_NAME_LEN], const std::string& name) {
 template <class Element>
 bool copy_array(Call& call, uint64_t user, uint32_t room, const std::vector<Element>& elements) {
   const size_t count = std::min<size_t>(room, elements.size());
-  if (count * sizeof(Element) > kQuickBytes && call.defer()) return false;
+  if (count * sizeof(Element) > kQuickBytes && call.caller.defer()) return false;
   return call.copy_out(user, elements.data(), count * sizeof(Element)) == 0;
 }
 
@@ -75,7 +75,7 @@ bool fill_debug_info(Call& call, const ProgramObject& program, const bpf_prog_in
 
 // One function after inlining. Its place in the daemon's memory is nobody's business.
 bool fill_machine_code(Call& call, ProgramObject& program, const bpf_prog_info& wanted, bpf_prog_info* info) {
-  const auto code = machine_code_of(call, program);
+  const auto code = machine_code_of(call.options, call.caller, program);
   const std::string_view text = code == nullptr ? std::string_view() : code->machine_code();
   info->jited_prog_len = static_cast<uint32_t>(text.size());
   info->jited_prog_insns = wanted.jited_prog_insns;

@@ -3,11 +3,12 @@
 
 #include <memory>
 
-#include "bpf/surface/call.hpp"
+#include "bpf/surface/surface.hpp"
 
 namespace sluice::bpf::surface {
 
 // Null where the JIT is off or cannot compile it. Tens of milliseconds the first time.
-std::shared_ptr<const jit::CompiledProgram> machine_code_of(const Call& call, ProgramObject& program);
+std::shared_ptr<const jit::CompiledProgram> machine_code_of(const SurfaceOptions& options, const Caller& caller,
+                                                            ProgramObject& program);
 
 }  // namespace sluice::bpf::surface

@@ -15,32 +15,43 @@ struct HeldProgram {
   TailTarget target;
 };
 
-int program_reference(Call& call, uint32_t fd, MapReference* reference) {
-  std::shared_ptr<ProgramObject> program;
-  if (const int error = call.object_of(fd, &program); error != 0) return error;
+int save(BpfSurface::State& state, const ObjectRef& object, MapReference* reference) {
+  if (!state.objects.pins().is_open()) return 0;
+  const auto record = state.objects.pins().store().save(object);
+  if (!record) return -record.error().code;
+  reference->record = record_number(*record);
+  return 0;
+}
+
+template <class Object>
+int refer_to_descriptor(Call& call, uint32_t fd, MapReference* reference) {
+  std::shared_ptr<Object> object;
+  const int error = call.object_of(fd, &object);
+  return error != 0 ? error : refer_to(call.state, call.caller, std::move(object), reference);
+}
+
+}  // namespace
+
+int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<ProgramObject> program, MapReference* reference) {
   auto held = std::make_shared<HeldProgram>();
-  held->code = machine_code_of(call, *program);
-  if (call.caller.slow != nullptr && *call.caller.slow) return -EAGAIN;
+  held->code = machine_code_of(state.options, caller, *program);
+  if (caller.slow != nullptr && *caller.slow) return -EAGAIN;
   held->target = {program->annotated.get(), held->code != nullptr ? held->code->code() : interpret_target};
   reference->id = program->id;
   reference->kind = program->tail_kind();
   reference->target = &held->target;
-  held->program = std::move(program);
+  held->program = program;
   reference->owner = std::move(held);
-  return 0;
+  return save(state, std::move(program), reference);
 }
 
-int map_reference(Call& call, uint32_t fd, MapReference* reference) {
-  std::shared_ptr<MapObject> inner;
-  if (const int error = call.object_of(fd, &inner); error != 0) return error;
-  reference->id = inner->id;
-  reference->target = &inner->map->core();
-  reference->map = inner->map.get();
-  reference->owner = std::move(inner);
-  return 0;
+int refer_to(BpfSurface::State& state, const Caller&, std::shared_ptr<MapObject> map, MapReference* reference) {
+  reference->id = map->id;
+  reference->target = &map->map->core();
+  reference->map = map->map.get();
+  reference->owner = map;
+  return save(state, std::move(map), reference);
 }
-
-}  // namespace
 
 int map_for(Call& call, uint32_t fd, Access access, std::shared_ptr<MapObject>* map) {
   Handle handle;
@@ -64,8 +75,8 @@ int update_element(Call& call, const MapObject& map, const void* key, const void
   int error = 0;
   switch (kind) {
     case ReferenceKind::none: return map.map->update(key, value, flags);
-    case ReferenceKind::program: error = program_reference(call, fd, &reference); break;
-    case ReferenceKind::map: error = map_reference(call, fd, &reference); break;
+    case ReferenceKind::program: error = refer_to_descriptor<ProgramObject>(call, fd, &reference); break;
+    case ReferenceKind::map: error = refer_to_descriptor<MapObject>(call, fd, &reference); break;
     case ReferenceKind::perf_event:
     case ReferenceKind::socket: {
       const int file = call.process.file(static_cast<int>(fd));

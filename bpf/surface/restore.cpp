@@ -12,6 +12,7 @@
 #include <unordered_set>
 
 #include "base/log.hpp"
+#include "bpf/surface/map_access.hpp"
 #include "bpf/surface/prog_object.hpp"
 #include "bpf/surface/prog_report.hpp"
 
@@ -30,6 +31,11 @@ class Restore {
     const auto names = names_in(store_.directory());
     for (const auto& name : names) {
       if (name.starts_with("pin.")) restore_pin(name);
+    }
+    while (!unfilled_.empty()) {
+      const auto map = std::move(unfilled_.back());
+      unfilled_.pop_back();
+      fill(map);
     }
     for (const auto& name : names) clean_up(name);
     for (const auto& [id, path] : paths_) {
@@ -154,6 +160,7 @@ class Restore {
     object->frozen.store(record->frozen);
     store_.adopt(object, name);
     state_.objects.add(object);
+    if (object->map->kept_references() != nullptr) unfilled_.push_back(object);
     return object;
   }
 
@@ -180,6 +187,41 @@ class Restore {
     (*program)->tag = std::bit_cast<Tag>(record->tag);
     store_.adopt(*program, name);
     return *program;
+  }
+
+  // The elements of a prog_array or map-in-map. What they refer to may be such a map too, or use it: so after all else.
+  void fill(const std::shared_ptr<MapObject>& object) {
+    Map& map = *object->map;
+    Map& kept = *map.kept_references();
+    if (map.spec().type == BPF_MAP_TYPE_PROG_ARRAY) state_.restored.push_back(use_map(object));
+    std::vector<std::vector<uint8_t>> keys;
+    std::vector<uint8_t> key(map.spec().key_size);
+    while (kept.next_key(keys.empty() ? nullptr : keys.back().data(), key.data()) == 0) keys.push_back(key);
+    for (const auto& each : keys) {
+      uint64_t record = 0;
+      (void)kept.lookup(each.data(), &record);
+      if (Status referred = refer(map, each.data(), record); !referred) {
+        log_warning("pins: map " + map.spec().name + ": " + referred.error().text + ": the element is gone");
+        (void)kept.erase(each.data());
+      }
+    }
+  }
+
+  Status refer(Map& map, const void* key, uint64_t record) {
+    const bool to_program = reference_kind(map.spec().type) == ReferenceKind::program;
+    return to_program ? refer_as<ProgramObject>(map, key, record_name("bpf-prog", record))
+                      : refer_as<MapObject>(map, key, record_name("bpf-map", record));
+  }
+
+  template <class Object>
+  Status refer_as(Map& map, const void* key, const std::string& record) {
+    auto object = load_as<Object>(record);
+    if (!object) return fail(std::move(object.error()));
+    MapReference reference;
+    int error = refer_to(state_, {}, std::move(*object), &reference);
+    if (error == 0) error = map.set_reference(key, reference, BPF_ANY);
+    if (error != 0) return fail(errno_error(-error, record));
+    return {};
   }
 
   // Without a port: the data plane is not there yet (attach_pinned).
@@ -240,6 +282,7 @@ class Restore {
   std::unordered_set<FileId, FileIdHash> known_;
   std::map<std::string, Result<ObjectRef>> loaded_;
   std::set<std::string> used_;  // names in the store that live on
+  std::vector<std::shared_ptr<MapObject>> unfilled_;  // here, but their elements not yet
   size_t restored_ = 0;
 };
 
@@ -265,6 +308,7 @@ void attach_pinned(BpfSurface::State& state) {
     log_warning("pins: link " + std::to_string(link->id) + " of program " + link->attachment->program->name + ": port " +
                 link->attachment->port + " " + why + ": inactive");
   }
+  state.restored.clear();
 }
 
 }  // namespace sluice::bpf::surface

@@ -36,6 +36,12 @@ struct Caller {
   // Where there is one the call must not take long: one that would sets it, has done nothing, and is to be made again by a
   // thread that has time; what it returned means nothing.
   bool* slow = nullptr;
+
+  // Whether to leave the call to a thread that has time: asked before anything long, and before any change.
+  [[nodiscard]] bool defer() const {
+    if (slow != nullptr) *slow = true;
+    return slow != nullptr;
+  }
 };
 
 struct SurfaceOptions {
@@ -65,7 +71,8 @@ class BpfSurface {
   Status open_pins(const std::string& directory);
 
   // Attaches the pinned links that a former daemon left, in their order, behind what is attached already. One whose port
-  // is gone, or that cannot be attached, stays without a port and is logged. Once, before the first packet.
+  // is gone, or that cannot be attached, stays without a port and is logged. Once, before the first packet. A prog_array that
+  // nothing but programs refers to by now lets its own go.
   void attach_pinned();
 
   [[nodiscard]] ObjectTable& objects();

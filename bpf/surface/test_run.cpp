@@ -36,7 +36,7 @@ bool interrupted(const Call& call) {
 
 // Runs it on the packet, which it may change, as often as asked for or until interrupted. R0 of the last run.
 uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, TestContext& context, uint64_t* time_ns) {
-  const auto code = machine_code_of(call, program);
+  const auto code = machine_code_of(call.options, call.caller, program);
   const uint32_t repeat = std::max(call.attr.test.repeat, 1u);
   std::lock_guard guard(call.state.test_run_lock);
   RunEnv env;
