@@ -137,6 +137,7 @@ Status replay(const Arguments& arguments) {
   if (!arguments.expect.empty()) request.expect = arguments.expect;
   request.loops = arguments.loops;
   request.ifindex = (*setup)->ifindex;
+  request.ports = std::max<uint32_t>(static_cast<uint32_t>((*setup)->config.ports.size()), 1);
   request.trace = trace.get();
   request.stop = &interrupted;
   request.progress = [&](const dataplane::ReplayProgress& progress) {

@@ -47,13 +47,13 @@ Status Chains::attach_configured() {
   bpf::BpfSurface& surface = programs_.surface();
   for (const auto& attach : config_.attach) {
     const uint32_t ifindex = port_index(config_, attach.port.value) + 1;
-    std::vector<std::shared_ptr<bpf::Attachment>> attachments;
+    bpf::Attachments::Items attachments;
     for (const auto& name : chain_names(attach)) {
       auto attachment = std::make_shared<bpf::Attachment>();
-      attachment->attach_type = bpf::kAttachTcxIngress;
       attachment->ifindex = ifindex;
       attachment->of_configuration = true;
       attachment->program = surface.objects().program(programs_.find(name)->loaded.id);
+      attachment->attach_type = bpf::goes_to(attachment->program->type, BPF_XDP) ? uint32_t{BPF_XDP} : bpf::kAttachTcxIngress;
       auto link = std::make_shared<bpf::LinkObject>();
       link->uid = ::geteuid();
       link->attach_type = attachment->attach_type;
@@ -63,7 +63,7 @@ Status Chains::attach_configured() {
       links_.push_back(std::move(link));
       attachments.push_back(std::move(attachment));
     }
-    auto status = surface.attachments().add_configured(ifindex, bpf::kAttachTcxIngress, std::move(attachments));
+    auto status = surface.attachments().add_configured(ifindex, attachments);
     if (!status) return fail(status.error().code, config_.message(attach.at, status.error().text));
   }
   return {};

@@ -46,6 +46,7 @@ void add_queue(Families& families, const std::string& port, const dataplane::Que
   dropped("action", queue.dropped_action);
   dropped("transmit_full", queue.dropped_tx_full);
   dropped("no_memory", queue.dropped_no_memory);
+  dropped("redirect", queue.dropped_redirect);
 }
 
 void add_worker(Families& families, const dataplane::WorkerSnapshot& worker) {
@@ -71,8 +72,12 @@ void add_program_counters(Families& families, const std::string& port, const std
   families.counter("sluice_program_run_total", "Packets a program saw.", labels, number(counters.run));
   families.counter("sluice_program_passed_total", "Packets a program kept.", labels, number(counters.passed));
   families.counter("sluice_program_dropped_total", "Packets a program dropped.", labels,
-                   number(counters.run - counters.passed));
+                   number(counters.dropped()));
   families.counter("sluice_program_trimmed_total", "Packets a program kept a part of.", labels, number(counters.trimmed));
+  families.counter("sluice_program_transmitted_total", "Packets a program sent back to their port.", labels,
+                   number(counters.transmitted));
+  families.counter("sluice_program_redirected_total", "Packets a program sent to a port of its choice.", labels,
+                   number(counters.redirected));
 }
 
 void add_dataplane_series(Families& families, const dataplane::Snapshot& snapshot) {

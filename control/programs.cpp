@@ -1,9 +1,11 @@
 #include "control/programs.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "bpf/interp/interp.hpp"
 #include "bpf/jit/jit.hpp"
+#include "bpf/progs/chain_step.hpp"
 #include "control/pins.hpp"
 
 namespace sluice::control {
@@ -89,7 +91,9 @@ Result<dataplane::Chain> Programs::make_chain(std::vector<Named> programs, const
   dataplane::Chain chain;
   bpf::ChainSpec spec;
   spec.layout = layout;
+  std::ranges::stable_partition(programs, [](const Named& named) { return named.program->type == BPF_PROG_TYPE_XDP; });
   for (auto& program : programs) {
+    chain.changes_packets |= bpf::forwards(program.program->type);
     chain.programs.push_back(std::move(program.name));
     spec.programs.push_back(std::move(program.program));
   }

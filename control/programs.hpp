@@ -39,7 +39,7 @@ class Programs {
   [[nodiscard]] const ProgramEntry* find(const std::string& name) const;
   [[nodiscard]] bpf::BpfSurface& surface() const { return *surface_; }
 
-  // The same programs, each under the name its counters go by.
+  // The same programs, each under the name its counters go by; those of xdp run first.
   struct Named {
     std::string name;
     std::shared_ptr<const bpf::AnnotatedProgram> program;

@@ -37,7 +37,8 @@ std::string port_json(const dataplane::PortSnapshot& port) {
                    {"packets", number(queue.packets)}, {"sent", number(queue.sent)},
                    {"dropped_verdict", number(queue.dropped_verdict)}, {"dropped_action", number(queue.dropped_action)},
                    {"dropped_tx_full", number(queue.dropped_tx_full)},
-                   {"dropped_no_memory", number(queue.dropped_no_memory)}, {"trimmed", number(queue.trimmed)}});
+                   {"dropped_no_memory", number(queue.dropped_no_memory)},
+                   {"dropped_redirect", number(queue.dropped_redirect)}, {"trimmed", number(queue.trimmed)}});
   };
   const dataplane::PortStats& stats = port.stats;
   return object({{"name", json_string(port.name)}, {"device", json_string(port.device)},
@@ -90,7 +91,9 @@ std::string action_text(const dataplane::Snapshot& snapshot, const dataplane::Ac
 std::string chain_json(const dataplane::Snapshot& snapshot, const dataplane::ChainSnapshot& chain) {
   const auto program_json = [](const dataplane::ProgramSnapshot& program) {
     return object({{"name", json_string(program.name)}, {"run", number(program.counters.run)},
-                   {"passed", number(program.counters.passed)}, {"trimmed", number(program.counters.trimmed)}});
+                   {"passed", number(program.counters.passed)}, {"trimmed", number(program.counters.trimmed)},
+                   {"transmitted", number(program.counters.transmitted)},
+                   {"redirected", number(program.counters.redirected)}});
   };
   return object({{"port", json_string(port_name(snapshot, chain.port))},
                  {"action", json_string(action_text(snapshot, chain.action))},

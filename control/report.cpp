@@ -14,13 +14,15 @@ double value_of(const prometheus::MetricFamily& family, const prometheus::Client
 
 std::string counters_json(const bpf::ProgramCounters& counters) {
   return "\"run\": " + std::to_string(counters.run) + ", \"passed\": " + std::to_string(counters.passed) +
-         ", \"dropped\": " + std::to_string(counters.run - counters.passed) +
-         ", \"trimmed\": " + std::to_string(counters.trimmed);
+         ", \"dropped\": " + std::to_string(counters.dropped()) + ", \"trimmed\": " + std::to_string(counters.trimmed) +
+         ", \"transmitted\": " + std::to_string(counters.transmitted) +
+         ", \"redirected\": " + std::to_string(counters.redirected);
 }
 
 std::vector<std::string> counters_row(const std::string& name, const bpf::ProgramCounters& counters) {
   return {name, std::to_string(counters.run), std::to_string(counters.passed),
-          std::to_string(counters.run - counters.passed), std::to_string(counters.trimmed)};
+          std::to_string(counters.dropped()), std::to_string(counters.trimmed), std::to_string(counters.transmitted),
+          std::to_string(counters.redirected)};
 }
 
 std::string metrics_json(const std::vector<prometheus::MetricFamily>& metrics) {
@@ -90,7 +92,7 @@ std::string format_replay(const dataplane::ReplayStats& stats, const std::vector
   }
   std::string text = "packets\n" + format_table(totals);
   if (!stats.programs.empty()) {
-    Rows programs{{"", "run", "passed", "dropped", "trimmed"}};
+    Rows programs{{"", "run", "passed", "dropped", "trimmed", "sent back", "redirected"}};
     for (const auto& program : stats.programs) programs.push_back(counters_row(program.name, program.counters));
     text += "\nprograms\n" + format_table(programs);
   }
@@ -122,7 +124,8 @@ std::string format_final(const dataplane::Snapshot& snapshot) {
     uint64_t dropped = 0;
     uint64_t trimmed = 0;
     for (const auto& queue : port.queues) {
-      dropped += queue.dropped_verdict + queue.dropped_action + queue.dropped_tx_full + queue.dropped_no_memory;
+      dropped += queue.dropped_verdict + queue.dropped_action + queue.dropped_tx_full + queue.dropped_no_memory +
+                 queue.dropped_redirect;
       trimmed += queue.trimmed;
     }
     ports.push_back({port.name, std::to_string(port.stats.rx_packets), std::to_string(port.stats.rx_bytes),
@@ -130,7 +133,7 @@ std::string format_final(const dataplane::Snapshot& snapshot) {
                      std::to_string(trimmed)});
   }
   text += format_table(ports);
-  Rows programs{{"program", "run", "passed", "dropped", "trimmed"}};
+  Rows programs{{"program", "run", "passed", "dropped", "trimmed", "sent back", "redirected"}};
   for (const auto& chain : snapshot.chains) {
     for (const auto& program : chain.programs) {
       programs.push_back(counters_row(snapshot.ports[chain.port].name + "/" + program.name, program.counters));

@@ -16,6 +16,7 @@ struct alignas(64) ChainRun {
   bpf::ProgramCounters counters[kMaxChainPrograms];
   uint64_t cycles = 0;    // in the programs
   TxQueue* tx = nullptr;  // where what passes goes; null drops it
+  std::vector<TxQueue*> out;  // of every port, for programs that choose one; null: it cannot transmit
 };
 
 struct ActiveChain {

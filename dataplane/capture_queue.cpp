@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kAlign = 64;
 constexpr size_t kHeaderBytes = (kBurst * sizeof(ReplayPacket) + kAlign - 1) & ~(kAlign - 1);
 // Room for a burst of the longest records; only what records fill is ever touched.
-constexpr size_t kArenaBytes = kBurst * (size_t{kMaxPacket} + kAlign);
+constexpr size_t kArenaBytes = kBurst * (size_t{kReplayHeadRoom} + kMaxPacket + kReplayTailRoom + kAlign);
 
 std::string byte_text(uint8_t byte) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -52,10 +52,12 @@ uint32_t CaptureRxQueue::poll(Batch& batch) {
       failed_ = next == CaptureReader::Next::error;
       break;
     }
-    std::memcpy(at, record.bytes, record.captured);
+    std::memcpy(at + kReplayHeadRoom, record.bytes, record.captured);
+    const uint32_t room = kReplayHeadRoom + record.captured + kReplayTailRoom;
     ReplayPacket& packet = packets_of_batch_[batch.count];
     packet.mbuf.buf_addr = at;
-    packet.mbuf.data_off = 0;
+    packet.mbuf.buf_len = static_cast<uint16_t>(std::min<uint32_t>(room, UINT16_MAX));
+    packet.mbuf.data_off = kReplayHeadRoom;
     packet.mbuf.nb_segs = 1;
     packet.mbuf.pkt_len = record.captured;
     packet.mbuf.data_len = static_cast<uint16_t>(std::min<uint32_t>(record.captured, UINT16_MAX));
@@ -63,7 +65,7 @@ uint32_t CaptureRxQueue::poll(Batch& batch) {
     packet.seconds = record.seconds;
     packet.nanoseconds = record.nanoseconds;
     batch.packets[batch.count++] = &packet.mbuf;
-    at += (record.captured + kAlign - 1) & ~(kAlign - 1);
+    at += (room + kAlign - 1) & ~(kAlign - 1);
     bytes_ += record.wire_length;
     captured_bytes_ += record.captured;
   }
@@ -74,7 +76,7 @@ uint32_t CaptureRxQueue::poll(Batch& batch) {
 uint32_t CaptureTxQueue::send(rte_mbuf** packets, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
     const auto* packet = reinterpret_cast<const ReplayPacket*>(packets[i]);
-    const CaptureRecord record{static_cast<const uint8_t*>(packet->mbuf.buf_addr), packet->mbuf.pkt_len,
+    const CaptureRecord record{rte_pktmbuf_mtod(&packet->mbuf, const uint8_t*), packet->mbuf.pkt_len,
                                packet->wire_length, packet->seconds, packet->nanoseconds};
     packets_++;
     bytes_ += record.captured;

@@ -22,6 +22,7 @@ struct Chain {
   std::vector<std::string> programs;         // names, in order, for the statistics
   std::shared_ptr<const bpf::Burst> burst;   // the programs as one function; null with no programs: all passes
   Action action;
+  bool changes_packets = false;  // one of its programs is of a type that may
 };
 
 }  // namespace sluice::dataplane

@@ -16,6 +16,8 @@ inline void add(bpf::ProgramCounters& sum, const bpf::ProgramCounters& part) {
   sum.run += read_counter(part.run);
   sum.passed += read_counter(part.passed);
   sum.trimmed += read_counter(part.trimmed);
+  sum.transmitted += read_counter(part.transmitted);
+  sum.redirected += read_counter(part.redirected);
 }
 
 }  // namespace sluice::dataplane

@@ -151,6 +151,7 @@ void Dataplane::State::deal_queues(const DataplaneSpec& spec) {
       queue.chain = &slots[p];
       queue.clear_hash = !ports[p].has_rss();
       queue.env.slot = queue.env.writer = static_cast<uint32_t>(w);
+      queue.env.rx_queue = q;
       queue.env.ifindex = queue.env.ingress_ifindex = spec.ports[p].ifindex;
       std::memcpy(queue.env.mac, ports[p].mac().data(), sizeof queue.env.mac);
       queue.env.trace = threads[w].trace.get();
@@ -201,7 +202,12 @@ Status Dataplane::set_chain(uint32_t port, Chain chain) {
   auto active = std::make_unique<ActiveChain>();
   active->before.resize(chain.programs.size());
   active->runs = std::vector<ChainRun>(state_->threads.size());
-  for (uint32_t w = 0; w < active->runs.size(); w++) active->runs[w].tx = state_->tx_for(port, chain.action, w);
+  for (uint32_t w = 0; w < active->runs.size(); w++) {
+    active->runs[w].tx = state_->tx_for(port, chain.action, w);
+    for (size_t p = 0; chain.changes_packets && p < state_->ports.size(); p++) {
+      active->runs[w].out.push_back(state_->ports[p].tx_queues() == 0 ? nullptr : &state_->threads[w].tx[p]);
+    }
+  }
   active->chain = std::move(chain);
   state_->publish(port, std::move(active));
   return {};
@@ -278,6 +284,7 @@ QueueSnapshot queue_snapshot(const QueueCounters& c, uint16_t queue, uint32_t wo
           .dropped_action = read_counter(c.dropped_action),
           .dropped_tx_full = read_counter(c.dropped_tx_full),
           .dropped_no_memory = read_counter(c.dropped_no_memory),
+          .dropped_redirect = read_counter(c.dropped_redirect),
           .trimmed = read_counter(c.trimmed)};
 }
 

@@ -27,7 +27,8 @@ struct QueueSnapshot {
   uint64_t dropped_verdict = 0;  // a program returned 0
   uint64_t dropped_action = 0;   // passed a chain whose action is drop or none, or the port has no chain
   uint64_t dropped_tx_full = 0;  // passed, but the transmit queue had no room
-  uint64_t dropped_no_memory = 0;  // in several segments, and too long to be put in one piece
+  uint64_t dropped_no_memory = 0;  // in several segments, and too long to be put in one piece, or to be put back
+  uint64_t dropped_redirect = 0;   // sent by a program to a port that is not there
   uint64_t trimmed = 0;          // of those that passed: shortened
 };
 struct PortSnapshot {
@@ -52,7 +53,7 @@ struct WorkerSnapshot {
 };
 struct ProgramSnapshot {
   std::string name;
-  bpf::ProgramCounters counters;  // run, passed, trimmed; summed over workers, kept when a chain is replaced
+  bpf::ProgramCounters counters;  // summed over workers, kept when a chain is replaced
 };
 struct ChainSnapshot {
   uint32_t port = 0;  // index

@@ -7,9 +7,10 @@
 namespace sluice::dataplane {
 
 inline constexpr bpf::PacketLayout kPortLayout{
-    .buffer = 0, .data_off = 16, .captured = 36, .wire_length = 36, .hash = 44};
+    .buffer = 0, .data_off = 16, .captured = 36, .wire_length = 36, .hash = 44, .first_piece = 40, .room = 54};
 // A capture's record keeps its wire length behind the mbuf (replay_packet.hpp).
 inline constexpr bpf::PacketLayout kReplayLayout{
-    .buffer = 0, .data_off = 16, .captured = 36, .wire_length = 128, .hash = bpf::PacketLayout::kNoField};
+    .buffer = 0, .data_off = 16, .captured = 36, .wire_length = 128, .hash = bpf::PacketLayout::kNoField,
+    .first_piece = 40, .room = 54};
 
 }  // namespace sluice::dataplane

@@ -27,6 +27,7 @@ class Run {
     active_.before.resize(request.chain.programs.size());
     active_.runs = std::vector<ChainRun>(1);
     active_.runs[0].tx = &tx_;
+    active_.runs[0].out.assign(request.ports, &tx_);
     slot_.store(&active_, std::memory_order_release);
     last_progress_ = monotonic_seconds();
   }
@@ -97,8 +98,9 @@ ReplayStats Run::stats() const {
   stats.captured_bytes = rx_.captured_bytes();
   stats.passed = tx_.packets();
   stats.passed_bytes = tx_.bytes();
-  stats.dropped = worker_.queues()[0].counters.dropped_verdict;
-  stats.trimmed = worker_.queues()[0].counters.trimmed;
+  const QueueCounters& counters = worker_.queues()[0].counters;
+  stats.dropped = counters.dropped_verdict + counters.dropped_redirect;
+  stats.trimmed = counters.trimmed;
   stats.seconds = seconds_;
   for (size_t i = 0; i < active_.chain.programs.size(); i++) {
     stats.programs.push_back({active_.chain.programs[i], active_.total(i)});

@@ -32,6 +32,7 @@ struct ReplayRequest {
   std::optional<std::string> expect;    // and is compared with this capture
   uint32_t loops = 1;                   // -w and expect see every round
   uint32_t ifindex = 1;
+  uint32_t ports = 1;                   // what programs send to one of so many ports passes as well
   bpf::TraceSink* trace = nullptr;
   const std::atomic<bool>* stop = nullptr;  // set by a signal: the replay ends early, as ECANCELED
   std::function<void(const ReplayProgress&)> progress;  // about four times a second
@@ -48,7 +49,7 @@ struct ReplayStats {
   uint64_t captured_bytes = 0;
   uint64_t passed = 0;
   uint64_t passed_bytes = 0;     // captured, after trimming
-  uint64_t dropped = 0;
+  uint64_t dropped = 0;            // by programs, or sent by one to a port that is not there
   uint64_t trimmed = 0;
   double seconds = 0;            // first packet to last
   std::vector<ReplayProgram> programs;

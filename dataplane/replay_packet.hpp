@@ -8,6 +8,10 @@
 
 namespace sluice::dataplane {
 
+// Before a record's bytes and behind them, for programs that make packets longer.
+inline constexpr uint32_t kReplayHeadRoom = 256;
+inline constexpr uint32_t kReplayTailRoom = 256;
+
 struct ReplayPacket {
   rte_mbuf mbuf;
   uint32_t wire_length;  // kReplayLayout.wire_length

@@ -1,4 +1,5 @@
-// Packets in several segments, for programs that see one piece: copied to a worker's own memory, the packet untouched.
+// Packets in several segments, for programs that see one piece: copied to a worker's own memory, and back where programs
+// may change them.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,9 @@ namespace sluice::dataplane {
 
 class Segments {
  public:
-  static constexpr uint32_t kBytes = kBurst * 65536;
+  static constexpr uint32_t kHeadRoom = 256;  // before a copy and behind it
+  static constexpr uint32_t kTailRoom = 256;
+  static constexpr uint32_t kBytes = kBurst * (65536 + kHeadRoom + kTailRoom);
 
   Segments();
   Segments(const Segments&) = delete;
@@ -21,7 +24,8 @@ class Segments {
   // Forgets the last burst's copies.
   void reset() { used_ = views_used_ = 0; }
   // A packet with the same bytes in one piece, good until reset; null: too long.
-  const rte_mbuf* view(const rte_mbuf* packet);
+  rte_mbuf* view(const rte_mbuf* packet);
+  [[nodiscard]] bool used() const { return views_used_ != 0; }
 
  private:
   uint8_t* memory_ = nullptr;  // mapped, not touched before the first use
@@ -29,6 +33,9 @@ class Segments {
   uint32_t used_ = 0;
   uint32_t views_used_ = 0;
 };
+
+// Makes the packet's bytes those of its view, which may be more or fewer. False: they do not fit into its segments.
+bool put_back_view(rte_mbuf* packet, const rte_mbuf* view);
 
 // Shortens a packet to its first `length` bytes, giving back segments that fall away.
 void trim_packet(rte_mbuf* packet, uint32_t length);

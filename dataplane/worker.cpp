@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "bpf/progs/chain_step.hpp"
 #include "dataplane/counters.hpp"
 
 namespace sluice::dataplane {
@@ -94,14 +95,14 @@ void Worker::process(WorkerQueue& queue, ActiveChain& active) {
     return;
   }
   const uint64_t start = rte_rdtsc();
-  const void* views[kBurst];
+  rte_mbuf* views[kBurst];
   uint32_t kept = 0;
   bool empty = false;
   for (uint32_t i = 0; i < batch_.count; i++) {
     rte_mbuf* packet = batch_.packets[i];
     empty |= packet->pkt_len == 0;
     if (queue.clear_hash) packet->hash.rss = 0;
-    const rte_mbuf* view = packet->nb_segs == 1 ? packet : segments_.view(packet);
+    rte_mbuf* view = packet->nb_segs == 1 ? packet : segments_.view(packet);
     if (view == nullptr) [[unlikely]] {
       queue.rx->drop(&packet, 1);
       count(queue.counters.dropped_no_memory);
@@ -111,14 +112,16 @@ void Worker::process(WorkerQueue& queue, ActiveChain& active) {
     batch_.packets[kept++] = packet;
   }
   batch_.count = kept;
-  // The views stand for const packets: programs of the types we run do not write to them.
-  void* const* packets = const_cast<void* const*>(views);
+  void* const* packets = reinterpret_cast<void* const*>(views);
   if (empty) [[unlikely]] {
     run_singly(packets, active.chain, queue.env, run);
   } else {
     active.chain.burst->run(packets, kept, batch_.verdicts, &queue.env, run.counters);
   }
-  segments_.reset();
+  if (segments_.used()) [[unlikely]] {
+    if (active.chain.changes_packets) put_back(queue, views);
+    segments_.reset();
+  }
   count(run.cycles, rte_rdtsc() - start);
   finish(queue, run);
 }
@@ -134,12 +137,38 @@ void Worker::run_singly(void* const* packets, const Chain& chain, bpf::RunEnv& e
   }
 }
 
-// Verdicts into actions: the kept to the front, in order, trimmed; the others given back.
+// What programs made of the copies of packets in several segments.
+void Worker::put_back(WorkerQueue& queue, rte_mbuf* const* views) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < batch_.count; i++) {
+    rte_mbuf* packet = batch_.packets[i];
+    const uint32_t verdict = batch_.verdicts[i];
+    if (views[i] != packet && verdict != 0 && !put_back_view(packet, views[i])) {
+      queue.rx->drop(&packet, 1);
+      count(queue.counters.dropped_no_memory);
+      continue;
+    }
+    batch_.packets[kept] = packet;
+    batch_.verdicts[kept++] = verdict;
+  }
+  batch_.count = kept;
+}
+
+// Verdicts into actions: the kept to the front, in order, trimmed; the others given back. Packets that a program sends to a
+// port of its choice leave in runs for the same port.
 void Worker::finish(WorkerQueue& queue, ChainRun& run) {
   rte_mbuf* dropped[kBurst];
+  rte_mbuf* leaving[kBurst];
   uint32_t kept = 0;
   uint32_t drops = 0;
   uint32_t trimmed = 0;
+  uint32_t leave = 0;
+  uint32_t leave_to = 0;
+  const auto flush = [&] {
+    TxQueue* tx = leave_to <= run.out.size() ? run.out[leave_to - 1] : nullptr;
+    send(queue, tx, leaving, leave, queue.counters.dropped_redirect);
+    leave = 0;
+  };
   for (uint32_t i = 0; i < batch_.count; i++) {
     rte_mbuf* packet = batch_.packets[i];
     const uint32_t verdict = batch_.verdicts[i];
@@ -147,23 +176,35 @@ void Worker::finish(WorkerQueue& queue, ChainRun& run) {
       dropped[drops++] = packet;
       continue;
     }
-    if (verdict < packet->pkt_len) {
-      trim_packet(packet, verdict);
+    if ((verdict & bpf::kVerdictLength) < packet->pkt_len) {
+      trim_packet(packet, verdict & bpf::kVerdictLength);
       trimmed++;
     }
-    batch_.packets[kept++] = packet;
+    const uint32_t port = verdict >> bpf::kVerdictPortShift;
+    if (port == 0 || port == bpf::kToAction) [[likely]] {
+      batch_.packets[kept++] = packet;
+      continue;
+    }
+    if (leave != 0 && port != leave_to) flush();
+    leave_to = port;
+    leaving[leave++] = packet;
   }
+  if (leave != 0) flush();
   if (trimmed != 0) count(queue.counters.trimmed, trimmed);
   if (drops != 0) {
     queue.rx->drop(dropped, drops);
     count(queue.counters.dropped_verdict, drops);
   }
-  if (kept == 0) return;
-  const uint32_t sent = run.tx == nullptr ? 0 : run.tx->send(batch_.packets, kept);
+  if (kept != 0) send(queue, run.tx, batch_.packets, kept, queue.counters.dropped_action);
+}
+
+// not_there: what counts packets for which there is no queue.
+void Worker::send(WorkerQueue& queue, TxQueue* tx, rte_mbuf** packets, uint32_t packet_count, uint64_t& not_there) {
+  const uint32_t sent = tx == nullptr ? 0 : tx->send(packets, packet_count);
   if (sent != 0) count(queue.counters.sent, sent);
-  if (sent == kept) return;
-  count(run.tx == nullptr ? queue.counters.dropped_action : queue.counters.dropped_tx_full, kept - sent);
-  queue.rx->drop(batch_.packets + sent, kept - sent);
+  if (sent == packet_count) return;
+  count(tx == nullptr ? not_there : queue.counters.dropped_tx_full, packet_count - sent);
+  queue.rx->drop(packets + sent, packet_count - sent);
 }
 
 }  // namespace sluice::dataplane

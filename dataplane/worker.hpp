@@ -22,6 +22,7 @@ struct QueueCounters {
   uint64_t dropped_action = 0;
   uint64_t dropped_tx_full = 0;
   uint64_t dropped_no_memory = 0;
+  uint64_t dropped_redirect = 0;
   uint64_t trimmed = 0;
 };
 struct WorkerCounters {
@@ -64,7 +65,9 @@ class Worker {
   uint32_t poll(WorkerQueue& queue);
   void process(WorkerQueue& queue, ActiveChain& active);
   void run_singly(void* const* packets, const Chain& chain, bpf::RunEnv& env, ChainRun& run);
+  void put_back(WorkerQueue& queue, rte_mbuf* const* views);
   void finish(WorkerQueue& queue, ChainRun& run);
+  void send(WorkerQueue& queue, TxQueue* tx, rte_mbuf** packets, uint32_t packet_count, uint64_t& not_there);
   void quiesce();
   void idle(uint32_t empty_rounds);
 

@@ -1,10 +1,13 @@
 // The instruction loop. Each instruction class has its own function; RFC 9669 sections are named where they decide.
 #include "bpf/interp/interp.hpp"
 
+#include <algorithm>
+
 #include "base/limits.hpp"
 #include "bpf/helpers/helper.hpp"
 #include "bpf/interp/alu.hpp"
 #include "bpf/interp/memory.hpp"
+#include "bpf/progs/chain_step.hpp"
 #include "bpf/progs/sk_buff.hpp"
 #include "bpf/progs/tail_target.hpp"
 #include "bpf/progs/xdp_md.hpp"
@@ -212,7 +215,9 @@ class Machine {
 
 class InterpretedBurst final : public Burst {
  public:
-  explicit InterpretedBurst(ChainSpec spec) : spec_(std::move(spec)) {}
+  explicit InterpretedBurst(ChainSpec spec) : spec_(std::move(spec)) {
+    for (const auto& program : spec_.programs) forwards_ |= forwards(program->type);
+  }
 
   void run(void* const* packets, uint32_t count, uint32_t* verdicts, RunEnv* env,
            ProgramCounters* counters) const override {
@@ -220,23 +225,37 @@ class InterpretedBurst final : public Burst {
   }
 
  private:
-  uint32_t run_one(const void* packet, RunEnv* env, ProgramCounters* counters) const {
+  uint32_t run_one(void* packet, RunEnv* env, ProgramCounters* counters) const {
     PacketContext ctx;
     load_context(&ctx, spec_.layout, packet, env);
-    uint32_t kept = ctx.captured;
-    for (size_t i = 0; i < spec_.programs.size(); i++) {
-      ctx.tail_calls = 0;
-      const auto verdict = static_cast<uint32_t>(interpret(*spec_.programs[i], &ctx));
-      counters[i].run++;
-      if (verdict == 0) return 0;
-      counters[i].passed++;
-      if (verdict < ctx.captured) counters[i].trimmed++;
-      if (verdict < kept) kept = verdict;
+    if (forwards_) load_room(&ctx, spec_.layout, packet);
+    uint32_t kept = UINT32_MAX;
+    Step step = Step::next;
+    for (size_t i = 0; i < spec_.programs.size() && step == Step::next; i++) {
+      step = run_program(*spec_.programs[i], &ctx, &kept, counters + i);
     }
-    return kept;
+    if (step == Step::drop) return 0;
+    return forwards_ ? finish_packet(&ctx, spec_.layout, packet, step, kept) : std::min(kept, ctx.captured);
+  }
+
+  static Step run_program(const AnnotatedProgram& program, PacketContext* ctx, uint32_t* kept, ProgramCounters* counters) {
+    if (program.type != BPF_PROG_TYPE_XDP) enter_stack(ctx);
+    ctx->tail_calls = 0;
+    const auto result = static_cast<uint32_t>(interpret(program, ctx));
+    const Step step = step_of(program.type, result);
+    counters->run++;
+    if (step == Step::next || step == Step::pass) counters->passed++;
+    if (step == Step::transmit) counters->transmitted++;
+    if (step == Step::redirect) counters->redirected++;
+    if (!forwards(program.type) && step == Step::next && result < ctx->captured) {
+      counters->trimmed++;
+      *kept = std::min(*kept, result);
+    }
+    return step;
   }
 
   ChainSpec spec_;
+  bool forwards_ = false;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <llvm/IR/IRBuilder.h>
 
 #include "bpf/jit/lower.hpp"
+#include "bpf/progs/chain_step.hpp"
 
 namespace sluice::bpf::jit {
 namespace {
@@ -10,8 +11,10 @@ namespace {
 // void sluice_burst(ptr packets, i32 count, ptr verdicts, ptr env, ptr counters)
 class BurstBuilder {
  public:
-  BurstBuilder(llvm::Module& module, const std::vector<llvm::Function*>& programs, const PacketLayout& layout)
-      : module_(module), programs_(programs), layout_(layout), b_(module.getContext()) {}
+  BurstBuilder(llvm::Module& module, const std::vector<llvm::Function*>& programs, const ChainImage& image)
+      : module_(module), programs_(programs), image_(image), b_(module.getContext()) {
+    for (const auto& program : image.programs) forwards_ |= forwards(program.type);
+  }
 
   void build() {
     declare();
@@ -24,6 +27,9 @@ class BurstBuilder {
   struct Counts {
     llvm::AllocaInst* passed;
     llvm::AllocaInst* trimmed;
+    llvm::AllocaInst* next;  // went on to the next program; of a socket filter, what passed
+    llvm::AllocaInst* transmitted;
+    llvm::AllocaInst* redirected;
   };
 
   llvm::BasicBlock* block(const char* name) {
@@ -53,12 +59,12 @@ class BurstBuilder {
     ctx_ = b_.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), sizeof(PacketContext)), nullptr, "ctx");
     ctx_->setAlignment(llvm::Align(alignof(PacketContext)));
     index_ = local(b_.getInt32Ty(), "index");
-    for (size_t i = 0; i < programs_.size(); i++) {
-      counts_.push_back({local(b_.getInt32Ty(), "passed"), local(b_.getInt32Ty(), "trimmed")});
-    }
-    auto* bytes = reinterpret_cast<const uint8_t*>(&layout_);
+    kept_ = local(b_.getInt32Ty(), "kept");
+    step_ = local(b_.getInt32Ty(), "step");
+    for (const auto& program : image_.programs) counts_.push_back(make_counts(forwards(program.type)));
+    auto* bytes = reinterpret_cast<const uint8_t*>(&image_.layout);
     auto* constant = llvm::ConstantDataArray::get(module_.getContext(),
-                                                  llvm::ArrayRef<uint8_t>(bytes, sizeof layout_));
+                                                  llvm::ArrayRef<uint8_t>(bytes, sizeof image_.layout));
     layout_constant_ = new llvm::GlobalVariable(module_, constant->getType(), true,
                                                 llvm::GlobalValue::PrivateLinkage, constant, "layout");
     layout_constant_->setAlignment(llvm::Align(8));
@@ -67,55 +73,112 @@ class BurstBuilder {
     b_.CreateCondBr(b_.CreateIsNull(function_->getArg(1)), exit_, loop_);
   }
 
-  llvm::Value* run_program(size_t i, llvm::Value* captured, llvm::Value* kept, llvm::BasicBlock* dropped) {
+  Counts make_counts(bool forwards) {
+    auto* passed = local(b_.getInt32Ty(), "passed");
+    auto* trimmed = local(b_.getInt32Ty(), "trimmed");
+    if (!forwards) return {passed, trimmed, passed, nullptr, nullptr};
+    return {passed, trimmed, local(b_.getInt32Ty(), "next"), local(b_.getInt32Ty(), "transmitted"),
+            local(b_.getInt32Ty(), "redirected")};
+  }
+
+  llvm::CallInst* call_runtime(const char* name, llvm::ArrayRef<llvm::Value*> arguments) {
+    return b_.CreateCall(module_.getFunction(name), arguments);
+  }
+
+  void run_program(size_t i, llvm::Value* captured) {
+    const uint32_t type = image_.programs[i].type;
+    const bool enters = forwards_ && type != BPF_PROG_TYPE_XDP && (i == 0 || image_.programs[i - 1].type == BPF_PROG_TYPE_XDP);
+    if (enters) call_runtime("sluice_rt_enter_stack", {ctx_});
     b_.CreateStore(b_.getInt32(0), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), ctx_, offsetof(PacketContext, tail_calls)));
     auto* result = b_.CreateTrunc(b_.CreateCall(programs_[i], {ctx_}), b_.getInt32Ty());
+    if (forwards(type)) return after_forwarding(i, type, result);
+    after_filter(i, result, forwards_ ? call_runtime("sluice_rt_captured", {ctx_}) : captured);
+  }
+
+  void after_filter(size_t i, llvm::Value* result, llvm::Value* captured) {
     auto* survived = block("survived");
-    b_.CreateCondBr(b_.CreateIsNull(result), dropped, survived);
+    b_.CreateCondBr(b_.CreateIsNull(result), dropped_, survived);
     b_.SetInsertPoint(survived);
     increment(counts_[i].passed, b_.getInt32(1));
-    increment(counts_[i].trimmed, b_.CreateZExt(b_.CreateICmpULT(result, captured), b_.getInt32Ty()));
-    return b_.CreateSelect(b_.CreateICmpULT(result, kept), result, kept);
+    auto* shorter = b_.CreateICmpULT(result, captured);
+    increment(counts_[i].trimmed, b_.CreateZExt(shorter, b_.getInt32Ty()));
+    auto* kept = b_.CreateLoad(b_.getInt32Ty(), kept_);
+    b_.CreateStore(b_.CreateSelect(b_.CreateAnd(shorter, b_.CreateICmpULT(result, kept)), result, kept), kept_);
+  }
+
+  void after_forwarding(size_t i, uint32_t type, llvm::Value* result) {
+    auto* step = call_runtime("sluice_rt_step", {b_.getInt32(type), result});
+    auto* chosen = b_.CreateSwitch(step, dropped_, 4);
+    const auto ends = [&](Step as, llvm::AllocaInst* counter) {
+      auto* place = block("ends");
+      chosen->addCase(b_.getInt32(static_cast<uint32_t>(as)), place);
+      b_.SetInsertPoint(place);
+      increment(counter, b_.getInt32(1));
+      b_.CreateStore(b_.getInt32(static_cast<uint32_t>(as)), step_);
+      b_.CreateBr(survivor_);
+    };
+    ends(Step::pass, counts_[i].passed);
+    ends(Step::transmit, counts_[i].transmitted);
+    ends(Step::redirect, counts_[i].redirected);
+    auto* next = block("next");
+    chosen->addCase(b_.getInt32(static_cast<uint32_t>(Step::next)), next);
+    b_.SetInsertPoint(next);
+    increment(counts_[i].passed, b_.getInt32(1));
+    increment(counts_[i].next, b_.getInt32(1));
   }
 
   void make_loop() {
     b_.SetInsertPoint(loop_);
     auto* index = b_.CreateZExt(b_.CreateLoad(b_.getInt32Ty(), index_), b_.getInt64Ty());
     auto* packet = b_.CreateLoad(b_.getPtrTy(), b_.CreateGEP(b_.getPtrTy(), function_->getArg(0), index));
-    b_.CreateCall(module_.getFunction("sluice_rt_load_context"),
-                  {ctx_, layout_constant_, packet, function_->getArg(3)});
-    auto* captured = b_.CreateCall(module_.getFunction("sluice_rt_captured"), {ctx_});
-    auto* dropped = block("dropped");
-    llvm::Value* kept = captured;
-    for (size_t i = 0; i < programs_.size(); i++) kept = run_program(i, captured, kept, dropped);
-    auto* survivor = b_.GetInsertBlock();
+    call_runtime("sluice_rt_load_context", {ctx_, layout_constant_, packet, function_->getArg(3)});
+    if (forwards_) call_runtime("sluice_rt_load_room", {ctx_, layout_constant_, packet});
+    auto* captured = call_runtime("sluice_rt_captured", {ctx_});
+    dropped_ = block("dropped");
+    survivor_ = block("survivor");
+    b_.CreateStore(forwards_ ? b_.getInt32(UINT32_MAX) : static_cast<llvm::Value*>(captured), kept_);
+    b_.CreateStore(b_.getInt32(static_cast<uint32_t>(Step::next)), step_);
+    for (size_t i = 0; i < programs_.size(); i++) run_program(i, captured);
+    b_.CreateBr(survivor_);
+    b_.SetInsertPoint(survivor_);
+    llvm::Value* kept = b_.CreateLoad(b_.getInt32Ty(), kept_);
+    if (forwards_) {
+      auto* step = b_.CreateLoad(b_.getInt32Ty(), step_);
+      kept = call_runtime("sluice_rt_finish", {ctx_, layout_constant_, packet, step, kept});
+    }
     auto* done = block("done");
     b_.CreateBr(done);
-    b_.SetInsertPoint(dropped);
+    b_.SetInsertPoint(dropped_);
     b_.CreateBr(done);
     b_.SetInsertPoint(done);
     auto* verdict = b_.CreatePHI(b_.getInt32Ty(), 2);
-    verdict->addIncoming(kept, survivor);
-    verdict->addIncoming(b_.getInt32(0), dropped);
+    verdict->addIncoming(kept, survivor_);
+    verdict->addIncoming(b_.getInt32(0), dropped_);
     b_.CreateStore(verdict, b_.CreateGEP(b_.getInt32Ty(), function_->getArg(2), index));
     increment(index_, b_.getInt32(1));
     auto* more = b_.CreateICmpULT(b_.CreateLoad(b_.getInt32Ty(), index_), function_->getArg(1));
     b_.CreateCondBr(more, loop_, exit_);
   }
 
-  // Counted in registers over the burst, added once. A program runs on the survivors of the one before it.
+  // Counted in registers over the burst, added once. A program runs on what the one before it lets go on.
   void make_exit() {
     b_.SetInsertPoint(exit_);
     llvm::Value* run = function_->getArg(1);
     for (size_t i = 0; i < programs_.size(); i++) {
-      auto* passed = b_.CreateLoad(b_.getInt32Ty(), counts_[i].passed);
       add_counter(i, offsetof(ProgramCounters, run), run);
-      add_counter(i, offsetof(ProgramCounters, passed), passed);
-      add_counter(i, offsetof(ProgramCounters, trimmed), b_.CreateLoad(b_.getInt32Ty(), counts_[i].trimmed));
-      run = passed;
+      add_counter(i, offsetof(ProgramCounters, passed), total(counts_[i].passed));
+      if (forwards(image_.programs[i].type)) {
+        add_counter(i, offsetof(ProgramCounters, transmitted), total(counts_[i].transmitted));
+        add_counter(i, offsetof(ProgramCounters, redirected), total(counts_[i].redirected));
+      } else {
+        add_counter(i, offsetof(ProgramCounters, trimmed), total(counts_[i].trimmed));
+      }
+      run = total(counts_[i].next);
     }
     b_.CreateRetVoid();
   }
+
+  llvm::Value* total(llvm::AllocaInst* counter) { return b_.CreateLoad(b_.getInt32Ty(), counter); }
 
   // Only this worker writes; the exporter reads whole words (a relaxed store, not a read-modify-write).
   void add_counter(size_t program, size_t offset, llvm::Value* count) {
@@ -127,14 +190,19 @@ class BurstBuilder {
 
   llvm::Module& module_;
   const std::vector<llvm::Function*>& programs_;
-  const PacketLayout& layout_;
+  const ChainImage& image_;
+  bool forwards_ = false;  // one of the programs may change packets and send them elsewhere
   llvm::IRBuilder<> b_;
   llvm::Function* function_ = nullptr;
   llvm::AllocaInst* ctx_ = nullptr;
   llvm::AllocaInst* index_ = nullptr;
+  llvm::AllocaInst* kept_ = nullptr;  // of the packet in hand
+  llvm::AllocaInst* step_ = nullptr;  // the last program's, of a packet that was not dropped
   llvm::GlobalVariable* layout_constant_ = nullptr;
   llvm::BasicBlock* loop_ = nullptr;
   llvm::BasicBlock* exit_ = nullptr;
+  llvm::BasicBlock* dropped_ = nullptr;
+  llvm::BasicBlock* survivor_ = nullptr;
   std::vector<Counts> counts_;
 };
 
@@ -151,12 +219,12 @@ Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const 
   return functions;
 }
 
-void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& programs, const PacketLayout& layout) {
+void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& programs, const ChainImage& image) {
   for (auto* program : programs) {
     program->setLinkage(llvm::GlobalValue::InternalLinkage);
     program->addFnAttr(llvm::Attribute::AlwaysInline);
   }
-  BurstBuilder(module, programs, layout).build();
+  BurstBuilder(module, programs, image).build();
 }
 
 // i64 sluice_program(ptr ctx, ptr target): a TailCode.

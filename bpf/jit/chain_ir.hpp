@@ -26,8 +26,8 @@ Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, l
 Status read_used_bodies(llvm::Module& module);
 // Lowers every program; one function `i64 (ptr ctx)` each.
 Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainImage& image);
-// Adds sluice_burst, which calls `programs` in order on each packet.
-void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& programs, const PacketLayout& layout);
+// Adds sluice_burst, which calls `programs`, those of the image, in order on each packet.
+void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& programs, const ChainImage& image);
 // Adds sluice_program, which is the one program.
 void add_program_entry(llvm::Module& module, llvm::Function* program);
 

@@ -17,7 +17,7 @@ Result<ObjectCode> compile(const ChainImage& image, const CompileOptions& option
   if (auto done = read_used_bodies(**module); !done) return tl::unexpected<Error>(done.error());
   if (auto done = optimise(**module, **target, Phase::programs); !done) return tl::unexpected<Error>(done.error());
   if (image.entry == ChainImage::Entry::burst) {
-    add_burst(**module, *programs, image.layout);
+    add_burst(**module, *programs, image);
   } else {
     add_program_entry(**module, programs->front());
   }

@@ -7,6 +7,9 @@
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/raw_ostream.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "bpf/jit/chain_ir.hpp"
 #include "bpf/jit/runtime_bitcode.hpp"
 
@@ -23,7 +26,9 @@ constexpr const char* kChainPipeline =
 
 // The burst's own entry points must outlive the first clean-up.
 bool is_kept(const llvm::Function& function) {
-  return function.getName() == "sluice_rt_load_context" || function.getName() == "sluice_rt_captured";
+  constexpr std::string_view kOfBurst[] = {"sluice_rt_load_context", "sluice_rt_captured", "sluice_rt_load_room",
+                                           "sluice_rt_enter_stack",  "sluice_rt_step",     "sluice_rt_finish"};
+  return std::ranges::find(kOfBurst, std::string_view(function.getName())) != std::end(kOfBurst);
 }
 
 std::string broken(const llvm::Module& module) {

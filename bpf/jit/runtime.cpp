@@ -3,6 +3,7 @@
 // wherever the verifier knows one, so that what remains after inlining is the one case that is meant.
 #include "bpf/helpers/bodies.hpp"
 #include "bpf/maps/map_ops.hpp"
+#include "bpf/progs/chain_step.hpp"
 #include "bpf/progs/packet_context.hpp"
 #include "bpf/progs/sk_buff.hpp"
 #include "bpf/progs/xdp_md.hpp"
@@ -21,6 +22,15 @@ void sluice_rt_load_context(PacketContext* ctx, const PacketLayout* layout, cons
   load_context(ctx, *layout, packet, env);
 }
 
+// The parts of a burst: what runs before, between and after the programs.
+void sluice_rt_load_room(PacketContext* ctx, const PacketLayout* layout, const void* packet) {
+  load_room(ctx, *layout, packet);
+}
+void sluice_rt_enter_stack(PacketContext* ctx) { enter_stack(ctx); }
+uint32_t sluice_rt_step(uint32_t type, uint32_t result) { return static_cast<uint32_t>(step_of(type, result)); }
+uint32_t sluice_rt_finish(PacketContext* ctx, const PacketLayout* layout, void* packet, uint32_t step, uint32_t kept) {
+  return finish_packet(ctx, *layout, packet, static_cast<Step>(step), kept);
+}
 uint32_t sluice_rt_captured(const PacketContext* ctx) { return ctx->captured; }
 
 uint32_t sluice_rt_packet_load(const PacketContext* ctx, int32_t offset, uint32_t size, uint32_t* value) {

@@ -1,10 +1,14 @@
 #include <bpf/libbpf.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "base/unique_fd.hpp"
 #include "bpf/loader/libbpf_session.hpp"
 #include "bpf/loader/loader.hpp"
 #include "bpf/loader/object_file.hpp"
 #include "bpf/loader/refusal.hpp"
+#include "bpf/progs/program_type.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -33,6 +37,22 @@ Result<Object> open_object(LibbpfSession& session, const std::string& path, cons
   return object;
 }
 
+// "xdp" is xdp, xdp.frags and xdp/name, but not xdpcount.
+bool is_section_of(std::string_view section, const ProgramType& type) {
+  return std::ranges::any_of(type.sections, [section](std::string_view prefix) {
+    if (!section.starts_with(prefix)) return false;
+    return section.size() == prefix.size() || section[prefix.size()] == '/' || section[prefix.size()] == '.';
+  });
+}
+
+// What its section says, as long as ports run it: socket filters have sections of any other name.
+uint32_t type_by_section(std::string_view section) {
+  for (const uint32_t type : {BPF_PROG_TYPE_XDP, BPF_PROG_TYPE_SCHED_CLS}) {
+    if (is_section_of(section, *find_program_type(type))) return type;
+  }
+  return BPF_PROG_TYPE_SOCKET_FILTER;
+}
+
 // Marks the wanted program, and it alone, for loading.
 Result<bpf_program*> choose_program(bpf_object* object, const std::string& wanted) {
   bpf_program* chosen = nullptr;
@@ -42,16 +62,16 @@ Result<bpf_program*> choose_program(bpf_object* object, const std::string& wante
   while ((program = ::bpf_object__next_program(object, program)) != nullptr) {
     const std::string name = ::bpf_program__name(program);
     names += (count++ == 0 ? "" : ", ") + name;
-    if (wanted.empty() || wanted == name) chosen = program;
+    if (wanted.empty() || wanted == name || wanted == ::bpf_program__section_name(program)) chosen = program;
     ::bpf_program__set_autoload(program, false);
   }
   if (count == 0) return fail(ENOENT, "the object has no programs");
   if (chosen == nullptr) return fail(ENOENT, "no program \"" + wanted + "\"; the object has " + names);
   if (wanted.empty() && count > 1) return fail(EINVAL, "the object has several programs, name one: " + names);
-  // Whatever the section is called: a program for the data plane is a socket filter.
+  const uint32_t type = type_by_section(::bpf_program__section_name(chosen));
   ::bpf_program__set_autoload(chosen, true);
-  ::bpf_program__set_type(chosen, BPF_PROG_TYPE_SOCKET_FILTER);
-  ::bpf_program__set_expected_attach_type(chosen, static_cast<bpf_attach_type>(0));
+  ::bpf_program__set_type(chosen, static_cast<bpf_prog_type>(type));
+  ::bpf_program__set_expected_attach_type(chosen, type == BPF_PROG_TYPE_XDP ? BPF_XDP : static_cast<bpf_attach_type>(0));
   return chosen;
 }
 

@@ -24,6 +24,7 @@ inline uint32_t load_be32(const uint8_t* at) {
 
 // The outer Ethertype in network order. An 802.3 length gives ETH_P_802_2 (4), or ETH_P_802_3 (1) for raw IPX (ff ff).
 inline uint32_t ctx_protocol(const PacketContext* ctx) {
+  if (ctx->protocol != 0) return ctx->protocol;
   if (ctx->captured < 14) return 0;
   const uint16_t type = load_be16(ctx->data + 12);
   if (type >= 0x600) return __builtin_bswap16(type);
@@ -33,6 +34,7 @@ inline uint32_t ctx_protocol(const PacketContext* ctx) {
 
 // PACKET_HOST 0, PACKET_BROADCAST 1, PACKET_MULTICAST 2, PACKET_OTHERHOST 3, by the destination address.
 inline uint32_t ctx_pkt_type(const PacketContext* ctx) {
+  if (ctx->pkt_type_set != 0) return ctx->pkt_type_set - 1u;
   if (ctx->captured < 6) return 0;
   uint8_t broadcast = 0xff;
   uint8_t differs = 0;
@@ -65,16 +67,19 @@ inline uint32_t ctx_load(const PacketContext* ctx, uint32_t offset) {
     case offsetof(__sk_buff, tc_classid): return ctx->tc_classid;
     case offsetof(__sk_buff, queue_mapping): return ctx->queue_mapping;
     case offsetof(__sk_buff, wire_len): return ctx->len;
+    case offsetof(__sk_buff, vlan_present): return ctx->vlan_proto != 0 ? 1 : 0;
+    case offsetof(__sk_buff, vlan_tci): return ctx->vlan_tci;
+    case offsetof(__sk_buff, vlan_proto): return ctx->vlan_proto;
     default: return 0;
   }
 }
 
 // The fields wider than they look: data, data_end and data_meta are addresses in a sched_cls program, tstamp has 8 bytes.
-// There is no metadata before the packet. False: an ordinary field.
+// False: an ordinary field.
 inline bool ctx_load_wide(const PacketContext* ctx, uint32_t offset, uint64_t* value) {
   switch (offset) {
-    case offsetof(__sk_buff, data):
-    case offsetof(__sk_buff, data_meta): *value = reinterpret_cast<uint64_t>(ctx->data); return true;
+    case offsetof(__sk_buff, data): *value = reinterpret_cast<uint64_t>(ctx->data); return true;
+    case offsetof(__sk_buff, data_meta): *value = reinterpret_cast<uint64_t>(ctx->meta); return true;
     case offsetof(__sk_buff, data_end): *value = reinterpret_cast<uint64_t>(ctx->data) + ctx->captured; return true;
     case offsetof(__sk_buff, tstamp): *value = ctx->tstamp_ns; return true;
     default: return false;

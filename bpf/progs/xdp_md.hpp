@@ -10,15 +10,16 @@
 
 namespace sluice::bpf {
 
-// The verifier has allowed `offset`. data, data_end and data_meta are addresses; there is no metadata before the packet.
+// The verifier has allowed `offset`. data, data_end and data_meta are addresses.
 inline uint64_t xdp_load(const PacketContext* ctx, uint32_t offset) {
   const auto data = reinterpret_cast<uint64_t>(ctx->data);
   switch (offset) {
-    case offsetof(xdp_md, data):
-    case offsetof(xdp_md, data_meta): return data;
+    case offsetof(xdp_md, data): return data;
+    case offsetof(xdp_md, data_meta): return reinterpret_cast<uint64_t>(ctx->meta);
     case offsetof(xdp_md, data_end): return data + ctx->captured;
     case offsetof(xdp_md, ingress_ifindex): return ctx->env->ingress_ifindex;
-    default: return 0;  // rx_queue_index, egress_ifindex
+    case offsetof(xdp_md, rx_queue_index): return ctx->env->rx_queue;
+    default: return 0;  // egress_ifindex
   }
 }
 

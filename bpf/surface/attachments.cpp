@@ -4,17 +4,14 @@
 #include <cerrno>
 
 #include "base/limits.hpp"
+#include "bpf/isa/opcode_new.hpp"
 
 namespace sluice::bpf {
-namespace {
-
-std::vector<std::shared_ptr<ProgramObject>> programs_of(const std::vector<std::shared_ptr<Attachment>>& items) {
-  std::vector<std::shared_ptr<ProgramObject>> programs;
-  for (const auto& item : items) programs.push_back(item->program);
-  return programs;
+bool goes_to(uint32_t program_type, uint32_t attach_type) {
+  if (attach_type == BPF_XDP) return program_type == BPF_PROG_TYPE_XDP;
+  return attach_type == kAttachTcxIngress &&
+         (program_type == BPF_PROG_TYPE_SOCKET_FILTER || program_type == BPF_PROG_TYPE_SCHED_CLS);
 }
-
-}  // namespace
 
 void Attachments::set_attacher(Attacher* attacher) {
   std::lock_guard guard(lock_);
@@ -47,28 +44,40 @@ int Attachments::place_of(const List& list, const AttachPlace& place, bool of_co
   return *index < first_free ? -EPERM : 0;
 }
 
-// The port runs `items` from now on, or what it ran before.
-Status Attachments::publish(const Key& key, std::vector<std::shared_ptr<Attachment>> items) {
-  if (attacher_ != nullptr && attacher_->has_port(key.first)) {
-    if (auto status = attacher_->set_programs(key.first, programs_of(items)); !status) return status;
+// The port's programs in the order they run: the lists of attach type XDP, then TCX_INGRESS.
+std::vector<std::shared_ptr<ProgramObject>> Attachments::programs_of(uint32_t ifindex) const {
+  std::vector<std::shared_ptr<ProgramObject>> programs;
+  for (auto list = lists_.lower_bound({ifindex, 0}); list != lists_.end() && list->first.first == ifindex; ++list) {
+    for (const auto& item : list->second.items) programs.push_back(item->program);
   }
-  List& list = lists_[key];
-  list.items = std::move(items);
-  list.revision++;
-  return {};
+  return programs;
 }
 
-Status Attachments::add_configured(uint32_t ifindex, uint32_t attach_type,
-                                   std::vector<std::shared_ptr<Attachment>> attachments) {
-  std::lock_guard guard(lock_);
-  for (const auto& attachment : attachments) {
-    if (attachment->program->type == BPF_PROG_TYPE_SOCKET_FILTER) continue;
-    return fail(EOPNOTSUPP, "program " + attachment->program->name + ": a chain runs socket filters alone");
+// The port runs its lists with these changes from now on, or what it ran before.
+Status Attachments::publish(uint32_t ifindex, Changes changes) {
+  for (auto& [attach_type, items] : changes) std::swap(lists_[{ifindex, attach_type}].items, items);
+  Status status;
+  if (attacher_ != nullptr && attacher_->has_port(ifindex)) status = attacher_->set_programs(ifindex, programs_of(ifindex));
+  for (auto& [attach_type, items] : changes) {
+    List& list = lists_[{ifindex, attach_type}];
+    if (status) {
+      list.revision++;
+    } else {
+      std::swap(list.items, items);
+    }
   }
-  const Key key{ifindex, attach_type};
-  const auto& others = lists_[key].items;
-  attachments.insert(attachments.end(), others.begin(), others.end());
-  return publish(key, std::move(attachments));
+  return status;
+}
+
+Status Attachments::add_configured(uint32_t ifindex, const Items& attachments) {
+  std::lock_guard guard(lock_);
+  Changes changes;
+  for (const auto& attachment : attachments) changes[attachment->attach_type].push_back(attachment);
+  for (auto& [attach_type, items] : changes) {
+    const auto& others = lists_[{ifindex, attach_type}].items;
+    items.insert(items.end(), others.begin(), others.end());
+  }
+  return publish(ifindex, std::move(changes));
 }
 
 int Attachments::add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place) {
@@ -96,8 +105,6 @@ void Attachments::tie(LinkObject& link) {
 
 int Attachments::insert(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place) {
   if (attacher_ == nullptr || !attacher_->has_port(attachment->ifindex)) return -ENODEV;
-  // The verdicts of the other types are not a chain's.
-  if (attachment->program->type != BPF_PROG_TYPE_SOCKET_FILTER) return -EOPNOTSUPP;
   const Key key{attachment->ifindex, attachment->attach_type};
   const List& list = lists_[key];
   if (place.revision != 0 && place.revision != list.revision) return -ESTALE;
@@ -106,10 +113,10 @@ int Attachments::insert(const std::shared_ptr<Attachment>& attachment, const Att
   if (there) return -EEXIST;
   size_t index = 0;
   if (const int error = place_of(list, place, attachment->of_configuration, &index); error != 0) return error;
-  if (list.items.size() >= kMaxChainPrograms) return -ERANGE;
+  if (programs_of(attachment->ifindex).size() >= kMaxChainPrograms) return -ERANGE;
   auto items = list.items;
   items.insert(items.begin() + static_cast<ptrdiff_t>(index), attachment);
-  if (const auto status = publish(key, std::move(items)); !status) return -status.error().code;
+  if (const auto status = publish(attachment->ifindex, {{attachment->attach_type, std::move(items)}}); !status) return -status.error().code;
   attachment->port = attacher_->port_name(attachment->ifindex);
   return 0;
 }
@@ -126,7 +133,7 @@ int Attachments::replace(const std::shared_ptr<Attachment>& attachment, const st
   if (std::any_of(items.begin(), items.end(), [&](const auto& item) { return item->program == program; })) return -EEXIST;
   keep_statistics(*attachment);
   auto former = std::exchange(attachment->program, program);
-  const auto status = publish(key, items);
+  const auto status = publish(attachment->ifindex, {{attachment->attach_type, items}});
   if (status) return 0;
   attachment->program = std::move(former);
   return -status.error().code;
@@ -141,7 +148,9 @@ void Attachments::remove(const std::shared_ptr<Attachment>& attachment) {
   std::erase(items, attachment);
   keep_statistics(*attachment);
   // A chain of fewer programs that does not compile leaves none: what was detached must not run on.
-  if (!publish(key, items)) (void)publish(key, {});
+  if (!publish(attachment->ifindex, {{attachment->attach_type, items}})) {
+    (void)publish(attachment->ifindex, {{attachment->attach_type, {}}});
+  }
   attachment->ifindex = 0;
 }
 

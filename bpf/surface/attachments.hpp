@@ -38,12 +38,16 @@ struct AttachedList {
   uint64_t revision = 1;  // counts changes
 };
 
+// Which programs go to an attach type; socket filters on TCX_INGRESS are our own.
+[[nodiscard]] bool goes_to(uint32_t program_type, uint32_t attach_type);
+
 class Attachments {
  public:
+  using Items = std::vector<std::shared_ptr<Attachment>>;
   // Null until the data plane is there. Outlives this, or is reset first.
   void set_attacher(Attacher* attacher);
 
-  // errors, negative: ENODEV (no port), EOPNOTSUPP (the port cannot run the type), EEXIST (the program is there already), ENOENT
+  // errors, negative: ENODEV (no port), EEXIST (the program is there already), ENOENT
   // (relative to nothing), EINVAL, ERANGE (full), ESTALE (revision), EPERM (before the configuration's), and what compiling
   // says.
   int add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
@@ -53,7 +57,7 @@ class Attachments {
   void tie(LinkObject& link);
   // The configuration's, all of a port at once and before any other; their links keep them. An empty list says what the port
   // does without programs.
-  Status add_configured(uint32_t ifindex, uint32_t attach_type, std::vector<std::shared_ptr<Attachment>> attachments);
+  Status add_configured(uint32_t ifindex, const Items& attachments);
   // Another program in its place. EINVAL (another type), EPERM (`expected` is not the one there), ENOLINK (detached).
   int replace(const std::shared_ptr<Attachment>& attachment, const std::shared_ptr<ProgramObject>& program,
               const ProgramObject* expected);
@@ -69,12 +73,14 @@ class Attachments {
  private:
   using Key = std::pair<uint32_t, uint32_t>;  // ifindex, attach type
   struct List {
-    std::vector<std::shared_ptr<Attachment>> items;
+    Items items;
     uint64_t revision = 1;
   };
+  using Changes = std::map<uint32_t, Items>;  // by attach type
   int insert(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
   int place_of(const List& list, const AttachPlace& place, bool of_configuration, size_t* index) const;
-  Status publish(const Key& key, std::vector<std::shared_ptr<Attachment>> items);
+  [[nodiscard]] std::vector<std::shared_ptr<ProgramObject>> programs_of(uint32_t ifindex) const;
+  Status publish(uint32_t ifindex, Changes changes);
   void keep_statistics(const Attachment& gone) const;
 
   mutable std::mutex lock_;

@@ -1,4 +1,6 @@
 // LINK_CREATE, LINK_UPDATE, LINK_DETACH; PROG_ATTACH, PROG_DETACH, PROG_QUERY.
+#include <linux/if_link.h>
+
 #include "bpf/isa/opcode_new.hpp"
 #include "bpf/surface/call.hpp"
 
@@ -6,13 +8,8 @@ namespace sluice::bpf::surface {
 namespace {
 
 constexpr uint32_t kPlaceFlags = kAttachBefore | kAttachAfter | kAttachById | kAttachByLink;
-
-// Which programs go to an attach type; socket filters on TCX_INGRESS are our own.
-bool goes_to(uint32_t program_type, uint32_t attach_type) {
-  if (attach_type == BPF_XDP) return program_type == BPF_PROG_TYPE_XDP;
-  return attach_type == kAttachTcxIngress &&
-         (program_type == BPF_PROG_TYPE_SOCKET_FILTER || program_type == BPF_PROG_TYPE_SCHED_CLS);
-}
+// Ways for Linux to run an xdp program, of which a port has one.
+constexpr uint32_t kXdpModes = XDP_FLAGS_SKB_MODE | XDP_FLAGS_DRV_MODE;
 
 // What `relative` names, by the flags: a program or a link, by descriptor or id.
 int read_relative(Call& call, uint32_t flags, uint32_t relative, AttachPlace* place) {
@@ -49,7 +46,8 @@ long link_create(Call& call) {
   if (attr.attach_type > kAttachTypeMax) return -EINVAL;
   if (const int error = call.object_of(attr.prog_fd, &program); error != 0) return error;
   if (!goes_to(program->type, attr.attach_type)) return -EINVAL;
-  if ((attr.flags & ~kPlaceFlags) != 0) return -EINVAL;
+  const uint32_t allowed = attr.attach_type == BPF_XDP ? kPlaceFlags | kXdpModes : kPlaceFlags;
+  if ((attr.flags & ~allowed) != 0) return -EINVAL;
   AttachPlace place;
   const auto relative = call.newer<uint32_t>(kLinkRelativeAt);
   if (const int error = read_relative(call, attr.flags, relative, &place); error != 0) return error;

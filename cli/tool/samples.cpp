@@ -45,7 +45,8 @@ double elapsed(const Sample& before, const Sample& after) { return std::max(afte
 uint64_t dropped_packets(const Json& port) {
   uint64_t dropped = 0;
   for (const auto& queue : port["queues"].items()) {
-    for (const char* why : {"dropped_verdict", "dropped_action", "dropped_tx_full", "dropped_no_memory"})
+    for (const char* why : {"dropped_verdict", "dropped_action", "dropped_tx_full", "dropped_no_memory",
+                            "dropped_redirect"})
       dropped += queue[why].count();
   }
   return dropped;
@@ -99,7 +100,7 @@ std::vector<ProgramRate> program_rates(const Sample& before, const Sample& after
       const double run = rate("run");
       packets = std::max(packets, run);
       rates.push_back({program["name"].text(), chain["port"].text(), run, rate("passed"),
-                       std::max(0.0, run - rate("passed")), rate("trimmed"), packets > 0 ? busy * 1e9 / packets : 0, busy});
+                       std::max(0.0, run - rate("passed") - rate("transmitted") - rate("redirected")), rate("trimmed"), packets > 0 ? busy * 1e9 / packets : 0, busy});
     }
   }
   return rates;

@@ -47,19 +47,20 @@ std::string nanoseconds_each(double seconds, uint64_t packets) {
 }
 
 void print_chains(const Json& chains) {
-  Rows rows{{"port", "program", "run", "passed", "dropped", "trimmed", "ns a packet", "action"}};
+  Rows rows{{"port", "program", "run", "passed", "dropped", "trimmed", "sent back", "redirected", "ns a packet", "action"}};
   for (const auto& chain : chains.items()) {
     const auto& programs = chain["programs"].items();
     const uint64_t packets = programs.empty() ? 0 : programs[0]["run"].count();
     // The chain is one compiled function: its time stands beside its first program.
     std::string cost = nanoseconds_each(chain["run_seconds"].number(), packets);
-    if (programs.empty()) rows.push_back({chain["port"].text(), "-", "-", "-", "-", "-", "-", chain["action"].text()});
+    if (programs.empty()) rows.push_back({chain["port"].text(), "-", "-", "-", "-", "-", "-", "-", "-", chain["action"].text()});
     for (const auto& program : programs) {
       const uint64_t run = program["run"].count();
-      const uint64_t passed = program["passed"].count();
-      rows.push_back({chain["port"].text(), program["name"].text(), std::to_string(run), std::to_string(passed),
-                      std::to_string(run - passed), program["trimmed"].text(), std::exchange(cost, ""),
-                      chain["action"].text()});
+      uint64_t kept = 0;
+      for (const char* how : {"passed", "transmitted", "redirected"}) kept += program[how].count();
+      rows.push_back({chain["port"].text(), program["name"].text(), std::to_string(run), program["passed"].text(),
+                      std::to_string(run - kept), program["trimmed"].text(), program["transmitted"].text(),
+                      program["redirected"].text(), std::exchange(cost, ""), chain["action"].text()});
     }
   }
   print_table(rows);

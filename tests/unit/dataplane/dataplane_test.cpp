@@ -264,6 +264,77 @@ TEST(Dataplane, SendsPacketsTrimmedToTheirVerdictAndDropsZero) {
   }
 }
 
+TEST(Dataplane, SendsPacketsToThePortThatAProgramChooses) {
+  RingPort left("ring_left");
+  RingPort right("ring_right");
+  {
+    DataplaneSpec spec{.ports = {{.name = "left", .device = "net_ring_ring_left", .ifindex = 1},
+                                 {.name = "right", .device = "net_ring_ring_right", .ifindex = 2}}};
+    auto dataplane = open(spec);
+    ASSERT_NE(dataplane, nullptr);
+    // The first byte says where to: 0 back, 1 to the chain's action, 2 to right, 3 to a port that is not there, 4 nowhere.
+    ASSERT_TRUE(dataplane->set_chain(0, fake_forwarder(kPortLayout, [](bpf::PacketContext& ctx) {
+                                       ctx.redirect_ifindex = ctx.data[0];
+                                       if (ctx.data[0] == 0) return bpf::Step::transmit;
+                                       if (ctx.data[0] == 1) return bpf::Step::next;
+                                       return ctx.data[0] == 4 ? bpf::Step::drop : bpf::Step::redirect;
+                                     })));
+    for (const uint8_t tag : {0, 2, 3, 2, 1, 4, 0}) left.put(60, tag);
+    ASSERT_TRUE(dataplane->start());
+    for (const auto& [port, tag] : {std::pair{&right, 2}, {&right, 2}, {&left, 0}, {&left, 0}}) {
+      rte_mbuf* packet = port->take();
+      ASSERT_NE(packet, nullptr);
+      EXPECT_EQ(*rte_pktmbuf_mtod(packet, uint8_t*), tag);
+      rte_pktmbuf_free(packet);
+    }
+    dataplane->stop();
+    const QueueSnapshot queue = dataplane->snapshot().ports[0].queues[0];
+    EXPECT_EQ(queue.sent, 4u);
+    EXPECT_EQ(queue.dropped_redirect, 1u);
+    EXPECT_EQ(queue.dropped_action, 1u);
+    EXPECT_EQ(queue.dropped_verdict, 1u);
+  }
+  EXPECT_EQ(rte_mempool_in_use_count(EalEnvironment::pool), 0u) << "packets were lost";
+}
+
+// A packet of 300 bytes, in one segment and in three, whose program takes bytes away or adds some, at either end.
+TEST(Dataplane, SendsWhatProgramsMadeOfPackets) {
+  RingPort ring("ring_made");
+  {
+    auto dataplane = open({.ports = {{.name = "ring", .device = "net_ring_ring_made"}}});
+    ASSERT_NE(dataplane, nullptr);
+    ASSERT_TRUE(dataplane->set_chain(0, fake_forwarder(kPortLayout, [](bpf::PacketContext& ctx) {
+                                       const int by = static_cast<int8_t>(ctx.data[0]);
+                                       if (ctx.data - ctx.head < by || ctx.limit - ctx.data - ctx.captured < by) return bpf::Step::drop;
+                                       ctx.data -= by;
+                                       ctx.captured += static_cast<uint32_t>(2 * by);
+                                       ctx.len = ctx.captured;
+                                       std::memset(ctx.data, 7, 8);
+                                       ctx.data[ctx.captured - 1] = 8;
+                                       return bpf::Step::transmit;
+                                     })));
+    ASSERT_TRUE(dataplane->start());
+    for (const uint32_t segments : {1u, 3u}) {
+      for (const int by : {20, -20, -120}) {
+        SCOPED_TRACE(std::to_string(segments) + " segments, " + std::to_string(by));
+        ring.put(300 / segments, static_cast<uint8_t>(by), segments);
+        rte_mbuf* packet = ring.take();
+        ASSERT_NE(packet, nullptr);
+        EXPECT_EQ(packet->pkt_len, static_cast<uint32_t>(300 + 2 * by));
+        EXPECT_EQ(rte_mbuf_check(packet, 1, nullptr), 0);
+        uint8_t copy[512];
+        const auto* bytes = static_cast<const uint8_t*>(rte_pktmbuf_read(packet, 0, packet->pkt_len, copy));
+        ASSERT_NE(bytes, nullptr);
+        EXPECT_EQ(bytes[0], 7);
+        EXPECT_EQ(bytes[packet->pkt_len - 1], 8);
+        rte_pktmbuf_free(packet);
+      }
+    }
+    dataplane->stop();
+  }
+  EXPECT_EQ(rte_mempool_in_use_count(EalEnvironment::pool), 0u) << "packets were lost";
+}
+
 TEST(Dataplane, CountsWhatTheTransmitQueueHasNoRoomFor) {
   RingPort ring("ring_full");
   {

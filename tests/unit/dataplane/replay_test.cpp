@@ -59,6 +59,30 @@ TEST_F(Replay, WritesWhatPassesInOrderAndCountsTheRest) {
   EXPECT_EQ(read_file(folder.file("out.pcap")), expected.bytes);
 }
 
+TEST_F(Replay, WritesPacketsThatProgramsMadeLongerAndSentToAPort) {
+  PcapBytes capture;
+  capture.header();
+  for (char i = 1; i <= 3; i++) capture.record(7, static_cast<uint32_t>(i), frame(60, i));
+  auto wanted = request(capture.bytes);
+  wanted.ports = 2;
+  wanted.chain = fake_forwarder(kReplayLayout, [](bpf::PacketContext& ctx) {
+    ctx.redirect_ifindex = ctx.data[59];  // 3: there is none
+    ctx.data -= 2;
+    ctx.captured += 2;
+    ctx.len += 2;
+    ctx.data[0] = ctx.data[1] = 'x';
+    return bpf::Step::redirect;
+  });
+  auto stats = replay(wanted);
+  ASSERT_TRUE(stats) << stats.error().text;
+  EXPECT_EQ(stats->passed, 2u);
+  EXPECT_EQ(stats->dropped, 1u);
+  PcapBytes expected;
+  expected.header();
+  for (char i = 1; i <= 2; i++) expected.record(7, static_cast<uint32_t>(i), "xx" + frame(60, i));
+  EXPECT_EQ(read_file(folder.file("out.pcap")), expected.bytes);
+}
+
 TEST_F(Replay, TrimsToTheVerdictAndKeepsTheWireLength) {
   PcapBytes capture;
   capture.header();

@@ -32,6 +32,13 @@ struct Links : testing::Test {
     attr.link_create.target_btf_id = static_cast<uint32_t>(relative);
     return client.bpf(BPF_LINK_CREATE, attr);
   }
+  long link_xdp(long program, uint32_t ifindex = 1) {
+    auto attr = empty_attr();
+    attr.link_create.prog_fd = static_cast<uint32_t>(program);
+    attr.link_create.target_ifindex = ifindex;
+    attr.link_create.attach_type = BPF_XDP;
+    return client.bpf(BPF_LINK_CREATE, attr);
+  }
   bpf_link_info info(long fd) {
     bpf_link_info info{};
     auto attr = empty_attr();
@@ -54,6 +61,27 @@ TEST_F(Links, ProgramsRunInTheOrderTheyWereAttached) {
   EXPECT_EQ(ports.running[1], (Names{"b"}));
 }
 
+TEST_F(Links, XdpProgramsRunBeforeTheOthers) {
+  ASSERT_GE(link(load("filter")), 0);
+  const long first = link_xdp(load("x", BPF_PROG_TYPE_XDP));
+  ASSERT_GE(first, 0);
+  ASSERT_GE(link(load("classifier", BPF_PROG_TYPE_SCHED_CLS)), 0);
+  ASSERT_GE(link_xdp(load("y", BPF_PROG_TYPE_XDP)), 0);
+  EXPECT_EQ(ports.running[1], (Names{"x", "y", "filter", "classifier"}));
+  EXPECT_EQ(info(first).type, static_cast<uint32_t>(BPF_LINK_TYPE_XDP));
+  surface.close(static_cast<int>(first));
+  EXPECT_EQ(ports.running[1], (Names{"y", "filter", "classifier"}));
+}
+
+TEST_F(Links, APortTakesSixteenProgramsOfAllTypesTogether) {
+  for (int i = 0; i < 8; i++) {
+    ASSERT_GE(link(load("filter")), 0);
+    ASSERT_GE(link_xdp(load("x", BPF_PROG_TYPE_XDP)), 0);
+  }
+  EXPECT_EQ(link(load("one_more")), -ERANGE);
+  EXPECT_EQ(link_xdp(load("one_more", BPF_PROG_TYPE_XDP)), -ERANGE);
+}
+
 TEST_F(Links, BeforeAndAfterAreRelativeToAProgramOrALink) {
   const long a = load("a");
   const long link_a = link(a);
@@ -73,7 +101,8 @@ TEST_F(Links, WhatCannotBeAttachedIsRefusedWithTheKernelsErrno) {
   EXPECT_EQ(link(9999), -EBADF);
   EXPECT_EQ(link(a, 1, 1u << 20), -EINVAL);
   EXPECT_EQ(link(load("k", BPF_PROG_TYPE_KPROBE)), -EINVAL);
-  EXPECT_EQ(link(load("s", BPF_PROG_TYPE_SCHED_CLS)), -EOPNOTSUPP);
+  EXPECT_EQ(link(load("x", BPF_PROG_TYPE_XDP)), -EINVAL);
+  EXPECT_EQ(link_xdp(load("s", BPF_PROG_TYPE_SCHED_CLS)), -EINVAL);
   ASSERT_GE(link(a), 0);
   EXPECT_EQ(link(a), -EEXIST);
 }
