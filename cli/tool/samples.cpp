@@ -100,7 +100,8 @@ std::vector<ProgramRate> program_rates(const Sample& before, const Sample& after
       const double run = rate("run");
       packets = std::max(packets, run);
       rates.push_back({program["name"].text(), chain["port"].text(), run, rate("passed"),
-                       std::max(0.0, run - rate("passed") - rate("transmitted") - rate("redirected")), rate("trimmed"), packets > 0 ? busy * 1e9 / packets : 0, busy});
+                       std::max(0.0, run - rate("passed") - rate("transmitted") - rate("redirected")), rate("trimmed"),
+                       packets > 0 ? busy * 1e9 / packets : 0, busy});
     }
   }
   return rates;
