@@ -23,7 +23,7 @@ class PinnedLinks : public Pins {
       attachment->attach_type = kAttachTcxIngress;
       attachment->of_configuration = true;
       attachment->program = surface->objects().program_of(static_cast<int>(load_named(configured)));
-      ASSERT_TRUE(surface->attachments().add_configured(1, kAttachTcxIngress, {attachment}));
+      ASSERT_TRUE(surface->attachments().add_configured(1, {attachment}));
     }
     surface->attach_pinned();
   }
