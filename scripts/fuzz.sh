@@ -1,6 +1,6 @@
 #!/bin/sh
-# `make fuzz SECONDS=600`: builds the libFuzzer targets with clang, ASan and UBSan, and runs each for $1 seconds (default 60). Findings and corpora
-# are in build-fuzz/.
+# `make fuzz SECONDS=600`: builds the libFuzzer targets with clang, ASan and UBSan, and runs each for $1 seconds (default 60), then
+# the concurrent tests of the maps under TSan for as long. Findings and corpora are in build-fuzz/.
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
@@ -31,3 +31,8 @@ for target in verify classic config capture socket surface words; do
     { tail -40 "build-fuzz/$target.log" >&2; exit 1; }
   grep -E 'number_of_executed_units|new_units_added' "build-fuzz/$target.log"
 done
+echo "fuzz: threads on every map type for $seconds s"
+clang++-19 -std=c++20 -g -O1 -march=x86-64-v2 -D_GNU_SOURCE -I. -fsanitize=thread tests/unit/maps/stress*_test.cpp \
+  base/*.cpp bpf/maps/*.cpp -lgtest -lgtest_main -o build-fuzz/stress
+SLUICE_STRESS_SECONDS="$seconds" build-fuzz/stress --gtest_brief=1 >build-fuzz/stress.log 2>&1 ||
+  { tail -40 build-fuzz/stress.log >&2; exit 1; }

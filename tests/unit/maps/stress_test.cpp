@@ -1,14 +1,14 @@
 // Workers and control threads on one map of each type at once, against values that carry their own checksum. Run with
-// -Db_sanitize=thread too. SLUICE_STRESS_SECONDS is the time for all types together.
+// -Db_sanitize=thread too. The types that refer to something else: stress_types_test.cpp; the ring buffer: ring_test.cpp.
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <functional>
 #include <random>
 #include <thread>
 
 #include "bpf/maps/spin_lock.hpp"
 #include "tests/unit/maps/map_fixture.hpp"
+#include "tests/unit/maps/stress_time.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -72,10 +72,7 @@ class Stress : public testing::TestWithParam<Row> {
     MapSpec spec = spec_of(row_.type, row_.key_size, sizeof(Value), row_.max_entries, is_per_cpu(row_.type) ? kSlots : 1);
     if (row_.type == BPF_MAP_TYPE_LPM_TRIE) spec.flags = BPF_F_NO_PREALLOC;
     map_ = make(spec);
-    const char* seconds = std::getenv("SLUICE_STRESS_SECONDS");
-    const double all = seconds != nullptr ? std::atof(seconds) : 3;
-    end_ = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                                                  std::chrono::duration<double>(all / std::size(kRows)));
+    end_ = stress_end();
   }
 
   void expect(bool good) {
@@ -114,11 +111,11 @@ class Stress : public testing::TestWithParam<Row> {
     switch (random() % 4) {
       case 0: {
         const Value value = value_of(number, random());
-        expect(usual(map_update_elem(core, key.bytes, value.data(), random() % 3, slot)));
+        expect(usual(map_update_elem(core, key.bytes, value.data(), random() % 3, slot, slot)));
         break;
       }
       case 1:
-        if (row_.counted) expect(usual(map_delete_elem(core, key.bytes)));
+        if (row_.counted) expect(usual(map_delete_elem(core, key.bytes, slot)));
         break;
       default:
         if (void* value = map_lookup_elem(core, key.bytes, slot); value != nullptr) (void)word_at(value);
