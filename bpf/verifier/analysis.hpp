@@ -43,6 +43,7 @@ class Analysis {
     Checkpoint* parent;
     size_t log_size;
     uint32_t marks_since;
+    uint32_t steps_since;
     size_t bytes;
   };
   // A decision on the way: a branch and its outcome, linked back to the one before.
@@ -100,6 +101,8 @@ class Analysis {
   void drop_single_ids();
   bool is_hit(Checkpoint* point, bool* loops);
   void checkpoint();
+  void waypoint();
+  State copy_for_checkpoint();
   [[nodiscard]] Position position() const { return {parent_, path_node_, insn_}; }
   [[nodiscard]] WrittenSlots written_slots() const;
 
@@ -276,6 +279,7 @@ class Analysis {
   uint64_t last_processed_ = 0;  // at the last checkpoint made
   uint64_t last_jumps_ = 0;
   uint32_t marks_since_ = 0;  // jumps and stack accesses since the last checkpoint of this path
+  uint32_t steps_since_ = 0;  // instructions since then
   int32_t path_ = -1;
   std::vector<PathNode> path_nodes_;
   const Helper* missing_body_ = nullptr;

@@ -77,10 +77,19 @@ void Analysis::checkpoint() {
   last_jumps_ = jumps_;
   last_processed_ = processed_;
   marks_since_ = 0;
+  parent_ = pruner_.add(insn_, copy_for_checkpoint(), parent_, path_node_);
+}
+
+// Numbers are followed back to the last checkpoint that had them marked. Where there is none for long, as in code without
+// jumps, each would be followed all the way.
+void Analysis::waypoint() { parent_ = pruner_.add_waypoint(insn_, copy_for_checkpoint(), parent_, path_node_); }
+
+State Analysis::copy_for_checkpoint() {
+  steps_since_ = 0;
   State copy = state_;
   for (Frame& frame : copy.frames) frame.live_slots = 0;
-  parent_ = pruner_.add(insn_, std::move(copy), parent_, path_node_);
   for (Frame& frame : state_.frames) frame.written = 0;
+  return copy;
 }
 
 }  // namespace sluice::bpf

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kMaxPending = 8192;  // Linux: BPF_COMPLEXITY_LIMIT_JMP_SEQ
 constexpr uint32_t kMemoryCheckEvery = 64;
+constexpr uint32_t kWaypointEvery = 256;
 
 }  // namespace
 
@@ -62,6 +63,7 @@ void Analysis::enter(uint32_t subprogram) {
   path_ = -1;
   path_node_ = kNoNode;
   marks_since_ = 0;
+  steps_since_ = 0;
   if (subprogram == 0) {
     reg(BPF_REG_1) = Register::pointer(RegType::ctx);
     return;
@@ -98,6 +100,7 @@ bool Analysis::explore(uint32_t subprogram) {
       if (ended && logging()) log_ += std::to_string(insn_) + ": safe\n";
     }
     if (!ended) {
+      if (steps_since_++ >= kWaypointEvery) waypoint();
       const Step outcome = step();
       if (outcome == Step::failed) return false;
       ended = outcome == Step::path_end;
@@ -143,6 +146,7 @@ bool Analysis::next_pending() {
   path_node_ = next.node;
   parent_ = next.parent;
   marks_since_ = next.marks_since;
+  steps_since_ = next.steps_since;
   pending_bytes_ -= next.bytes;
   const uint32_t from = next.from;
   if ((input_.log_level & 3) == 1) log_.resize(std::min(log_.size(), next.log_size));
@@ -160,7 +164,7 @@ bool Analysis::push(uint32_t insn, State&& state) {
   Pruner::open(parent_);
   const size_t bytes = state.bytes();
   pending_bytes_ += bytes;
-  pending_.push_back({std::move(state), insn, insn_, path_, path_node_, parent_, log_.size(), marks_since_, bytes});
+  pending_.push_back({std::move(state), insn, insn_, path_, path_node_, parent_, log_.size(), marks_since_, steps_since_, bytes});
   return true;
 }
 

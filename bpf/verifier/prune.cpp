@@ -116,6 +116,9 @@ bool covers_frame(const Frame& old, const Frame& now, uint16_t live, IdMap* ids,
   return true;
 }
 
+// Paths that are unfinished, or a loop, may still mark it.
+bool is_needed(const Checkpoint& point) { return point.branches != 0 || point.awaits != nullptr; }
+
 bool covers_references(const State& old, const State& now, IdMap* ids) {
   if (old.references.size() != now.references.size()) return false;
   for (size_t i = 0; i < old.references.size(); i++) {
@@ -163,23 +166,25 @@ void Pruner::drop(Checkpoints* list, size_t index) {
   std::unique_ptr<Checkpoint> point = std::move((*list)[index]);
   list->erase(list->begin() + static_cast<ptrdiff_t>(index));
   held_--;
-  auto needed = [](const Checkpoint& each) { return each.branches != 0 || each.awaits != nullptr; };
-  if (!needed(*point)) {
+  if (is_needed(*point)) {
+    put_in_limbo(std::move(point));
+  } else {
     bytes_ -= point->bytes;
-    return;
   }
-  // The present path or a loop came through it: it stays until that has ended.
+}
+
+// The present path or a loop came through it: it stays until that has ended.
+void Pruner::put_in_limbo(std::unique_ptr<Checkpoint> point) {
   limbo_.push_back(std::move(point));
   if (limbo_.size() < sweep_at_) return;
-  std::erase_if(limbo_, [this, needed](const std::unique_ptr<Checkpoint>& each) {
-    if (!needed(*each)) bytes_ -= each->bytes;
-    return !needed(*each);
+  std::erase_if(limbo_, [this](const std::unique_ptr<Checkpoint>& each) {
+    if (!is_needed(*each)) bytes_ -= each->bytes;
+    return !is_needed(*each);
   });
   sweep_at_ = std::max<size_t>(64, limbo_.size() * 2);
 }
 
-Checkpoint* Pruner::add(uint32_t insn, State state, Checkpoint* parent, uint32_t history) {
-  auto& list = lists_[insn];
+std::unique_ptr<Checkpoint> Pruner::make(uint32_t insn, State state, Checkpoint* parent, uint32_t history) {
   auto point = std::make_unique<Checkpoint>();
   point->state = std::move(state);
   point->parent = parent;
@@ -189,11 +194,23 @@ Checkpoint* Pruner::add(uint32_t insn, State state, Checkpoint* parent, uint32_t
   point->depth = parent == nullptr ? 0 : parent->depth + 1;
   point->bytes = point->state.bytes();
   bytes_ += point->bytes;
-  list.push_back(std::move(point));
+  return point;
+}
+
+Checkpoint* Pruner::add(uint32_t insn, State state, Checkpoint* parent, uint32_t history) {
+  auto& list = lists_[insn];
+  list.push_back(make(insn, std::move(state), parent, history));
   total_++;
   peak_ = std::max(peak_, ++held_);
   most_per_insn_ = std::max<uint64_t>(most_per_insn_, list.size());
   return list.back().get();
+}
+
+Checkpoint* Pruner::add_waypoint(uint32_t insn, State state, Checkpoint* parent, uint32_t history) {
+  auto point = make(insn, std::move(state), parent, history);
+  Checkpoint* const kept = point.get();
+  put_in_limbo(std::move(point));
+  return kept;
 }
 
 }  // namespace sluice::bpf

@@ -41,8 +41,10 @@ class Pruner {
   void reset(size_t insns) { lists_.resize(insns); }
   using Checkpoints = std::vector<std::unique_ptr<Checkpoint>>;
   [[nodiscard]] Checkpoints& at(uint32_t insn) { return lists_[insn]; }
-  // Remembers the state and makes it the path's last checkpoint.
+  // Remembers the state, for later paths to be compared with.
   Checkpoint* add(uint32_t insn, State state, Checkpoint* parent, uint32_t history);
+  // Holds the state while its path lasts, for no comparison.
+  Checkpoint* add_waypoint(uint32_t insn, State state, Checkpoint* parent, uint32_t history);
   void drop(Checkpoints* list, size_t index);
   // One more path, or one path fewer, runs through the checkpoint and those before it.
   static void open(Checkpoint* point) {
@@ -54,8 +56,11 @@ class Pruner {
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
+  std::unique_ptr<Checkpoint> make(uint32_t insn, State state, Checkpoint* parent, uint32_t history);
+  void put_in_limbo(std::unique_ptr<Checkpoint> point);
+
   std::vector<Checkpoints> lists_;  // one an instruction
-  Checkpoints limbo_;               // dropped while paths through them were unfinished
+  Checkpoints limbo_;               // in no list, but paths through them were unfinished
   size_t sweep_at_ = 64;
   uint64_t total_ = 0;
   uint64_t held_ = 0;
