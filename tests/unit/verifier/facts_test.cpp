@@ -1,6 +1,7 @@
 // What the verifier hands on, what it costs, and what it says.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <vector>
 
 #include "bpf/verifier/verifier.hpp"
@@ -155,6 +156,23 @@ TEST(Budget, ExponentialPathsStopAtTheBudget) {
   insns.push_back(leave());
   const VerifierResult result = verify(input_of(insns));
   EXPECT_EQ(result.report.code, E2BIG) << result.report.reason;
+}
+
+TEST(Budget, LongCodeWithoutJumpsIsAccepted) {
+  std::vector<Insn> insns{copy(6, 1)};
+  for (int i = 0; i < 12; i++) {
+    insns.push_back(load(BPF_W, 7, 6, 0));
+    insns.push_back(jump_above(7, i, 0));
+  }
+  insns.push_back(insn(BPF_ALU64 | BPF_AND | BPF_K, 7, 0, 0, 7));
+  for (int i = 0; i < 100'000; i++) {
+    insns.push_back(copy(2, 10));
+    insns.push_back(insn(BPF_ALU64 | BPF_ADD | BPF_X, 2, 7, 0, 0));
+    insns.push_back(load(BPF_B, 0, 2, -8));
+  }
+  insns.push_back(leave());
+  const auto result = verify(input_of(insns));
+  EXPECT_NE(result.program, nullptr) << result.report.reason;
 }
 
 }  // namespace
