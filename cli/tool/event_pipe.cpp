@@ -166,7 +166,12 @@ class RingReader {
 Status pipe_ring(Context& context, const OpenMap& map) {
   auto reader = RingReader::open(map);
   if (!reader) return fail(std::move(reader.error()));
+  size_t looks = 0;
   do {
+    // The memory outlives whoever writes to it: now and then it is asked whether anybody is there.
+    if (++looks % 50 == 0) {
+      if (const auto info = map_info(map.fd.get()); !info) return fail(Error(info.error()).in(map.title()));
+    }
     reader->take([&](std::span<const uint8_t> record) {
       if (context.plain()) {
         std::printf("== size: %zu =====\n%s\n", record.size(), hex_text(record).c_str());

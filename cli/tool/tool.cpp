@@ -159,7 +159,7 @@ Status take_options(std::vector<std::string>* words, ToolOptions* options) {
       options->base_btf = (*words)[i];
     } else if (word == "-V" || word == "--version") {
       rest.insert(rest.begin(), "version");
-    } else if (word.size() > 1 && word[0] == '-' && std::isdigit(word[1]) == 0 && word != "-h" && word != "--help") {
+    } else if (word.size() > 1 && word[0] == '-' && std::isdigit(static_cast<unsigned char>(word[1])) == 0 && word != "-h" && word != "--help") {
       return usage("there is no option " + word);
     } else {
       rest.push_back(std::move(word));

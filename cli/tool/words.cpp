@@ -67,7 +67,8 @@ Result<std::vector<uint8_t>> Words::take_bytes(std::string_view what, size_t siz
     bytes.push_back(static_cast<uint8_t>(value));
     at_++;
   }
-  if (bytes.size() == size && (empty() || std::isdigit(static_cast<unsigned char>(peek()[0])) == 0)) return bytes;
+  const bool more = !peek().empty() && std::isdigit(static_cast<unsigned char>(peek()[0])) != 0;
+  if (bytes.size() == size && !more) return bytes;
   if (bytes.size() == size) return usage(std::string(what) + " expected " + std::to_string(size) + " bytes, got more");
   std::string text =
       std::string(what) + " expected " + std::to_string(size) + " bytes, got " + std::to_string(bytes.size());

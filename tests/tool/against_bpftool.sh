@@ -165,12 +165,19 @@ same prog run pinned fs/programs/second data_in packet data_out out.bin
 
 # BTF and links.
 id=$("$tool" -j map show pinned fs/maps/flows | grep -o '"btf_id":[0-9]*' | cut -d: -f2)
+for form in '' -j -p; do  # bpftool hashes the ids of a type's users
+  diff <(bpftool $form btf show id "$id" | tr -s ', []{}' '\n' | sort) <("$tool" $form btf show id "$id" | tr -s ', []{}' '\n' | sort) > diff.txt ||
+    { echo "FAIL: $form btf show"; cat diff.txt; failures=$((failures + 1)); }
+  compared=$((compared + 1))
+done
 for source in "id $id" 'map pinned fs/maps/flows' 'map pinned fs/maps/flows value' 'prog pinned fs/first' "file $object"; do
   all btf dump $source
   same btf dump $source format c
 done
 all feature list_builtins link_types
 all feature list_builtins prog_types
+all feature list_builtins attach_types
+all feature list_builtins helpers
 
 says "^sluice v[0-9.]+" version
 says "\"libbpf_version\": \"1.1\"" -p version
