@@ -1,11 +1,10 @@
 #include "bpf/helpers/text.hpp"
 
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+
+#include "base/careful_read.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -147,14 +146,6 @@ void put_address(Output& out, Conversion how, uint64_t value) {
   put_number(out, how, value);
 }
 
-// Memory that a program names by a number, which may be no memory at all. The bytes read.
-uint32_t read_memory(void* to, uint64_t from, uint32_t size) {
-  iovec local{to, size};
-  iovec remote{reinterpret_cast<void*>(from), size};
-  const ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-  return got < 0 ? 0 : static_cast<uint32_t>(got);
-}
-
 // What cannot be read is empty, as in Linux. Pages are asked for one at a time, since the string may end before the next.
 void put_text(Output& out, const Conversion& how, uint64_t from) {
   constexpr uint64_t kPage = 4096;
@@ -163,13 +154,13 @@ void put_text(Output& out, const Conversion& how, uint64_t from) {
   while (length + 1 < kMaxText) {
     const auto in_page = static_cast<uint32_t>(kPage - (from + length) % kPage);
     const uint32_t want = in_page < kMaxText - 1 - length ? in_page : kMaxText - 1 - length;
-    const uint32_t got = read_memory(text + length, from + length, want);
+    const size_t got = read_carefully(text + length, from + length, want);
     const auto* end = static_cast<const char*>(std::memchr(text + length, 0, got));
     if (end != nullptr) {
       length = static_cast<uint32_t>(end - text);
       break;
     }
-    length += got;
+    length += static_cast<uint32_t>(got);
     if (got < want) {
       length = 0;
       break;
@@ -195,7 +186,7 @@ void put_ip(Output& out, const Conversion& how, uint64_t from) {
   uint8_t bytes[16] = {};
   const bool v4 = how.kind == Kind::ipv4;
   const uint32_t size = v4 ? 4 : 16;
-  if (read_memory(bytes, from, size) < size) std::memset(bytes, 0, sizeof bytes);
+  if (read_carefully(bytes, from, size) < size) std::memset(bytes, 0, sizeof bytes);
   char text[48];
   uint32_t length = 0;
   if (v4) {
