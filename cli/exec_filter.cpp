@@ -3,6 +3,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -44,6 +45,16 @@ constexpr sock_filter kFilter[] = {
     unless_equal(__NR_statfs, 1),
     answer(SECCOMP_RET_USER_NOTIF),
     unless_equal(__NR_fstatfs, 1),
+    answer(SECCOMP_RET_USER_NOTIF),
+    unless_equal(__NR_mmap, 9),
+    load(argument(2)),
+    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_WRITE, 1, 0),
+    answer(SECCOMP_RET_ALLOW),
+    load(argument(3)),
+    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, MAP_TYPE | MAP_ANONYMOUS),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MAP_SHARED, 2, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MAP_SHARED_VALIDATE, 1, 0),
+    answer(SECCOMP_RET_ALLOW),
     answer(SECCOMP_RET_USER_NOTIF),
     unless_equal(__NR_setsockopt, 5),
     load(argument(1)),

@@ -4,7 +4,7 @@
 
 namespace sluice::cli {
 
-// From here on bpf, statfs, fstatfs, epoll_ctl and setsockopt(SO_ATTACH_BPF) of this task, and of all that come from it,
+// From here on bpf, statfs, fstatfs, epoll_ctl, setsockopt(SO_ATTACH_BPF) and mmap of files, shared and writable, of this task, and of all that come from it,
 // wait for the supervisor; without one they fail with ENOSYS. bpf of other ABIs (i386, x32) fails with ENOSYS. Returns the
 // supervisor's descriptor or -errno.
 int install_exec_filter();

@@ -3,14 +3,20 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <ctime>
+
+#include "bpf/maps/ring_ops.hpp"
 
 namespace sluice::cli {
 namespace {
 
-constexpr size_t kPage = 4096;  // consumer's page, then producer's (the layout of the kernel's ring buffer)
+constexpr size_t kPage = bpf::kRingPage;  // consumer's page, then producer's (the layout of the kernel's ring buffer)
+constexpr auto kLook = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -28,6 +34,8 @@ ExecRings::Ring* ExecRings::find_or_make(Id id, int ring) {
   made.event.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   made.consumer = static_cast<const std::atomic<uint64_t>*>(pages);
   made.producer = made.consumer + kPage / sizeof(uint64_t);
+  made.wakeups = reinterpret_cast<const std::atomic<uint32_t>*>(made.producer) + bpf::kRingWakeups / sizeof(uint32_t);
+  made.woken = made.wakeups->load(std::memory_order_acquire);
   if (!thread_.joinable()) thread_ = std::thread([this] { watch(); });
   return &made;
 }
@@ -47,8 +55,9 @@ int ExecRings::control(int epoll, int operation, int ring, epoll_event* event) {
   Ring* found = find_or_make(id, ring);
   if (found == nullptr) return -EPERM;
   // By edges, also for those who wait by level: the signal is taken back only at the next look, and would wake them for
-  // nothing after they have read all. While records wait there is an edge every millisecond.
+  // nothing after they have read all. While the ring is ready there is an edge every millisecond.
   event->events |= EPOLLET;
+  found->ready |= operation != EPOLL_CTL_DEL;  // what is there already is seen at once
   const int result = ::epoll_ctl(epoll, operation, found->event.get(), event) == 0 ? 0 : -errno;
   if (result == 0 && operation == EPOLL_CTL_ADD) found->watchers++;
   if (result == 0 && operation == EPOLL_CTL_DEL) found->watchers--;
@@ -58,25 +67,46 @@ int ExecRings::control(int epoll, int operation, int ring, epoll_event* event) {
 
 // A consumer that moves is awake and sees the records by itself; one that does not is signalled each time.
 void ExecRings::refresh(Ring* ring) {
+  const uint32_t woken = ring->wakeups->load(std::memory_order_acquire);
+  const bool told = std::exchange(ring->woken, woken) != woken;
   const uint64_t consumed = ring->consumer->load(std::memory_order_acquire);
   const bool moved = std::exchange(ring->consumed, consumed) != consumed;
   const bool waiting = ring->producer->load(std::memory_order_acquire) != consumed;
-  if (waiting && !moved) {
+  ring->ready = waiting && (ring->ready || told);
+  if (ring->ready && (told || !moved)) {
     ::eventfd_write(ring->event.get(), 1);
     ring->set = true;
-  } else if (std::exchange(ring->set, false)) {
+  } else if (!ring->ready && std::exchange(ring->set, false)) {
     eventfd_t value;
     ::eventfd_read(ring->event.get(), &value);
   }
 }
 
+// Until somebody is woken through one of the counts, for kLook at most. A ring that goes meanwhile ends the wait.
+void ExecRings::wait(std::vector<futex_waitv>& counts) const {
+  timespec until{};
+  ::clock_gettime(CLOCK_MONOTONIC, &until);
+  const auto ns = static_cast<long>(std::chrono::nanoseconds(kLook).count()) + until.tv_nsec;
+  until.tv_sec += ns / 1'000'000'000;
+  until.tv_nsec = ns % 1'000'000'000;
+  const long result = ::syscall(__NR_futex_waitv, counts.data(), counts.size(), 0, &until, CLOCK_MONOTONIC);
+  // A worker has counted meanwhile, and may do so at any rate.
+  if (result < 0 && errno != ETIMEDOUT) std::this_thread::sleep_for(kLook);
+}
+
 void ExecRings::watch() {
+  std::vector<futex_waitv> counts;
   while (!stopping_) {
+    counts.clear();
     {
       std::lock_guard guard(lock_);
-      for (auto& [id, ring] : rings_) refresh(&ring);
+      for (auto& [id, ring] : rings_) {
+        refresh(&ring);
+        if (counts.size() == FUTEX_WAITV_MAX) continue;  // those beyond are looked at in time
+        counts.push_back({ring.woken, reinterpret_cast<uintptr_t>(ring.wakeups), FUTEX_32, 0});
+      }
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    wait(counts);
   }
 }
 

@@ -1,8 +1,10 @@
 // Ring buffers under epoll for `sluice exec`: a ring's descriptor is a file, which epoll does not take, so an eventfd stands
-// in for it. A thread looks every millisecond and signals while records wait that the consumer is not about to take. A wait may
-// end with nothing to read, where the consumer was stopped in between. The supervisor's threads; calls lock.
+// in for it. Programs count the wake-ups of a ring's consumer in its memory (bpf/maps/ring_ops.hpp); a thread waits for the
+// counts. A test run ends the wait at once; a worker makes no system call, so the thread looks every millisecond. A wait may
+// end with nothing to read, where the consumer has read meanwhile. The supervisor's threads; calls lock.
 #pragma once
 
+#include <linux/futex.h>
 #include <sys/epoll.h>
 #include <sys/types.h>
 
@@ -11,6 +13,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/unique_fd.hpp"
 
@@ -29,12 +32,15 @@ class ExecRings {
  private:
   struct Ring {
     UniqueFd event;
-    // The first words of consumer's and producer's page. Written by the task's consumer and by the data plane.
+    // In the consumer's and the producer's page. Written by the task's consumer and by the data plane.
     const std::atomic<uint64_t>* consumer = nullptr;
     const std::atomic<uint64_t>* producer = nullptr;
+    const std::atomic<uint32_t>* wakeups = nullptr;
     uint64_t consumed = 0;  // consumer's position at the last look
+    uint32_t woken = 0;     // wake-ups at the last look
+    bool ready = false;     // as epoll has it in the kernel: from a wake-up on, until a look finds nothing to read
     bool set = false;       // the eventfd is readable
-    int watchers = 0;    // epolls it is in
+    int watchers = 0;       // epolls it is in
   };
   using Id = std::pair<dev_t, ino_t>;
 
@@ -42,6 +48,7 @@ class ExecRings {
   void forget(Id id);
   static void refresh(Ring* ring);
   void watch();
+  void wait(std::vector<futex_waitv>& counts) const;
 
   std::mutex lock_;
   std::map<Id, Ring> rings_;

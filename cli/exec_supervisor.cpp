@@ -10,10 +10,12 @@
 #include <cstring>
 
 #include "bpf/client/quick.hpp"
+#include "bpf/object/handle.hpp"
 
 namespace sluice::cli {
 namespace {
 
+constexpr uint64_t kPage = 4096;
 constexpr auto kBpfFileSystem = 0xcafe4a11;  // BPF_FS_MAGIC
 
 // Linux 6.6: the waiting side is woken on this CPU, which spares a wake-up of another on each call.
@@ -46,6 +48,7 @@ void ExecSupervisor::serve_one() {
   switch (call.data.nr) {
     case __NR_bpf: break;
     case __NR_epoll_ctl: return answer_epoll(call);
+    case __NR_mmap: return answer_mmap(call);
     case __NR_setsockopt: return reply(call, -EOPNOTSUPP);  // a socket of the host's runs programs of the host's alone
     default: return answer_statfs(call);
   }
@@ -118,27 +121,44 @@ void ExecSupervisor::answer_statfs(const Call& call) {
   reply(call, process.write(args[1], &answer, sizeof answer));
 }
 
-bool ExecSupervisor::is_ring(int fd) {
+bool ExecSupervisor::find_map(int fd, bpf_map_info* info) {
   char text[PATH_MAX];
   const std::string self = "/proc/self/fd/" + std::to_string(fd);
   const ssize_t length = ::readlink(self.c_str(), text, sizeof text);
   if (length < 0 || std::string_view(text, static_cast<size_t>(length)).find("bpf-map") == std::string_view::npos) {
     return false;
   }
-  bpf_map_info info{};
   union bpf_attr attr;
   std::memset(&attr, 0, sizeof attr);
   attr.info.bpf_fd = static_cast<uint32_t>(fd);
-  attr.info.info = reinterpret_cast<uintptr_t>(&info);
-  attr.info.info_len = sizeof info;
-  return quick_->bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr) == 0 && info.type == BPF_MAP_TYPE_RINGBUF;
+  attr.info.info = reinterpret_cast<uintptr_t>(info);
+  attr.info.info_len = sizeof *info;
+  return quick_->bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr) == 0;
+}
+
+// What a file cannot refuse by itself, or refuses with another errno: the rest is the kernel's to answer.
+void ExecSupervisor::answer_mmap(const Call& call) {
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
+  const auto& args = call.data.args;
+  const int map = process.file(static_cast<int>(args[4]));
+  bpf_map_info info{};
+  if (map < 0 || !find_map(map, &info) || !bpf::memory_access(map).writable) return let_pass(call);
+  // An update without a key fails; with EPERM only if the map is frozen.
+  union bpf_attr attr;
+  std::memset(&attr, 0, sizeof attr);
+  attr.map_fd = static_cast<uint32_t>(map);
+  if (quick_->bpf(BPF_MAP_UPDATE_ELEM, &attr, sizeof attr) == -EPERM) return reply(call, -EPERM);
+  const bool beside_consumer = args[5] != 0 || args[1] > kPage;
+  if (info.type == BPF_MAP_TYPE_RINGBUF && beside_consumer) return reply(call, -EPERM);
+  let_pass(call);
 }
 
 void ExecSupervisor::answer_epoll(const Call& call) {
   ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
   const auto& args = call.data.args;
   const int ring = process.file(static_cast<int>(args[2]));
-  if (ring < 0 || !is_ring(ring)) return let_pass(call);
+  bpf_map_info info{};
+  if (ring < 0 || !find_map(ring, &info) || info.type != BPF_MAP_TYPE_RINGBUF) return let_pass(call);
   const int epoll = process.file(static_cast<int>(args[0]));
   if (epoll < 0) return reply(call, -EBADF);
   const auto operation = static_cast<int>(args[1]);

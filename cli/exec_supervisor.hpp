@@ -37,7 +37,9 @@ class ExecSupervisor {
   void answer_epoll(const Call& call);
   void reply(const Call& call, long value);
   void let_pass(const Call& call);
-  [[nodiscard]] bool is_ring(int fd);
+  void answer_mmap(const Call& call);
+  // What the daemon knows of a descriptor; false: it is not a map of its.
+  bool find_map(int fd, bpf_map_info* info);
   void run_slow();
 
   UniqueFd listener_;

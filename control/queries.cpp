@@ -58,18 +58,26 @@ std::string worker_json(const dataplane::WorkerSnapshot& worker) {
                  {"trace_dropped", number(worker.trace_dropped)}, {"busy_seconds", number(worker.busy_seconds)}});
 }
 
-std::string maps_json(const bpf::ObjectTable& objects) {
+std::string map_json(const bpf::MapObject& object_of_map, bool jit) {
+  const bpf::Map& map = *object_of_map.map;
+  Fields fields{{"id", number(uint64_t{object_of_map.id})}, {"name", json_string(map.spec().name)},
+                {"type", number(uint64_t{map.spec().type})}, {"entries", number(map.entries())},
+                {"max_entries", number(uint64_t{map.spec().max_entries})},
+                {"memory_bytes", number(map.memory_bytes())}, {"full_errors", number(map.full_errors())},
+                {"frozen", boolean(object_of_map.frozen.load())}};
+  if (const uint64_t kind = map.kind(); kind != 0) {
+    fields.emplace_back("owner_prog_type", number(kind & UINT32_MAX));
+    fields.emplace_back("owner_jited", boolean(jit));
+  }
+  return object(fields);
+}
+
+std::string maps_json(const bpf::ObjectTable& objects, bool jit) {
   std::string json;
   uint32_t last = 0;
   for (auto map = objects.map_after(0); map && map->id > last; map = objects.map_after(map->id)) {
     last = map->id;
-    const bpf::MapSpec& spec = map->map->spec();
-    json += (json.empty() ? "" : ", ") +
-            object({{"id", number(uint64_t{map->id})}, {"name", json_string(spec.name)},
-                    {"type", number(uint64_t{spec.type})}, {"entries", number(map->map->entries())},
-                    {"max_entries", number(uint64_t{spec.max_entries})},
-                    {"memory_bytes", number(map->map->memory_bytes())},
-                    {"full_errors", number(map->map->full_errors())}});
+    json += (json.empty() ? "" : ", ") + map_json(*map, jit);
   }
   return "[" + json + "]";
 }
@@ -129,7 +137,7 @@ Result<std::string> answer_query(const QuerySources& sources, std::string_view w
   if (what == "metrics") return json_string(sources.exposition());
   if (what == "trace") return sources.trace.since(sources.trace.oldest());
   if (what.starts_with("trace ")) return trace_from(sources.trace, what.substr(6));
-  if (what == "maps") return maps_json(sources.objects);
+  if (what == "maps") return maps_json(sources.objects, sources.config.jit);
   const auto snapshot = sources.dataplane.snapshot();
   if (what == "ports") return array(snapshot.ports, port_json);
   if (what == "workers") return array(snapshot.workers, worker_json);

@@ -72,6 +72,7 @@ class ArrayMap final : public Map {
   [[nodiscard]] int memory_file() const override {
     return (core_.flags & BPF_F_MMAPABLE) != 0 ? memory_.file() : -1;
   }
+  [[nodiscard]] bool mapped_for_writing() const override { return memory_file() >= 0 && memory_.mapped_for_writing(); }
 
  private:
   static uint32_t index_of(const void* key) {

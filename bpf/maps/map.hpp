@@ -96,6 +96,8 @@ class Map {
   // prog_array: the first program that is put in or uses the map decides the kind (MapReference::kind) of all. False: another
   // did. Other types: true.
   virtual bool claim_kind(uint64_t kind);
+  // The kind that was decided; 0: none yet, or no prog_array.
+  [[nodiscard]] virtual uint64_t kind() const { return 0; }
   // prog_array, map-in-map: by key MapReference::record of each element, as the store keeps it. Null: nothing is kept.
   [[nodiscard]] virtual Map* kept_references() const { return nullptr; }
   // Nobody can change the map any more. A prog_array lets its programs go, as in Linux: they may be what keeps it alive.
@@ -114,8 +116,11 @@ class Map {
   [[nodiscard]] virtual uint64_t memory_bytes() const = 0;
   // The file that clients map (BPF_F_MMAPABLE arrays, ring buffers): a descriptor of the map's; -1: nothing to map.
   [[nodiscard]] virtual int memory_file() const { return -1; }
-  // Ring buffer: true where programs have, since the last call, put in what the consumer should be woken for.
-  virtual bool take_wakeup() { return false; }
+  // Whether a client has it mapped for writing.
+  [[nodiscard]] virtual bool mapped_for_writing() const { return false; }
+  // Ring buffer: ends the waits (futex(2), shared) for its count of wake-ups, which programs raise without a system call;
+  // for what runs them besides packets.
+  virtual void wake_clients() {}
   // A page of a stored map's file was lost (truncated under us): its contents cannot be trusted.
   [[nodiscard]] virtual bool broken() const { return false; }
 

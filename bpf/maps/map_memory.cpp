@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/bus_error.hpp"
+#include "base/file_mappings.hpp"
 #include "bpf/maps/map_store.hpp"
 
 #ifndef MADV_POPULATE_WRITE
@@ -91,6 +92,8 @@ Result<MapMemory> MapMemory::map_file(UniqueFd file, uint64_t bytes, bool fault_
   if (memory->guard_ < 0) return fail(ENOMEM, "more mapped files than can be guarded");
   return memory;
 }
+
+bool MapMemory::mapped_for_writing() const { return is_mapped_for_writing(file_.get(), data_, bytes_); }
 
 bool MapMemory::broken() const { return guard_ >= 0 && saw_bus_error(guard_); }
 

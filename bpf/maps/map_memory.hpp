@@ -16,7 +16,7 @@ class MapMemory {
  public:
   // `fault_in`: take the pages now, not under a packet (large ones are left to first use). ENOMEM.
   static Result<MapMemory> allocate(uint64_t bytes, bool fault_in);
-  // A sealed memory file named "bpf-map", which whoever holds a descriptor can map but not resize.
+  // A memory file named "bpf-map", sealed so that whoever holds a descriptor can map but not resize it.
   static Result<MapMemory> allocate_shared(uint64_t bytes, bool fault_in = true);
   // A file opened for reading and writing, at least rounded(bytes) long. Should it shrink while it is mapped, its pages
   // become zeros and broken() is true (base/bus_error.hpp).
@@ -35,6 +35,8 @@ class MapMemory {
   [[nodiscard]] uint64_t bytes() const { return bytes_; }
   [[nodiscard]] int file() const { return file_.get(); }  // -1: anonymous
   [[nodiscard]] bool broken() const;
+  // Whether somebody else has the file mapped for writing (base/file_mappings.hpp has what it cannot see).
+  [[nodiscard]] bool mapped_for_writing() const;
 
  private:
   static Result<MapMemory> map(UniqueFd file, uint64_t bytes, bool fault_in);

@@ -83,6 +83,11 @@ class ReferenceArray final : public Map {
     return kind_ == kind;
   }
 
+  [[nodiscard]] uint64_t kind() const override {
+    std::lock_guard one_at_a_time(control_);
+    return kind_;
+  }
+
   int erase(const void* key) override {
     std::lock_guard one_at_a_time(control_);
     const uint32_t index = index_of(key);
@@ -128,7 +133,7 @@ class ReferenceArray final : public Map {
     retire(std::move(old));
   }
 
-  std::mutex control_;
+  mutable std::mutex control_;
   MapMemory memory_;  // the pointers; workers: ro, control: rw
   std::shared_ptr<Map> kept_;  // kept_references.hpp; null: none
   std::vector<MapReference> references_;

@@ -1,6 +1,11 @@
 #include "bpf/maps/ring_map.hpp"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <bit>
+#include <climits>
 #include <cstring>
 
 #include "base/limits.hpp"
@@ -24,7 +29,7 @@ class RingMap final : public Map {
   // As another process left it. Records that its programs had not submitted are discarded.
   Status recover() {
     RingTable* table = ring_table(&core_);
-    table->lock = table->wakeup = 0;
+    table->lock = 0;
     if (table->producer % 8 != 0 || table->producer - table->pending > core_.max_entries) return damaged(table->pending);
     while (table->pending < table->producer) {
       const uint32_t record = *ring_record(&core_, table->pending);
@@ -45,9 +50,7 @@ class RingMap final : public Map {
   int erase(const void*) override { return -kNotSupported; }
   int next_key(const void*, void*) override { return -kNotSupported; }
 
-  bool take_wakeup() override {
-    return __atomic_exchange_n(&ring_table(&core_)->wakeup, 0u, __ATOMIC_ACQ_REL) != 0;
-  }
+  void wake_clients() override { ::syscall(SYS_futex, ring_wakeups(&core_), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0); }
 
   [[nodiscard]] uint64_t entries() const override { return 0; }
   [[nodiscard]] uint64_t full_errors() const override {
@@ -55,6 +58,7 @@ class RingMap final : public Map {
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return table_.bytes() + file_.bytes() - core_.max_entries; }
   [[nodiscard]] int memory_file() const override { return file_.file(); }
+  [[nodiscard]] bool mapped_for_writing() const override { return file_.mapped_for_writing(); }
   [[nodiscard]] bool broken() const override { return table_.broken() || file_.broken(); }
 
  private:

@@ -1,6 +1,7 @@
 // Ring buffer as a program sees it. Shared by the binary and the JIT's bitcode; any thread.
 //
-// What clients map: a page with the consumer's position, a page with the producer's, the data, and behind it room for a
+// What clients map: a page with the consumer's position, a page with the producer's and, kRingWakeups behind it, a count of
+// the times that the consumer should have been woken (for futex(2); Linux has none), the data, and behind it room for a
 // mapping's second copy of the data, which stays empty: a file cannot hold the same bytes twice. So no record crosses the end:
 // a discarded one fills up the rest, which consumers skip. A record is a header of 8 bytes (length, BUSY and DISCARD
 // bits, page) and its bytes, rounded up to 8.
@@ -22,12 +23,12 @@ namespace sluice::bpf {
 inline constexpr uint32_t kRingPage = 4096;
 inline constexpr uint32_t kRingHeader = BPF_RINGBUF_HDR_SZ;
 inline constexpr uint32_t kRingLockTries = 1000;
+inline constexpr uint32_t kRingWakeups = 64;  // bytes into the producer's page: off the position's cache line
 inline constexpr uint32_t kRingScan = 256;  // finished records a reserve passes over at most
 
 // At MapCore::table; MapCore::values is the data, MapCore::bucket_mask its size - 1.
 struct alignas(64) RingTable {
   uint32_t lock;
-  uint32_t wakeup;     // programs: set; control thread: takes
   uint64_t producer;   // lock holder: rw, others: ro
   uint64_t pending;    // the same: everything before it is committed
   uint64_t dropped;    // reserves without room
@@ -41,6 +42,11 @@ inline uint64_t* ring_consumer_page(const MapCore* map) {
   return reinterpret_cast<uint64_t*>(map->values - 2 * kRingPage);
 }
 inline uint64_t* ring_producer_page(const MapCore* map) { return reinterpret_cast<uint64_t*>(map->values - kRingPage); }
+
+inline uint32_t* ring_wakeups(const MapCore* map) {
+  return reinterpret_cast<uint32_t*>(map->values - kRingPage + kRingWakeups);
+}
+inline void ring_wake(const MapCore* map) { __atomic_fetch_add(ring_wakeups(map), 1, __ATOMIC_RELEASE); }
 
 inline uint64_t ring_consumer(const MapCore* map) { return __atomic_load_n(ring_consumer_page(map), __ATOMIC_SEQ_CST); }
 
@@ -99,7 +105,7 @@ inline void* ring_take(const MapCore* map, uint32_t length) {
   }
   if (!fits) {
     ring_publish(map, table->producer + padding);
-    __atomic_store_n(&table->wakeup, 1u, __ATOMIC_RELEASE);
+    ring_wake(map);
     return nullptr;
   }
   const uint64_t position = table->producer + padding;
@@ -120,6 +126,16 @@ inline void* ring_reserve(const MapCore* map, uint64_t size, uint64_t flags) {
   return sample;
 }
 
+// Whether the consumer has read all before the record at `offset`; padding in front of it does not count.
+inline bool ring_caught_up(const MapCore* map, uint64_t offset) {
+  const uint64_t consumer = ring_consumer(map) & map->bucket_mask & ~7ull;
+  if (consumer == offset) return true;
+  if (offset != 0) return false;
+  const uint32_t record = __atomic_load_n(reinterpret_cast<uint32_t*>(map->values + consumer), __ATOMIC_RELAXED);
+  const uint32_t length = record & ~static_cast<uint32_t>(BPF_RINGBUF_DISCARD_BIT);
+  return length != record && consumer + ring_record_bytes(length) == uint64_t{map->bucket_mask} + 1;
+}
+
 // bpf_ringbuf_submit (bits 0) and _discard (BPF_RINGBUF_DISCARD_BIT). The consumer is woken where it had read everything
 // before, unless the flags say otherwise.
 inline void ring_commit(const MapCore* map, void* sample, uint64_t flags, uint32_t bits) {
@@ -128,10 +144,8 @@ inline void ring_commit(const MapCore* map, void* sample, uint64_t flags, uint32
   const uint32_t length = __atomic_load_n(record, __ATOMIC_RELAXED) & ~static_cast<uint32_t>(BPF_RINGBUF_BUSY_BIT);
   ring_store_header(map, offset, length | bits);
   __atomic_store_n(record, length, __ATOMIC_RELEASE);
-  const bool caught_up = (ring_consumer(map) & map->bucket_mask) == offset;
-  if ((flags & BPF_RB_FORCE_WAKEUP) != 0 || (caught_up && (flags & BPF_RB_NO_WAKEUP) == 0)) {
-    __atomic_store_n(&ring_table(map)->wakeup, 1u, __ATOMIC_RELEASE);
-  }
+  if ((flags & BPF_RB_FORCE_WAKEUP) != 0) return ring_wake(map);
+  if ((flags & BPF_RB_NO_WAKEUP) == 0 && ring_caught_up(map, offset)) ring_wake(map);
 }
 
 // bpf_ringbuf_output: 0, EINVAL (flags), EAGAIN (no room).

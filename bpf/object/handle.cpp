@@ -1,7 +1,11 @@
 #include "bpf/object/handle.hpp"
 
 #include <fcntl.h>
+#include <linux/landlock.h>
+#include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -23,6 +27,48 @@ int open_ends(const char* path, Token* token) {
   if (!token->kept || ::fstat(token->kept.get(), &kept) != 0) return -errno;
   token->id = file_id(given);
   return S_ISFIFO(given.st_mode) && file_id(kept) == token->id ? 0 : -ESTALE;
+}
+
+// A status flag that means nothing to a descriptor that is not written to, and that fcntl(F_SETFL) leaves alone.
+constexpr int kWritableByBpf = O_DSYNC;
+
+// Linux 6.2, newer than Debian 12's header.
+constexpr uint64_t kLandlockTruncate = 1ull << 14;
+
+bool has_seal(int file, int seal) {
+  const int seals = ::fcntl(file, F_GET_SEALS);
+  return seals >= 0 && (seals & seal) != 0;
+}
+
+int open_plainly(const char* path, int flags) {
+  const int fd = ::open(path, flags);
+  return fd < 0 ? -errno : fd;
+}
+
+struct Opening {
+  const char* path;
+  int flags;
+  int fd;
+};
+
+void* open_restricted(void* argument) {
+  auto* opening = static_cast<Opening*>(argument);
+  const landlock_ruleset_attr rules{.handled_access_fs = kLandlockTruncate};
+  const UniqueFd ruleset(static_cast<int>(::syscall(__NR_landlock_create_ruleset, &rules, sizeof rules, 0)));
+  // Older kernels: whoever shrinks the file gets zeros in its place (base/bus_error.hpp).
+  if (ruleset && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) ::syscall(__NR_landlock_restrict_self, ruleset.get(), 0);
+  opening->fd = open_plainly(opening->path, opening->flags);
+  return nullptr;
+}
+
+// What Landlock denies the opener, the open file is denied for good, whoever gets a descriptor of it. The opener is denied
+// it for good too, and so is a thread that does nothing else.
+int open_without_truncate(const char* path, int flags) {
+  Opening opening{path, flags, -EAGAIN};
+  pthread_t thread;
+  if (const int error = ::pthread_create(&thread, nullptr, open_restricted, &opening); error != 0) return -error;
+  ::pthread_join(thread, nullptr);
+  return opening.fd;
 }
 
 }  // namespace
@@ -47,12 +93,22 @@ int make_token(const std::string& text, Token* token) {
   return error;
 }
 
-int reopen(int file, int access) {
+int open_memory_file(int file, MemoryAccess access) {
+  int flags = O_CLOEXEC | (!access.writable ? O_RDONLY : !access.readable ? O_WRONLY : O_RDWR);
+  if (access.writable && !access.mappable_for_writing) flags = O_CLOEXEC | O_RDONLY | kWritableByBpf;
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-  const int fd = ::open(path, access | O_CLOEXEC);
-  return fd < 0 ? -errno : fd;
+  const bool resizable = (flags & O_ACCMODE) != O_RDONLY && !has_seal(file, F_SEAL_SHRINK);
+  return resizable ? open_without_truncate(path, flags) : open_plainly(path, flags);
 }
+
+MemoryAccess memory_access(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  const int access = flags & O_ACCMODE;
+  return {access != O_WRONLY, access != O_RDONLY || (flags & kWritableByBpf) != 0, access != O_RDONLY};
+}
+
+bool is_sealed_for_writing(int file) { return has_seal(file, F_SEAL_FUTURE_WRITE); }
 
 bool only_opener(int file) {
   if (::fcntl(file, F_SETLEASE, F_WRLCK) != 0) return false;

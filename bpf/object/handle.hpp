@@ -5,7 +5,8 @@
 // - A token is an unlinked FIFO of which the client has the reading end and the table the writing end: EPOLLERR there says
 //   that no reader is left. Its name is what tools look for in /proc/PID/fd ("bpf-map", "bpf-prog", ...).
 // - A map that clients may mmap hands out its own memory file. Only a mapping of that file keeps it open after a close, so
-//   the kernel is asked: a write lease is granted when nobody else has the file open. inotify says when to ask.
+//   the kernel is asked: a write lease is granted when nobody else has the file open. inotify says when to ask. Nobody can
+//   resize it: a memfd is sealed, and a file of the store is opened without the right to.
 //
 // Control threads; the table locks.
 #pragma once
@@ -45,8 +46,18 @@ struct Token {
 // `text` becomes part of what /proc/PID/fd shows. 0 or a negative errno.
 int make_token(const std::string& text, Token* token);
 
-// A new open file of `file` (a descriptor of ours) with O_RDONLY, O_WRONLY or O_RDWR, close-on-exec; or -errno.
-int reopen(int file, int access);
+// What a descriptor of a memory file may be used for. The open file's flags say it, which nobody can change afterwards.
+struct MemoryAccess {
+  bool readable = true;  // by bpf(2)
+  bool writable = true;  // by bpf(2)
+  bool mappable_for_writing = true;
+};
+
+// A new open file of `file` (a memory file of ours), close-on-exec; or -errno. Not for what is writable by bpf(2) alone.
+int open_memory_file(int file, MemoryAccess access);
+[[nodiscard]] MemoryAccess memory_access(int fd);
+// Whether no new mapping of the memfd can be writable; false for other files.
+[[nodiscard]] bool is_sealed_for_writing(int file);
 
 // True where `file` is the only open file of its inode, mappings counted. `file` must have been opened by open(2) (not by
 // memfd_create, whose first description the kernel does not count).

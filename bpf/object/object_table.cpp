@@ -28,10 +28,12 @@ struct LinkText {
   std::string operator()(const std::shared_ptr<StatsObject>&) const { return "bpf-stats"; }
 };
 
-// The map's memory file, if it is one that clients map; else -1.
-int memory_of(const ObjectRef& object) {
-  const auto* map = std::get_if<std::shared_ptr<MapObject>>(&object);
-  return map == nullptr ? -1 : (*map)->map->memory_file();
+// The map's memory file, if it is one that the descriptor can be used to map; else -1.
+int memory_of(const Handle& handle) {
+  const auto* map = std::get_if<std::shared_ptr<MapObject>>(&handle.object);
+  if (map == nullptr) return -1;
+  // Who may only write, and not to the memory itself, gets nothing of it.
+  return handle.readable || mappable_for_writing(**map) ? (*map)->map->memory_file() : -1;
 }
 
 }  // namespace
@@ -73,7 +75,7 @@ bool ObjectTable::add(const std::shared_ptr<ProgramObject>& program, uint32_t li
 
 int ObjectTable::open(Handle handle) {
   std::lock_guard guard(lock_);
-  const int memory = memory_of(handle.object);
+  const int memory = memory_of(handle);
   return memory < 0 ? open_token(std::move(handle)) : open_memory(handle, memory);
 }
 
@@ -88,12 +90,12 @@ int ObjectTable::open_token(Handle handle) {
   return token.given.release();
 }
 
-// Every open of the map is a new open file of its memory; what each may do is its access mode.
+// Every open of the map is a new open file of its memory, which says what it may be used for.
 int ObjectTable::open_memory(const Handle& handle, int memory) {
   struct stat status;
   if (::fstat(memory, &status) != 0) return -errno;
-  const int access = !handle.writable ? O_RDONLY : !handle.readable ? O_WRONLY : O_RDWR;
-  UniqueFd fd(reopen(memory, access));
+  const auto& map = *std::get<std::shared_ptr<MapObject>>(handle.object);
+  UniqueFd fd(open_memory_file(memory, {handle.readable, handle.writable, mappable_for_writing(map)}));
   if (!fd) return fd.get();
   if (const FileId id = file_id(status); !given_.contains(id)) {
     const std::string path = "/proc/self/fd/" + std::to_string(memory);
@@ -113,9 +115,9 @@ int ObjectTable::find(int fd, Handle* handle) const {
   if (found == given_.end()) return -EINVAL;
   *handle = found->second.handle;
   if (found->second.memory >= 0) {
-    const int access = ::fcntl(fd, F_GETFL) & O_ACCMODE;
-    handle->readable = access != O_WRONLY;
-    handle->writable = access != O_RDONLY;
+    const MemoryAccess access = memory_access(fd);
+    handle->readable = access.readable;
+    handle->writable = access.writable;
   }
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bpf/object/handle.hpp"
 #include "bpf/object/sha256.hpp"
 
 namespace sluice::bpf {
@@ -30,6 +31,11 @@ bool ProgramObject::bind_map(std::shared_ptr<MapObject> map) {
   if (std::find(used_maps_.begin(), used_maps_.end(), map) != used_maps_.end()) return false;
   used_maps_.push_back(std::move(map));
   return true;
+}
+
+bool mappable_for_writing(const MapObject& map) {
+  if ((map.map->spec().flags & BPF_F_RDONLY_PROG) != 0) return false;
+  return !map.frozen.load() || is_sealed_for_writing(map.map->memory_file());
 }
 
 Tag program_tag(std::span<const Insn> insns) {

@@ -51,6 +51,9 @@ struct MapObject {
   return {object, object->map.get()};
 }
 
+// A constant to programs is one to those who map it. So is a frozen map; where its file is sealed, that is told by the seal.
+[[nodiscard]] bool mappable_for_writing(const MapObject& map);
+
 using Tag = std::array<uint8_t, 8>;
 
 struct ProgramObject {

@@ -88,8 +88,10 @@ long map_freeze(Call& call) {
   Handle handle;
   if (const int error = call.object_of(call.attr.map_fd, &map, &handle); error != 0) return error;
   if (!handle.writable || map->frozen.load()) return -EPERM;
+  const bool mapped_to_read = (map->map->spec().flags & BPF_F_RDONLY_PROG) != 0;
+  if (!mapped_to_read && map->map->mapped_for_writing()) return -EBUSY;
   if (map->frozen.exchange(true)) return -EBUSY;
-  // No new writable mapping. A file that lies in the store takes no seals.
+  // No new writable mapping. A file of the store takes no seals: descriptors from before the freeze can still map it.
   if (const int memory = map->map->memory_file(); memory >= 0) ::fcntl(memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
   return save_changed(call, map);
 }

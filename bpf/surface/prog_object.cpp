@@ -43,8 +43,7 @@ VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t
   input.insns = spec.resolved;
   for (const auto& map : spec.maps) {
     input.maps.push_back(share_map(map));
-    // What a client may have mapped for writing before the freeze is no constant.
-    input.frozen.push_back(map->frozen.load() && map->map->memory_file() < 0 ? 1 : 0);
+    input.frozen.push_back(map->frozen.load() ? 1 : 0);
   }
   input.expected_attach_type = spec.expected_attach_type;
   input.possible_cpus = possible_cpus;

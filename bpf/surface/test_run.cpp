@@ -54,6 +54,7 @@ uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, Te
     context.take(ctx);
   }
   *time_ns = now_ns() - start_ns;
+  for (const auto& map : program.used_maps()) map->map->wake_clients();
   if (call.state.stats_users.load() != 0) {
     program.run_count += repeat;
     program.run_time_ns += *time_ns;

@@ -1,3 +1,6 @@
+#include <map>
+
+#include "cli/tool/daemon_text.hpp"
 #include "cli/tool/elements.hpp"
 #include "cli/tool/pins.hpp"
 #include "cli/tool/verbs.hpp"
@@ -5,18 +8,35 @@
 namespace sluice::cli {
 namespace {
 
-// What bpf(2) has no field for and the descriptor's fdinfo may tell.
+// What bpf(2) has no field for: the daemon tells, or the kernel in the descriptor's fdinfo.
 struct Extras {
   std::string memlock;
   std::string frozen;
   std::string owner_type;
   std::string owner_jited;
+};
 
-  explicit Extras(int fd)
-      : memlock(fdinfo_field(fd, "memlock")),
-        frozen(fdinfo_field(fd, "frozen")),
-        owner_type(fdinfo_field(fd, "owner_prog_type")),
-        owner_jited(fdinfo_field(fd, "owner_jited")) {}
+std::string digit_of(const Json& truth) { return truth.text().empty() ? "" : truth.text() == "true" ? "1" : "0"; }
+
+class AllExtras {
+ public:
+  explicit AllExtras(Connection& connection) {
+    const auto text = connection.query("maps");
+    const auto maps = text ? Json::parse(*text) : Result<Json>(fail(text.error()));
+    if (!maps) return;
+    for (const auto& map : maps->items()) {
+      told_[static_cast<uint32_t>(map["id"].count())] = {map["memory_bytes"].text(), digit_of(map["frozen"]),
+                                                         map["owner_prog_type"].text(), digit_of(map["owner_jited"])};
+    }
+  }
+  [[nodiscard]] Extras of(int fd, uint32_t id) const {
+    if (const auto found = told_.find(id); found != told_.end()) return found->second;
+    return {fdinfo_field(fd, "memlock"), fdinfo_field(fd, "frozen"), fdinfo_field(fd, "owner_prog_type"),
+            fdinfo_field(fd, "owner_jited")};
+  }
+
+ private:
+  std::map<uint32_t, Extras> told_;
 };
 
 uint32_t number(const std::string& text) { return static_cast<uint32_t>(std::strtoul(text.c_str(), nullptr, 10)); }
@@ -58,13 +78,13 @@ void show_plain(const bpf_map_info& info, const Extras& extras, const Pins& pins
   std::printf("\n");
 }
 
-Status show_one(Context& context, int fd, const Pins& pins) {
+Status show_one(Context& context, int fd, const AllExtras& extras, const Pins& pins) {
   const auto info = map_info(fd);
   if (!info) return fail(info.error());
   if (context.plain()) {
-    show_plain(*info, Extras(fd), pins);
+    show_plain(*info, extras.of(fd, info->id), pins);
   } else {
-    show_json(context.json, *info, Extras(fd), pins);
+    show_json(context.json, *info, extras.of(fd, info->id), pins);
   }
   return {};
 }
@@ -73,7 +93,8 @@ Status show_one(Context& context, int fd, const Pins& pins) {
 
 Status map_show(Context& context, Words& words) {
   const Pins pins = wanted_pins(context);
-  return show_objects(context, words, Kind::map, [&](int fd) { return show_one(context, fd, pins); });
+  const AllExtras extras(context.connection);
+  return show_objects(context, words, Kind::map, [&](int fd) { return show_one(context, fd, extras, pins); });
 }
 
 Status map_dump(Context& context, Words& words) {
@@ -88,6 +109,7 @@ Status map_dump(Context& context, Words& words) {
     maps.push_back(std::move(*map));
   }
   if (many && !context.plain()) context.json.begin_array();
+  const AllExtras extras(context.connection);
   for (const auto& map : maps) {
     ElementPrinter printer(context, map);
     if (many && !context.plain()) {
@@ -98,7 +120,7 @@ Status map_dump(Context& context, Words& words) {
       context.json.member("flags", map.info.map_flags);
       context.json.key("elements");
     } else if (many) {
-      show_plain(map.info, Extras(map.fd.get()), {});
+      show_plain(map.info, extras.of(map.fd.get(), map.info.id), {});
     }
     if (!context.plain() || !map.keyless()) printer.begin();
     auto status = for_each_element(map, [&](const Element& element) {

@@ -59,6 +59,7 @@ refused 1 'port two: File exists: it is attached there' prog attach name web dev
 shows 'socket_filter  name web' prog show name web
 shows 'socket_filter  name count_protocols' prog list
 shows 'array  name proto_bytes' map show
+shows 'max_entries 256  memlock [0-9]+B$' map show name proto_bytes
 shows 'prog_ids [0-9]+  map_ids [0-9,]+' btf show
 shows 'exit' prog dump xlated name web
 shows 'struct __sk_buff' prog dump xlated name count_protocols linum
@@ -113,6 +114,7 @@ while read -r words; do
     timeout 120 "$sluice" $form $words > "$folder/ours.txt" 2> "$folder/ours-err.txt"
     # Run times move; helper names come from the kernel's symbols in one and from the ABI in the other.
     for side in theirs ours; do sed -i -E 's/call [a-z_0-9]+#-?[0-9]+/call HELPER/' "$folder/$side.txt"; done
+    without_fdinfo "$folder/ours.txt" "$folder/theirs.txt"
     diff "$folder/theirs.txt" "$folder/ours.txt" > "$folder/diff.txt" || fail "bpftool differs: $form $words"
     compared=$((compared + 1))
   done

@@ -71,6 +71,7 @@ refused 1 'make the directory' map pin pinned "$pins/hash" "$pins/none/x"
 refused 1 "pins lie below $pins" map pin pinned "$pins/hash" "$folder/x"
 refused 1 'it is not a prog' prog show pinned "$pins/hash"
 ours map freeze pinned "$pins/array"
+shows 'frozen$' map show pinned "$pins/array"
 refused 1 'frozen' map update pinned "$pins/array" key 0 0 0 0 value 1 0 0 0 0 0 0 0
 shows "pinned $pins/again" -f map show pinned "$pins/hash"
 
@@ -82,6 +83,7 @@ ours prog pin pinned "$pins/print" "$pins/print_too"
 ours prog loadall "$objects/types.bpf.o" "$pins/types" pinmaps "$pins/maps"
 for name in filter second classify pass; do [ -e "$pins/types/$name" ] || fail "loadall pinned no $name"; done
 ours map update pinned "$pins/prog_array" key 1 0 0 0 value pinned "$pins/print"
+shows 'owner_prog_type socket_filter  owner jited$' map show pinned "$pins/prog_array"
 shows '"counter": 4' map dump pinned "$pins/maps/types_data"
 shows 'line_num:[0-9]+' prog dump xlated pinned "$pins/types/filter" linum
 refused 1 'print: File exists' prog load "$objects/print.bpf.o" "$pins/print"
@@ -119,6 +121,7 @@ for words in "map dump pinned $pins/percpu_hash" "map dump pinned $pins/lpm_trie
   for form in '' -j; do
     timeout 60 "$sluice" exec -- bpftool $form $words > "$folder/theirs.txt" 2> "$folder/theirs-err.txt"
     timeout 60 "$sluice" $form $words > "$folder/ours.txt" 2> "$folder/ours-err.txt"
+    without_fdinfo "$folder/ours.txt" "$folder/theirs.txt"
     diff "$folder/theirs.txt" "$folder/ours.txt" > "$folder/diff.txt" || fail "bpftool differs: $form $words"
     compared=$((compared + 1))
   done

@@ -15,6 +15,7 @@ struct {
 
 const volatile __u32 least_length = 0;
 __u64 seen = 0;
+__u64 submit_flags = 0;
 __u64 next_number = 1000;
 
 SEC("socket")
@@ -25,7 +26,7 @@ int report(struct __sk_buff *skb) {
   if (!event) return 0;
   event->number = next_number++;
   event->length = skb->len;
-  bpf_ringbuf_submit(event, 0);
+  bpf_ringbuf_submit(event, submit_flags);
   return skb->len;
 }
 

@@ -72,6 +72,16 @@ int main(void) {
   CHECK(ring_buffer__consume(ring) == 50 && heard == 51);
   CHECK(ring_buffer__poll(ring, 0) == 0);
 
+  // Who wants no wake-up gives none, and is read with the next that does.
+  usleep(20000);
+  skeleton->bss->submit_flags = BPF_RB_NO_WAKEUP;
+  run(program, 200, 3);
+  CHECK(ring_buffer__poll(ring, 200) == 0);
+  skeleton->bss->submit_flags = BPF_RB_FORCE_WAKEUP;
+  run(program, 200, 1);
+  CHECK(ring_buffer__poll(ring, 10000) == 4 && heard == 55);
+  skeleton->bss->submit_flags = 0;
+
   // Waits for what another process causes; the ring wraps around several times.
   const pid_t child = fork();
   if (child == 0) {
@@ -81,10 +91,10 @@ int main(void) {
     }
     _exit(0);
   }
-  while (heard < 2051) CHECK(ring_buffer__poll(ring, 10000) >= 0);
+  while (heard < 2055) CHECK(ring_buffer__poll(ring, 10000) >= 0);
   int status = -1;
   CHECK(waitpid(child, &status, 0) == child && status == 0);
-  CHECK(skeleton->data->next_number == 3051);
+  CHECK(skeleton->data->next_number == 3055);
   ring_buffer__free(ring);
   events_bpf__destroy(skeleton);
   puts("all as expected");

@@ -23,7 +23,7 @@ constexpr std::array kSections{
     Section{"map-freeze", map_freezing},       Section{"attributes", attribute_rules},
     Section{"ids", ids_and_info},              Section{"prog-load", program_loading},
     Section{"prog-info", program_info},        Section{"test-run", test_runs},
-    Section{"btf", btf_loading},
+    Section{"btf", btf_loading},               Section{"map-memory", map_memory},
 };
 
 long by_kernel(int cmd, void* attr, unsigned size) {

@@ -100,6 +100,7 @@ void map_elements(Transcript& t);
 void map_references(Transcript& t);
 void map_batches(Transcript& t);
 void map_freezing(Transcript& t);
+void map_memory(Transcript& t);
 void attribute_rules(Transcript& t);
 void ids_and_info(Transcript& t);
 void program_loading(Transcript& t);

@@ -1,7 +1,11 @@
 // Ring buffer: what a consumer that maps the file sees, as libbpf does, and what a lying one can do.
+#include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <thread>
+#include <utility>
 
 #include "tests/unit/maps/map_fixture.hpp"
 
@@ -42,6 +46,11 @@ class Consumer {
     }
     return records;
   }
+  // Whether there was a wake-up since the last call.
+  bool woken() {
+    const uint32_t now = __atomic_load_n(reinterpret_cast<const uint32_t*>(producer_) + kRingWakeups / 4, __ATOMIC_ACQUIRE);
+    return std::exchange(wakeups_, now) != now;
+  }
   [[nodiscard]] uint64_t producer() const { return __atomic_load_n(producer_, __ATOMIC_ACQUIRE); }
   void lie(uint64_t position) { __atomic_store_n(position_, position, __ATOMIC_SEQ_CST); }
 
@@ -50,6 +59,7 @@ class Consumer {
   uint64_t* position_;
   const uint64_t* producer_;
   const uint8_t* data_;
+  uint32_t wakeups_ = 0;
 };
 
 std::shared_ptr<Map> make_ring(uint32_t size = kSize) { return make(spec_of(BPF_MAP_TYPE_RINGBUF, 0, 0, size)); }
@@ -124,7 +134,7 @@ TEST(RingBuffer, PaddingAloneIsCommittedWhereTheRestIsTooShort) {
   Bytes data(3000, 7);
   for (int i = 0; i < 20; i++) {
     if (ring_output(&map->core(), data.data(), data.size(), 0) != 0) {
-      EXPECT_TRUE(map->take_wakeup()) << "the consumer has the padding to skip";
+      EXPECT_TRUE(consumer.woken()) << "the consumer has the padding to skip";
       consumer.read();
       ASSERT_EQ(ring_output(&map->core(), data.data(), data.size(), 0), 0) << i;
     }
@@ -139,17 +149,51 @@ TEST(RingBuffer, ConsumerIsWokenWhenItHadReadAllOrIsTold) {
   Consumer consumer(*map);
   const MapCore* core = &map->core();
   uint64_t data = 1;
-  EXPECT_FALSE(map->take_wakeup());
+  EXPECT_FALSE(consumer.woken());
   ring_output(core, &data, 8, 0);
-  EXPECT_TRUE(map->take_wakeup());
-  EXPECT_FALSE(map->take_wakeup());
+  EXPECT_TRUE(consumer.woken());
+  EXPECT_FALSE(consumer.woken());
   ring_output(core, &data, 8, 0);
-  EXPECT_FALSE(map->take_wakeup()) << "it has not read the first yet";
+  EXPECT_FALSE(consumer.woken()) << "it has not read the first yet";
   ring_output(core, &data, 8, BPF_RB_FORCE_WAKEUP);
-  EXPECT_TRUE(map->take_wakeup());
+  EXPECT_TRUE(consumer.woken());
   consumer.read();
   ring_output(core, &data, 8, BPF_RB_NO_WAKEUP);
-  EXPECT_FALSE(map->take_wakeup());
+  EXPECT_FALSE(consumer.woken());
+  ring_output(core, &data, 8, 0);
+  EXPECT_FALSE(consumer.woken()) << "it has not read the one before";
+  consumer.read();
+  ring_output(core, &data, 8, 0);
+  EXPECT_TRUE(consumer.woken());
+}
+
+// The record is not where the consumer stands, but nothing else is between them.
+TEST(RingBuffer, ConsumerIsWokenForARecordBehindPadding) {
+  auto map = make_ring();
+  Consumer consumer(*map);
+  Bytes data(1000);
+  for (int i = 0; i < 20; i++) {
+    ASSERT_EQ(ring_output(&map->core(), data.data(), data.size(), 0), 0);
+    EXPECT_TRUE(consumer.woken()) << i;
+    ASSERT_EQ(consumer.read().size(), 1u);
+  }
+  ASSERT_EQ(ring_output(&map->core(), data.data(), data.size(), BPF_RB_NO_WAKEUP), 0);
+  EXPECT_FALSE(consumer.woken());
+}
+
+TEST(RingBuffer, AWaitForWakeUpsEndsWhenTheMapIsTold) {
+  auto map = make_ring();
+  const auto* pages = static_cast<const uint8_t*>(::mmap(nullptr, 2 * kRingPage, PROT_READ, MAP_SHARED, map->memory_file(), 0));
+  ASSERT_NE(pages, MAP_FAILED);
+  const auto* count = reinterpret_cast<const uint32_t*>(pages + kRingPage + kRingWakeups);
+  std::thread consumer([count] {
+    while (__atomic_load_n(count, __ATOMIC_ACQUIRE) == 0) ::syscall(SYS_futex, count, FUTEX_WAIT, 0, nullptr, nullptr, 0);
+  });
+  uint64_t data = 1;
+  ASSERT_EQ(ring_output(&map->core(), &data, 8, 0), 0);
+  map->wake_clients();
+  consumer.join();
+  ::munmap(const_cast<uint8_t*>(pages), 2 * kRingPage);
 }
 
 TEST(RingBuffer, LyingConsumerHarmsItselfAlone) {

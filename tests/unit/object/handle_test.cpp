@@ -5,18 +5,22 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <climits>
 #include <cstring>
+#include <filesystem>
 
 #include "base/descriptor_passing.hpp"
+#include "bpf/maps/map_store.hpp"
 #include "bpf/object/object_table.hpp"
 
 namespace sluice::bpf {
 namespace {
 
-std::shared_ptr<MapObject> new_map(uint32_t flags) {
+std::shared_ptr<MapObject> new_map(uint32_t flags, std::shared_ptr<MapStore> store = nullptr) {
   MapSpec spec;
   spec.name = "flows";
   spec.type = BPF_MAP_TYPE_ARRAY;
@@ -24,6 +28,7 @@ std::shared_ptr<MapObject> new_map(uint32_t flags) {
   spec.value_size = 8;
   spec.max_entries = 4;
   spec.flags = flags;
+  spec.store = std::move(store);
   auto object = std::make_shared<MapObject>();
   auto map = Map::create(spec);
   EXPECT_TRUE(map);
@@ -187,6 +192,84 @@ TEST(Memory, AClientCannotChangeItsSize) {
   EXPECT_EQ(errno, EPERM);
   EXPECT_EQ(::ftruncate(fd, 1 << 20), -1);
   ::close(fd);
+}
+
+// Linux 6.2 and later with Landlock; elsewhere who shrinks it gets zeros.
+bool landlock_knows_truncate() { return ::syscall(__NR_landlock_create_ruleset, nullptr, 0, 1) >= 3; }
+
+std::shared_ptr<MapObject> new_stored_map(const std::string& folder, uint32_t flags) {
+  auto directory = std::make_shared<StoreDirectory>();
+  directory->fd.reset(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return new_map(BPF_F_MMAPABLE | flags, std::make_shared<MapStore>(directory, "bpf-map.1", true));
+}
+
+class StoredMemory : public testing::Test {
+ protected:
+  StoredMemory() {
+    std::string pattern = testing::TempDir() + "sluice_memory_XXXXXX";
+    folder = ::mkdtemp(pattern.data());
+  }
+  ~StoredMemory() override { std::filesystem::remove_all(folder); }
+  // Whether one can write to it by way of a mapping.
+  static bool takes_writes(int fd) {
+    void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) return false;
+    ::munmap(memory, 4096);
+    return true;
+  }
+
+  std::string folder;
+  ObjectTable table;
+};
+
+TEST_F(StoredMemory, AClientCannotChangeItsSizeWhoeverItGivesTheDescriptorTo) {
+  if (!landlock_knows_truncate()) GTEST_SKIP() << "no Landlock of Linux 6.2";
+  auto object = new_stored_map(folder, 0);
+  table.add(object);
+  const int fd = table.open({object});
+  EXPECT_TRUE(takes_writes(fd));
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::ftruncate(fd, 0) == -1 && errno == EACCES ? 0 : 1);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  struct stat now;
+  ASSERT_EQ(::fstat(fd, &now), 0);
+  EXPECT_EQ(now.st_size, 4096);
+  ::close(fd);
+  EXPECT_EQ(::truncate((folder + "/bpf-map.1.values").c_str(), 0), 0) << "the opener's thread alone is restricted";
+}
+
+TEST_F(StoredMemory, OfAFrozenMapNoNewDescriptorMapsForWriting) {
+  auto object = new_stored_map(folder, 0);
+  table.add(object);
+  object->frozen.store(true);
+  const int fd = table.open({object});
+  EXPECT_FALSE(takes_writes(fd));
+  Handle handle;
+  ASSERT_EQ(table.find(fd, &handle), 0);
+  EXPECT_TRUE(handle.readable && handle.writable);
+  ::close(fd);
+}
+
+TEST_F(StoredMemory, ProgramsConstantsAreWrittenByBpfAlone) {
+  for (const bool stored : {false, true}) {
+    auto object = stored ? new_stored_map(folder, BPF_F_RDONLY_PROG) : new_map(BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+    table.add(object);
+    for (const bool readable : {true, false}) {
+      for (const bool writable : {true, false}) {
+        if (!readable && !writable) continue;
+        const int fd = table.open({object, readable, writable});
+        EXPECT_FALSE(takes_writes(fd));
+        EXPECT_EQ(::pwrite(fd, "x", 1, 0), -1);
+        Handle handle;
+        ASSERT_EQ(table.find(fd, &handle), 0);
+        EXPECT_EQ(handle.readable, readable);
+        EXPECT_EQ(handle.writable, writable);
+        ::close(fd);
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -1,3 +1,7 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bpf/surface/attr_new.hpp"
@@ -93,6 +97,33 @@ TEST_F(MapCommands, AnUpdateOfAFrozenMapIsEperm) {
   EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), -EPERM);
   EXPECT_EQ(client.element(BPF_MAP_UPDATE_ELEM, hash, &key, &value), -EPERM);
   EXPECT_EQ(client.element(BPF_MAP_LOOKUP_ELEM, hash, &key, &value), -ENOENT);
+}
+
+TEST_F(MapCommands, AMapThatAnyProcessHasMappedForWritingIsNotFrozen) {
+  const long array = client.create(BPF_MAP_TYPE_ARRAY, 4, 8, 4, BPF_F_MMAPABLE);
+  auto attr = empty_attr();
+  attr.map_fd = static_cast<uint32_t>(array);
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0);
+    if (::write(ready[1], "x", 1) == 1) ::pause();
+    ::_exit(memory == MAP_FAILED ? 1 : 0);
+  }
+  char byte;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), -EBUSY);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0);
+  EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), -EBUSY) << "mapped here";
+  ::munmap(memory, 4096);
+  EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), 0);
+  EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0), MAP_FAILED);
+  EXPECT_EQ(errno, EPERM);
+  ::close(ready[0]);
+  ::close(ready[1]);
 }
 
 TEST_F(MapCommands, AReadOnlyDescriptorMayNotUpdateAndAWriteOnlyOneNotLookUp) {
