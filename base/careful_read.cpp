@@ -43,6 +43,7 @@ void on_fault(int number, siginfo_t* info, void* context) {
     former.sa_sigaction(number, info, context);
   } else {
     ::signal(number, SIG_DFL);  // the instruction runs again, and kills
+    if (info->si_code <= 0) ::raise(number);  // a process sent it: there is no such instruction
   }
 }
 

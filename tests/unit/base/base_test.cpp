@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -58,6 +59,7 @@ TEST(CarefulRead, EndsWhereTheMemoryDoes) {
 TEST(CarefulRead, OtherFaultsKillAsEver) {
   void* page = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   EXPECT_DEATH(std::memset(page, 1, 8), "");
+  EXPECT_DEATH(::raise(SIGSEGV), "");
   ::munmap(page, 4096);
 }
 
