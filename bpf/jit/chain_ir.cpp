@@ -2,6 +2,7 @@
 
 #include <llvm/IR/IRBuilder.h>
 
+#include "base/limits.hpp"
 #include "bpf/jit/lower.hpp"
 #include "bpf/progs/chain_step.hpp"
 
@@ -11,14 +12,15 @@ namespace {
 // void sluice_burst(ptr packets, i32 count, ptr verdicts, ptr env, ptr counters)
 class BurstBuilder {
  public:
-  BurstBuilder(llvm::Module& module, const std::vector<llvm::Function*>& programs, const ChainImage& image)
-      : module_(module), programs_(programs), image_(image), b_(module.getContext()) {
+  BurstBuilder(llvm::Module& module, const LoweredChain& chain, const ChainImage& image)
+      : module_(module), programs_(chain.programs), prefetch_(chain.prefetch), image_(image), b_(module.getContext()) {
     for (const auto& program : image.programs) forwards_ |= forwards(program.type);
   }
 
   void build() {
     declare();
     make_entry();
+    make_prefetch();
     make_loop();
     make_exit();
   }
@@ -70,7 +72,52 @@ class BurstBuilder {
     layout_constant_->setAlignment(llvm::Align(8));
     loop_ = block("packet");
     exit_ = block("exit");
-    b_.CreateCondBr(b_.CreateIsNull(function_->getArg(1)), exit_, loop_);
+    auto* some = block("some");
+    b_.CreateCondBr(b_.CreateIsNull(function_->getArg(1)), exit_, some);
+    b_.SetInsertPoint(some);
+  }
+
+  llvm::Value* load_packet(llvm::Value* index) {
+    auto* packet = b_.CreateLoad(b_.getPtrTy(), b_.CreateGEP(b_.getPtrTy(), function_->getArg(0), index));
+    call_runtime("sluice_rt_load_context", {ctx_, layout_constant_, packet, function_->getArg(3)});
+    return packet;
+  }
+
+  // body(index) for each packet; goes on behind the loop.
+  template <class Body>
+  void for_each_packet(const char* name, Body body) {
+    auto* loop = block(name);
+    auto* behind = block("behind");
+    b_.CreateStore(b_.getInt32(0), index_);
+    b_.CreateBr(loop);
+    b_.SetInsertPoint(loop);
+    body(b_.CreateZExt(b_.CreateLoad(b_.getInt32Ty(), index_), b_.getInt64Ty()));
+    increment(index_, b_.getInt32(1));
+    b_.CreateCondBr(b_.CreateICmpULT(b_.CreateLoad(b_.getInt32Ty(), index_), function_->getArg(1)), loop, behind);
+    b_.SetInsertPoint(behind);
+  }
+
+  void make_prefetch() {
+    if (prefetch_.slice != nullptr) {
+      auto* prefetch = block("prefetch");
+      auto* run = block("run");
+      b_.CreateCondBr(b_.CreateCall(prefetch_.pays, {ctx_}), prefetch, run);
+      b_.SetInsertPoint(prefetch);
+      llvm::IRBuilder<> entry(&function_->getEntryBlock(), function_->getEntryBlock().begin());
+      auto* words = entry.CreateAlloca(llvm::ArrayType::get(b_.getInt64Ty(), kBurst), nullptr, "words");
+      const auto word = [&](llvm::Value* index) { return b_.CreateGEP(b_.getInt64Ty(), words, index); };
+      for_each_packet("bucket", [&](llvm::Value* index) {
+        load_packet(index);
+        b_.CreateStore(b_.CreateCall(prefetch_.slice, {ctx_}), word(index));
+      });
+      for_each_packet("element", [&](llvm::Value* index) {
+        b_.CreateCall(prefetch_.element, {ctx_, b_.CreateLoad(b_.getInt64Ty(), word(index))});
+      });
+      b_.CreateStore(b_.getInt32(0), index_);
+      b_.CreateBr(run);
+      b_.SetInsertPoint(run);
+    }
+    b_.CreateBr(loop_);
   }
 
   Counts make_counts(bool forwards) {
@@ -130,8 +177,7 @@ class BurstBuilder {
   void make_loop() {
     b_.SetInsertPoint(loop_);
     auto* index = b_.CreateZExt(b_.CreateLoad(b_.getInt32Ty(), index_), b_.getInt64Ty());
-    auto* packet = b_.CreateLoad(b_.getPtrTy(), b_.CreateGEP(b_.getPtrTy(), function_->getArg(0), index));
-    call_runtime("sluice_rt_load_context", {ctx_, layout_constant_, packet, function_->getArg(3)});
+    auto* packet = load_packet(index);
     if (forwards_) call_runtime("sluice_rt_load_room", {ctx_, layout_constant_, packet});
     auto* captured = call_runtime("sluice_rt_captured", {ctx_});
     dropped_ = block("dropped");
@@ -190,6 +236,7 @@ class BurstBuilder {
 
   llvm::Module& module_;
   const std::vector<llvm::Function*>& programs_;
+  const Prefetch& prefetch_;
   const ChainImage& image_;
   bool forwards_ = false;  // one of the programs may change packets and send them elsewhere
   llvm::IRBuilder<> b_;
@@ -208,23 +255,36 @@ class BurstBuilder {
 
 }  // namespace
 
-Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainImage& image) {
-  std::vector<llvm::Function*> functions;
+Result<LoweredChain> lower_programs(llvm::Module& module, const ChainImage& image) {
+  LoweredChain chain;
   for (size_t i = 0; i < image.programs.size(); i++) {
     ProgramLowering lowering(module, image.programs[i], "program." + std::to_string(i));
     auto function = lowering.lower();
     if (!function) return tl::unexpected<Error>(std::move(function.error()));
-    functions.push_back(*function);
+    chain.programs.push_back(*function);
+    const bool first = i == 0 && image.entry == ChainImage::Entry::burst && !forwards(image.programs[i].type);
+    const int32_t map = first ? prefetched_map(image.programs[i]) : -1;
+    if (map < 0) continue;
+    auto slice = lowering.lower_slice(map);
+    if (!slice) return tl::unexpected<Error>(std::move(slice.error()));
+    chain.prefetch = {*slice, lowering.map_operation("sluice_rt_prefetch_pays", map),
+                      lowering.map_operation("sluice_rt_prefetch_element", map)};
+    // Until the burst calls them.
+    chain.prefetch.pays->setLinkage(llvm::Function::ExternalLinkage);
+    chain.prefetch.element->setLinkage(llvm::Function::ExternalLinkage);
   }
-  return functions;
+  return chain;
 }
 
-void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& programs, const ChainImage& image) {
-  for (auto* program : programs) {
-    program->setLinkage(llvm::GlobalValue::InternalLinkage);
-    program->addFnAttr(llvm::Attribute::AlwaysInline);
+void add_burst(llvm::Module& module, const LoweredChain& chain, const ChainImage& image) {
+  std::vector<llvm::Function*> inlined = chain.programs;
+  const Prefetch& prefetch = chain.prefetch;
+  if (prefetch.slice != nullptr) inlined.insert(inlined.end(), {prefetch.slice, prefetch.pays, prefetch.element});
+  for (auto* function : inlined) {
+    function->setLinkage(llvm::GlobalValue::InternalLinkage);
+    function->addFnAttr(llvm::Attribute::AlwaysInline);
   }
-  BurstBuilder(module, programs, image).build();
+  BurstBuilder(module, chain, image).build();
 }
 
 // i64 sluice_program(ptr ctx, ptr target): a TailCode.

@@ -24,10 +24,20 @@ Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, l
 // Most of the runtime is of no use to one chain, and reading it would be most of the compile time: load_runtime leaves
 // the bodies unread, this reads those that the lowered programs use and drops the others.
 Status read_used_bodies(llvm::Module& module);
-// Lowers every program; one function `i64 (ptr ctx)` each.
-Result<std::vector<llvm::Function*>> lower_programs(llvm::Module& module, const ChainImage& image);
-// Adds sluice_burst, which calls `programs`, those of the image, in order on each packet.
-void add_burst(llvm::Module& module, const std::vector<llvm::Function*>& programs, const ChainImage& image);
+// What runs over the burst before its programs do, to have a large map's lines in the cache by then: lower_slice.cpp. The
+// first program's, since those behind it may not run. `slice` null: no map is large enough.
+struct Prefetch {
+  llvm::Function* slice = nullptr;    // i64 (ptr ctx)
+  llvm::Function* pays = nullptr;     // i1 (ptr ctx)
+  llvm::Function* element = nullptr;  // void (ptr ctx, i64)
+};
+struct LoweredChain {
+  std::vector<llvm::Function*> programs;  // `i64 (ptr ctx)` each
+  Prefetch prefetch;
+};
+Result<LoweredChain> lower_programs(llvm::Module& module, const ChainImage& image);
+// Adds sluice_burst, which calls the programs, those of the image, in order on each packet.
+void add_burst(llvm::Module& module, const LoweredChain& chain, const ChainImage& image);
 // Adds sluice_program, which is the one program.
 void add_program_entry(llvm::Module& module, llvm::Function* program);
 

@@ -12,14 +12,14 @@ Result<ObjectCode> compile(const ChainImage& image, const CompileOptions& option
   llvm::LLVMContext context;
   auto module = load_runtime(context, **target);
   if (!module) return tl::unexpected<Error>(std::move(module.error()));
-  auto programs = lower_programs(**module, image);
-  if (!programs) return tl::unexpected<Error>(std::move(programs.error()).in("jit"));
+  auto chain = lower_programs(**module, image);
+  if (!chain) return tl::unexpected<Error>(std::move(chain.error()).in("jit"));
   if (auto done = read_used_bodies(**module); !done) return tl::unexpected<Error>(done.error());
   if (auto done = optimise(**module, **target, Phase::programs); !done) return tl::unexpected<Error>(done.error());
   if (image.entry == ChainImage::Entry::burst) {
-    add_burst(**module, *programs, image);
+    add_burst(**module, *chain, image);
   } else {
-    add_program_entry(**module, programs->front());
+    add_program_entry(**module, chain->programs.front());
   }
   if (auto done = optimise(**module, **target, Phase::chain); !done) return tl::unexpected<Error>(done.error());
   ObjectCode code;

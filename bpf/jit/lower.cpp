@@ -112,13 +112,18 @@ llvm::Function* ProgramLowering::map_operation(const char* runtime_name, int32_t
   std::vector<llvm::Value*> arguments;
   for (auto& argument : slot->args()) arguments.push_back(&argument);
   arguments.insert(arguments.begin() + 1, map_constant(map_index));
-  b.CreateRet(b.CreateCall(runtime, arguments));
+  auto* result = b.CreateCall(runtime, arguments);
+  if (result->getType()->isVoidTy()) {
+    b.CreateRetVoid();
+  } else {
+    b.CreateRet(result);
+  }
   return slot;
 }
 
 FunctionLowering::FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function,
-                                   bool main)
-    : owner_(owner), subprogram_(subprogram), function_(function), main_(main),
+                                   bool main, int32_t slice_of)
+    : owner_(owner), subprogram_(subprogram), function_(function), main_(main), slice_of_(slice_of),
       b_(owner.module().getContext()) {}
 
 tl::unexpected<Error> FunctionLowering::unsupported(uint32_t index, const std::string& what) const {
@@ -200,6 +205,7 @@ Status FunctionLowering::lower() {
       if (b_.GetInsertBlock()->getTerminator() == nullptr) b_.CreateBr(block->second);
       b_.SetInsertPoint(block->second);
     }
+    if (slice_of_ >= 0 && (b_.GetInsertBlock()->getTerminator() != nullptr || lower_slice_end(i))) continue;
     if (b_.GetInsertBlock()->getTerminator() != nullptr) return unsupported(i, "code without an entry");
     if (auto done = lower_insn(i); !done) return done;
   }

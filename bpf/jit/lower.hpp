@@ -24,6 +24,8 @@ class ProgramLowering {
   ProgramLowering(llvm::Module& module, const ProgramImage& program, std::string prefix);
   // Returns the main program's function. EOPNOTSUPP names the instruction.
   Result<llvm::Function*> lower();
+  // `i64 name.slice(ptr ctx)`, after lower(): what sluice_rt_prefetch_element takes, or 0. lower_slice.cpp.
+  Result<llvm::Function*> lower_slice(int32_t map_index);
 
   [[nodiscard]] llvm::Module& module() { return module_; }
   [[nodiscard]] const ProgramImage& program() const { return program_; }
@@ -47,10 +49,15 @@ class ProgramLowering {
   std::map<std::pair<std::string, int32_t>, llvm::Function*> map_operations_;
 };
 
+// The largest hash map of the program's, if it is one that prefetching pays for when it is full; else -1.
+int32_t prefetched_map(const ProgramImage& program);
+
 // One subprogram's body.
 class FunctionLowering {
  public:
-  FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function, bool main);
+  // slice_of: the map whose lookup a slice is made for; -1: the whole function.
+  FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function, bool main,
+                   int32_t slice_of = -1);
   Status lower();
 
  private:
@@ -71,6 +78,10 @@ class FunctionLowering {
   llvm::FunctionCallee runtime(const char* name);
   const Insn& insn(uint32_t index) const { return owner_.program().insns[index]; }
   const InsnFact& fact(uint32_t index) const { return owner_.program().facts[index]; }
+
+  // lower_slice.cpp
+  bool ends_slice(uint32_t index) const;
+  bool lower_slice_end(uint32_t index);
 
   // lower_alu.cpp
   Status lower_alu(uint32_t index);
@@ -108,6 +119,7 @@ class FunctionLowering {
   const Subprogram& subprogram_;
   llvm::Function* function_;
   bool main_;
+  int32_t slice_of_;
   llvm::IRBuilder<> b_;
   llvm::Value* ctx_ = nullptr;
   llvm::AllocaInst* stack_ = nullptr;

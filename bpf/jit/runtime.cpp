@@ -2,6 +2,7 @@
 // part of the binary as machine code. The program lowering calls the functions below by name, with constant arguments
 // wherever the verifier knows one, so that what remains after inlining is the one case that is meant.
 #include "bpf/helpers/bodies.hpp"
+#include "bpf/jit/prefetch.hpp"
 #include "bpf/maps/map_ops.hpp"
 #include "bpf/progs/chain_step.hpp"
 #include "bpf/progs/packet_context.hpp"
@@ -83,6 +84,30 @@ void* sluice_rt_array_at(const PacketContext* ctx, const MapCore* core, const vo
 int64_t sluice_rt_for_each(PacketContext* ctx, const MapCore* core, uint64_t callback, uint64_t callback_ctx,
                            uint64_t flags) {
   return for_each_element(ctx, core, callback, callback_ctx, flags);
+}
+
+// Prefetching for a burst, step by step: whether the map is used enough, the bucket, then the element that the tag is of.
+// The word is the bucket's address, with the tag in the 16 bits above those that addresses have.
+bool sluice_rt_prefetch_pays(const PacketContext*, const MapCore* core) {
+  return __atomic_load_n(&hash_table(core)->live, __ATOMIC_RELAXED) * hash_element_stride(core) >= jit::kPrefetchBytes;
+}
+uint64_t sluice_rt_prefetch_bucket(const PacketContext*, const MapCore* core, const void* key) {
+  const uint64_t hash = hash_of(core, key);
+  HashBucket* bucket = bucket_of(core, hash);
+  __builtin_prefetch(bucket);
+  return reinterpret_cast<uint64_t>(bucket) | tag_of(hash) << 48;
+}
+void sluice_rt_prefetch_element(const PacketContext*, const MapCore* core, uint64_t word) {
+  if (word == 0) return;
+  const auto* bucket = reinterpret_cast<const HashBucket*>(word & ((1ull << 48) - 1));
+  for (uint32_t half = 0; half < 2; half++) {
+    const uint64_t tags = __atomic_load_n(&bucket->tags[half], __ATOMIC_RELAXED);
+    const uint64_t lanes = zero_lanes(tags ^ (word >> 48) * kLaneOnes);
+    if (lanes == 0) continue;
+    const uint32_t reference = load_reference(&bucket->elements[half * 4 + lowest_lane(lanes)]);
+    __builtin_prefetch(hash_element(core, reference));
+    return;
+  }
 }
 
 uint64_t sluice_rt_tail_call(PacketContext* ctx, const MapCore* core, uint64_t index) {
