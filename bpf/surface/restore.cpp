@@ -87,6 +87,9 @@ class Restore {
   // Each record once, with those it refers to. A record that fails takes its memory with it.
   Result<ObjectRef> load(const std::string& record) {
     if (const auto done = loaded_.find(record); done != loaded_.end()) return done->second;
+    // A name in a record leads to that record alone, never to another's memory or out of the store.
+    const std::string kind = record.substr(0, record.find('.'));
+    if (record != record_name(kind.c_str(), record_number(record))) return fail(EBADMSG, "not the name of a record");
     auto object = record.starts_with("bpf-map.")    ? load_map(record)
                   : record.starts_with("bpf-prog.") ? load_program(record)
                   : record.starts_with("btf.")      ? load_btf(record)

@@ -1,6 +1,7 @@
 // Files in the pin directory that are damaged or not ours: reported, set aside, and nothing else suffers.
 #include <fcntl.h>
 
+#include "bpf/object/record.hpp"
 #include "tests/unit/surface/pin_fixture.hpp"
 
 namespace sluice::bpf {
@@ -64,6 +65,50 @@ TEST_F(Pins, ADamagedFileIsSetAsideAndNothingElseSuffers) {
     for (const char* name : {"/bad", "/good"}) ASSERT_EQ(::unlink((root + name).c_str()), 0);
     restart();
     EXPECT_EQ(stored(), 1u) << damage.name << ": the folder of damaged files";
+  }
+}
+
+// A good record, but for the name of the map that the program uses.
+void name_another_map(const std::string& folder, const std::string& program, const std::string& map, const std::string& other) {
+  const UniqueFd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  auto bytes = read_record(directory.get(), program);
+  ASSERT_TRUE(bytes);
+  const auto at = std::search(bytes->begin(), bytes->end(), map.begin(), map.end());
+  ASSERT_NE(at, bytes->end());
+  const auto length_at = at - sizeof(uint64_t);
+  RecordWriter field;
+  field(other);
+  Bytes changed(bytes->begin(), length_at);
+  changed.insert(changed.end(), field.bytes().begin(), field.bytes().end());
+  changed.insert(changed.end(), at + static_cast<ptrdiff_t>(map.size()), bytes->end());
+  ASSERT_TRUE(write_record(directory.get(), program, changed));
+}
+
+TEST_F(Pins, ARecordThatNamesNoRecordIsSetAsideAlone) {
+  const std::string store = root + "/.store/";
+  for (const char* other : {"bpf-map", "bpf-map.", "", "../outside", "MAP.values", "MAP/../MAP", "btf"}) {
+    const long map = create(bpf, BPF_MAP_TYPE_ARRAY);
+    ASSERT_EQ(pin(bpf, map, root + "/map"), 0);
+    const long program = load(counting_program(map));
+    ASSERT_EQ(pin(bpf, program, root + "/program"), 0);
+    const auto map_file = file_of(root, "bpf-map.", "").substr(store.size());
+    const auto program_file = file_of(root, "bpf-prog.", "").substr(store.size());
+    surface.reset();
+    std::string name = other;
+    for (size_t at; (at = name.find("MAP")) != std::string::npos;) name.replace(at, 3, map_file);
+    ASSERT_NO_FATAL_FAILURE(name_another_map(store, program_file, map_file, name)) << other;
+    testing::internal::CaptureStderr();
+    start();
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(log.find(root + "/program: "), std::string::npos) << other << ": " << log;
+    EXPECT_EQ(get(bpf, root + "/program"), -EACCES) << other;
+    restart();
+    const long found = get(bpf, root + "/map");
+    uint64_t value = 9;
+    EXPECT_EQ(element(bpf, BPF_MAP_LOOKUP_ELEM, found, 0, &value), 0) << other << ": the map is there, and its memory";
+    close(found);
+    for (const char* pinned : {"/map", "/program"}) ASSERT_EQ(::unlink((root + pinned).c_str()), 0);
+    restart();
   }
 }
 
