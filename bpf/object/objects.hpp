@@ -114,7 +114,7 @@ struct LinkObject {
   uint32_t id = 0;
   uid_t uid = 0;
   uint32_t attach_type = 0;
-  uint64_t sequence = 0;  // order of creation, over all daemons of the pin directory
+  std::atomic<uint64_t> sequence{0};  // the order of a port's links, over all daemons of the pin directory
   std::shared_ptr<struct Attachment> attachment;  // bpf/surface/attachments.hpp
   std::shared_ptr<RecordFile> record;  // as BtfObject's
   std::function<void()> detach;

@@ -25,6 +25,7 @@ struct BpfSurface::State {
   std::atomic<uint32_t> stats_users{0};  // open descriptors of ENABLE_STATS
   Attachments attachments;               // outlives the links, which take themselves off it
   ObjectTable objects;
+  std::mutex link_order;                   // one link at a time finds its place
   std::atomic<uint64_t> links_created{0};  // LinkObject::sequence of the last
   std::vector<std::shared_ptr<Map>> restored;  // use_map, until whoever wants them has them (attach_pinned)
   uint32_t map_slots = 1;    // values of a per-CPU element: the host's possible CPUs

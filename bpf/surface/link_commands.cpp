@@ -33,6 +33,22 @@ int read_relative(Call& call, uint32_t flags, uint32_t relative, AttachPlace* pl
   return 0;
 }
 
+// The link's sequence becomes one that says its place. One put in before others takes the number of the first of them, that
+// one the next one's, and so on. Written from the last one on: a kill in between leaves the others in their order.
+long take_place(Call& call, uint32_t ifindex, LinkObject& added) {
+  const AttachedList list = call.state.attachments.list(added.attach_type, ifindex);
+  uint64_t sequence = added.sequence;
+  long error = 0;
+  for (auto item = list.items.rbegin(); item != list.items.rend() && item->link_id != added.id; ++item) {
+    const auto link = item->link_id == 0 ? nullptr : call.objects.link(item->link_id);
+    if (link == nullptr) continue;
+    sequence = link->sequence.exchange(sequence);
+    if (const long saved = save_changed(call, link); saved != 0) error = saved;
+  }
+  added.sequence = sequence;
+  return error;
+}
+
 int writable_link(Call& call, uint32_t fd, std::shared_ptr<LinkObject>* link) {
   if (const int error = call.object_of(fd, link); error != 0) return error;
   return (*link)->attachment->of_configuration ? -EPERM : 0;
@@ -60,12 +76,16 @@ long link_create(Call& call) {
   auto link = std::make_shared<LinkObject>();
   link->uid = call.caller.uid;
   link->attach_type = attr.attach_type;
-  link->sequence = ++call.state.links_created;
   link->attachment = attachment;
   call.state.attachments.tie(*link);
   call.objects.add(link);
   attachment->link_id = link->id;
-  if (const int error = call.state.attachments.add(attachment, place); error != 0) return error;
+  {
+    const std::lock_guard guard(call.state.link_order);
+    link->sequence = ++call.state.links_created;
+    if (const int error = call.state.attachments.add(attachment, place); error != 0) return error;
+    if (const long error = take_place(call, attr.target_ifindex, *link); error != 0) return error;
+  }
   return call.objects.open({std::move(link)});
 }
 

@@ -243,7 +243,7 @@ class Restore {
     link->sequence = record->sequence;
     link->attachment = attachment;
     state_.attachments.tie(*link);
-    state_.links_created = std::max(state_.links_created.load(), link->sequence);
+    state_.links_created = std::max(state_.links_created.load(), record->sequence);
     store_.adopt(link, name);
     state_.objects.add(link);
     attachment->link_id = link->id;
@@ -303,7 +303,7 @@ void attach_pinned(BpfSurface::State& state) {
     if (link->record != nullptr && !link->attachment->port.empty()) links.push_back(link);
   }
   // Their ids are in the order of their pins' names.
-  std::ranges::sort(links, {}, &LinkObject::sequence);
+  std::ranges::sort(links, {}, [](const auto& link) { return link->sequence.load(); });
   for (const auto& link : links) {
     const int error = state.attachments.add_again(link->attachment);
     if (error == 0) continue;

@@ -34,12 +34,16 @@ class PinnedLinks : public Pins {
     return bpf(BPF_PROG_LOAD, attr);
   }
   // A link of a new program, pinned under the program's name; neither has a descriptor left but the link's.
-  long link(const char* name, uint32_t ifindex) {
+  // `place`: kAttachBefore or kAttachAfter the link `relative`.
+  long link(const char* name, uint32_t ifindex, uint32_t place = 0, long relative = 0) {
     const long program = load_named(name);
     auto attr = empty_attr();
     attr.link_create.prog_fd = static_cast<uint32_t>(program);
     attr.link_create.target_ifindex = ifindex;
     attr.link_create.attach_type = kAttachTcxIngress;
+    attr.link_create.flags = place | (relative != 0 ? uint32_t{kAttachByLink} : 0);
+    const auto relative_fd = static_cast<uint32_t>(relative);
+    std::memcpy(reinterpret_cast<char*>(&attr) + kLinkRelativeAt, &relative_fd, sizeof relative_fd);
     const long fd = bpf(BPF_LINK_CREATE, attr);
     EXPECT_GE(fd, 0) << name;
     EXPECT_EQ(pin(bpf, fd, root + "/" + name), 0);
@@ -78,6 +82,25 @@ TEST_F(PinnedLinks, AreThereAfterEachRestartBehindTheConfigurationInOrderOfCreat
   ASSERT_EQ(::unlink((root + "/b").c_str()), 0);
   surface->objects().sweep();
   EXPECT_EQ(ports.running[1], (Names{"configured", "d", "c", "a"}));
+}
+
+TEST_F(PinnedLinks, KeepThePlaceTheyWereGiven) {
+  const long a = link("a", 1);
+  const long b = link("b", 1);
+  close(link("c", 1, kAttachBefore));
+  close(link("d", 1, kAttachAfter, a));
+  close(link("e", 2));
+  close(link("f", 1, kAttachBefore, b));
+  const Names order{"c", "a", "d", "f", "b"};
+  ASSERT_EQ(ports.running[1], order);
+  close(a);
+  close(b);
+  restart_with({"one", "two"});
+  EXPECT_EQ(ports.running[1], order);
+  close(link("g", 1, kAttachBefore));
+  restart_with({"one", "two"});
+  EXPECT_EQ(ports.running[1], (Names{"g", "c", "a", "d", "f", "b"}));
+  EXPECT_EQ(ports.running[2], Names{"e"});
 }
 
 TEST_F(PinnedLinks, FollowTheirPortByNameAndWaitInactiveWhileItIsGone) {
