@@ -5,10 +5,10 @@
 
 #include "base/limits.hpp"
 #include "bpf/maps/array_ops.hpp"
-#include "bpf/maps/array_redo.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
 #include "bpf/maps/map_store.hpp"
+#include "bpf/maps/redo_slot.hpp"
 #include "bpf/maps/spin_lock.hpp"
 
 namespace sluice::bpf {
@@ -16,7 +16,7 @@ namespace {
 
 class ArrayMap final : public Map {
  public:
-  ArrayMap(const MapSpec& spec, const MapCore& core, MapMemory memory, ArrayRedo redo)
+  ArrayMap(const MapSpec& spec, const MapCore& core, MapMemory memory, RedoSlot redo)
       : Map(spec), memory_(std::move(memory)), redo_(std::move(redo)) {
     core_ = core;
     core_.values = memory_.data();
@@ -92,7 +92,7 @@ class ArrayMap final : public Map {
 
   std::mutex control_;  // control threads take turns; workers never touch it
   MapMemory memory_;
-  ArrayRedo redo_;
+  RedoSlot redo_;
 };
 
 Result<MapMemory> allocate_values(const MapSpec& spec, uint64_t bytes) {
@@ -101,12 +101,10 @@ Result<MapMemory> allocate_values(const MapSpec& spec, uint64_t bytes) {
 }
 
 // A value of one word is written by one store, and needs no more.
-Result<ArrayRedo> allocate_redo(const MapSpec& spec) {
+Result<RedoSlot> allocate_redo(const MapSpec& spec) {
   const uint32_t bytes = is_per_cpu(spec.type) ? spec.slots * round_up(spec.value_size, 8) : spec.value_size;
-  if (spec.store == nullptr || bytes <= 8) return ArrayRedo();
-  auto memory = spec.store->part("redo", ArrayRedo::bytes(bytes), false);
-  if (!memory) return fail(std::move(memory.error()));
-  return ArrayRedo(std::move(*memory), bytes);
+  if (spec.store == nullptr || bytes <= 8) return RedoSlot();
+  return RedoSlot::open(*spec.store, bytes);
 }
 
 }  // namespace

@@ -102,14 +102,18 @@ void hash_init_value(const MapCore* core, uint32_t reference, const void* value)
   }
 }
 
-int hash_write_locked(const MapCore* core, const void* key, const void* value, uint64_t flags) {
+int hash_write_locked(const MapCore* core, RedoSlot& redo, const void* key, const void* value, uint64_t flags) {
   const uint64_t hash = hash_of(core, key);
   HashBucket* bucket = bucket_of(core, hash);
   if (!lock_patiently(bucket)) return -EBUSY;
   const uint32_t present = hash_scan(core, bucket, key, hash).reference;
   int error = -ENOENT;
-  if (present != 0) {
-    error = (flags & BPF_NOEXIST) != 0 ? -EEXIST : write_value(core, hash_value_of(core, present, 0), value, BPF_F_LOCK);
+  if (present != 0 && (flags & BPF_NOEXIST) != 0) {
+    error = -EEXIST;
+  } else if (present != 0) {
+    redo.begin(present, value);
+    error = write_value(core, hash_value_of(core, present, 0), value, BPF_F_LOCK);
+    redo.end();
   }
   unlock(bucket);
   return error;

@@ -38,8 +38,8 @@ uint32_t magazine_capacity(uint64_t max_entries, uint64_t total) {
 
 class HashMap final : public Map {
  public:
-  HashMap(const MapSpec& spec, const MapCore& core, MapMemory table, MapMemory elements)
-      : Map(spec), table_(std::move(table)), elements_(std::move(elements)) {
+  HashMap(const MapSpec& spec, const MapCore& core, MapMemory table, MapMemory elements, RedoSlot redo)
+      : Map(spec), table_(std::move(table)), elements_(std::move(elements)), redo_(std::move(redo)) {
     core_ = core;
     core_.table = table_.data();
     core_.values = elements_.data();
@@ -53,6 +53,12 @@ class HashMap final : public Map {
   Status recover() {
     if (Status good = hash_recover(core_); !good) return good;
     if (spec_.spin_lock_offset < 0) return {};
+    uint32_t element;
+    const uint8_t* value;
+    if (redo_.pending(&element, &value)) {
+      if (element < hash_table(&core_)->never_used) copy_value_in(&core_, hash_value_of(&core_, element, 0), value);
+      redo_.end();
+    }
     for (uint64_t reference = 1; reference < hash_table(&core_)->never_used; reference++) {
       const uint32_t lock = 0;
       std::memcpy(hash_value_of(&core_, static_cast<uint32_t>(reference), 0) + spec_.spin_lock_offset, &lock, sizeof lock);
@@ -79,7 +85,7 @@ class HashMap final : public Map {
     std::lock_guard one_writer(control_);
     if ((flags & BPF_F_LOCK) != 0) {
       flags &= ~uint64_t{BPF_F_LOCK};
-      if (int error = hash_write_locked(&core_, key, value, flags); error != -ENOENT) return error;
+      if (int error = hash_write_locked(&core_, redo_, key, value, flags); error != -ENOENT) return error;
     }
     if (!is_lru(core_.type)) return put(key, value, flags);
     return static_cast<int>(lru_update(&core_, key, flags, kNoWorker, [&] { return put(key, value, flags); }));
@@ -196,6 +202,7 @@ class HashMap final : public Map {
   MapMemory table_;
   MapMemory elements_;
   std::vector<HashMagazine> magazines_;  // by worker; each touched by that one alone
+  RedoSlot redo_;  // for updates in place (BPF_F_LOCK)
 };
 
 Status start_table(const MapSpec& spec, HashTable* table) {
@@ -211,6 +218,11 @@ Status start_table(const MapSpec& spec, HashTable* table) {
 Status check_table(const MapSpec& spec, const HashTable& table) {
   if (table.total >= spec.max_entries + 2ull && table.total <= spec.max_entries + kSpareMax) return {};
   return fail(EBADMSG, std::to_string(table.total) + " elements for max_entries " + std::to_string(spec.max_entries));
+}
+
+Result<RedoSlot> allocate_redo(const MapSpec& spec) {
+  if (spec.store == nullptr || spec.spin_lock_offset < 0) return RedoSlot();
+  return RedoSlot::open(*spec.store, spec.value_size);
 }
 
 }  // namespace
@@ -250,7 +262,9 @@ Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
   core.hash_key[1] = table->hash_key[1];
   auto elements = MapMemory::allocate_in(spec.store.get(), "values", (table->total + 1) * stride, fault_in);
   if (!elements) return fail(std::move(elements.error()));
-  auto map = std::make_shared<HashMap>(spec, core, std::move(*memory), std::move(*elements));
+  auto redo = allocate_redo(spec);
+  if (!redo) return fail(std::move(redo.error()));
+  auto map = std::make_shared<HashMap>(spec, core, std::move(*memory), std::move(*elements), std::move(*redo));
   if (Status good = recovered ? map->recover() : Status(); !good) return fail(std::move(good.error()));
   return map;
 }

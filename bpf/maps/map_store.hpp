@@ -1,7 +1,7 @@
 // Files that hold a map's memory, so that it is there again after the process's end, whatever that was: mapped shared,
 // written by plain stores, in an order in which every state that a kill can leave is a whole one. Lives in a directory
 // that only the daemon's user enters. A map made with a store asks it for its memory part by part; one that is opened
-// again finds the parts as they were left and puts in order what a writer had begun (hash_recover.hpp, array_redo.hpp).
+// again finds the parts as they were left and puts in order what a writer had begun (hash_recover.hpp, redo_slot.hpp).
 // Control threads.
 #pragma once
 

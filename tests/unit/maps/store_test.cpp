@@ -24,9 +24,12 @@ struct Kind {
   uint32_t type;
   uint32_t flags = 0;
   bool hash = true;
+  bool locked = false;  // has a bpf_spin_lock in its last word, and is updated with BPF_F_LOCK
 };
 const Kind kKinds[] = {{"Hash", BPF_MAP_TYPE_HASH},
                        {"PerCpuHash", BPF_MAP_TYPE_PERCPU_HASH},
+                       {"LockedHash", BPF_MAP_TYPE_HASH, 0, true, true},
+                       {"LockedArray", BPF_MAP_TYPE_ARRAY, 0, false, true},
                        {"LazyHash", BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC},
                        {"Array", BPF_MAP_TYPE_ARRAY, 0, false},
                        {"MappedArray", BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, false},
@@ -45,6 +48,7 @@ class Store : public testing::TestWithParam<Kind> {
   MapSpec spec(bool fresh) const {
     MapSpec spec = spec_of(GetParam().type, 4, kWords * 8, kEntries, is_per_cpu(GetParam().type) ? kSlots : 1);
     spec.flags = GetParam().flags;
+    if (GetParam().locked) spec.spin_lock_offset = (kWords - 1) * 8;
     spec.store = std::make_shared<MapStore>(directory, "map", fresh);
     return spec;
   }
@@ -62,12 +66,16 @@ using Value = std::vector<uint64_t>;
 // All words the same: a torn one shows.
 Value value_of(const Map& map, uint64_t word) { return Value(map.user_value_size() / 8, word); }
 
-int put(Map& map, uint32_t key, uint64_t word) { return map.update(&key, value_of(map, word).data(), BPF_ANY); }
+int put(Map& map, uint32_t key, uint64_t word) {
+  const bool locked = map.spec().spin_lock_offset >= 0;
+  return map.update(&key, value_of(map, word).data(), locked ? uint64_t{BPF_F_LOCK} : uint64_t{BPF_ANY});
+}
 
 // The word of a value that is whole; fails the test for another.
 uint64_t get(Map& map, uint32_t key) {
   Value value(map.user_value_size() / 8);
   EXPECT_EQ(map.lookup(&key, value.data()), 0) << key;
+  if (map.spec().spin_lock_offset >= 0) value.pop_back();
   EXPECT_EQ(std::count(value.begin(), value.end(), value[0]), static_cast<long>(value.size())) << "torn value of " << key;
   return value[0];
 }

@@ -1,6 +1,6 @@
-// Makes the control side's update of an array element all or nothing for whoever opens the store after a kill: the new
-// value is written here first, whole, then into the array. Opening the array finishes what was begun. One writer at a
-// time (ArrayMap locks).
+// Makes the control side's update of a value in place all or nothing for whoever opens the store after a kill: the new
+// value is written here first, whole, then into the map. Opening the map finishes what was begun. One writer at a time (the
+// map locks). Array elements by index, a hash's by reference (BPF_F_LOCK).
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,13 @@
 
 namespace sluice::bpf {
 
-class ArrayRedo {
+class RedoSlot {
  public:
-  ArrayRedo() = default;  // none: updates are as atomic as stores are
-  ArrayRedo(MapMemory memory, uint32_t value_bytes) : memory_(std::move(memory)), value_bytes_(value_bytes) {}
+  RedoSlot() = default;  // none: updates are as atomic as stores are
+  // The part "redo" of the store.
+  static Result<RedoSlot> open(MapStore& store, uint32_t value_bytes);
 
-  [[nodiscard]] static uint64_t bytes(uint32_t value_bytes) { return sizeof(Slot) + value_bytes; }
-
-  // Before the stores into the array, and after them.
+  // Before the stores into the map, and after them.
   void begin(uint32_t index, const void* value);
   void end();
   // The update that was under way when the last writer died: its index and value; false: there was none.
@@ -29,6 +28,7 @@ class ArrayRedo {
     uint64_t index;
   };
 
+  RedoSlot(MapMemory memory, uint32_t value_bytes) : memory_(std::move(memory)), value_bytes_(value_bytes) {}
   [[nodiscard]] Slot* slot() const { return reinterpret_cast<Slot*>(memory_.data()); }
   [[nodiscard]] uint8_t* value() const { return memory_.data() + sizeof(Slot); }
 
