@@ -60,6 +60,24 @@ Result<Record> read_as(int directory, const std::string& name, void (*fields)(Re
   return record;
 }
 
+bool link_file(int file, int directory, const std::string& name) {
+  const std::string self = "/proc/self/fd/" + std::to_string(file);
+  return ::linkat(AT_FDCWD, self.c_str(), directory, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
+// The same file by our own mount: link(2) wants it, and that of a client in another mount namespace is not. Needs
+// CAP_DAC_READ_SEARCH.
+UniqueFd through_mount_of(int directory, int file) {
+  union {
+    file_handle handle;
+    char room[sizeof(file_handle) + MAX_HANDLE_SZ];
+  };
+  handle.handle_bytes = MAX_HANDLE_SZ;
+  int mount = 0;
+  if (::name_to_handle_at(file, "", &handle, &mount, AT_EMPTY_PATH) != 0) return {};
+  return UniqueFd(::open_by_handle_at(directory, &handle, O_PATH | O_CLOEXEC));
+}
+
 }  // namespace
 
 std::string record_name(const char* kind, uint64_t number) {
@@ -230,9 +248,11 @@ Result<BtfRecord> ObjectStore::read_btf(const std::string& name) {
 }
 
 int ObjectStore::link_pin(int file, const std::string& record, std::string* pin) {
-  const std::string self = "/proc/self/fd/" + std::to_string(file);
   *pin = "pin." + record + random_name("").substr(0, 9);
-  return ::linkat(AT_FDCWD, self.c_str(), directory(), pin->c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+  if (link_file(file, directory(), *pin)) return 0;
+  if (errno != EXDEV) return -errno;
+  const UniqueFd here = through_mount_of(directory(), file);
+  return here && link_file(here.get(), directory(), *pin) ? 0 : -EXDEV;
 }
 
 void ObjectStore::unlink(const std::string& name) { ::unlinkat(directory(), name.c_str(), 0); }

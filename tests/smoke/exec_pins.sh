@@ -36,6 +36,12 @@ mv "$pins/sub/near" "$pins/moved"
 tool map show pinned "$pins/moved"
 says 'name flows'
 
+# From a mount namespace of its own.
+timeout 60 "$sluice" exec -- unshare -m bpftool map pin pinned "$pins/moved" "$pins/sub/elsewhere" > "$folder/tool.txt" 2>&1 ||
+  fail 'a pin from another mount namespace'
+tool map lookup pinned "$pins/sub/elsewhere" key 1 2 3 4
+says 'value: 08 07 06 05 04 03 02 01'
+
 tool prog load "$objects/proto_count.bpf.o" "$pins/count" type socket
 tool prog show pinned "$pins/count"
 says 'socket_filter +name count_protocols'
@@ -48,8 +54,10 @@ refused prog load "$folder/bad.o" "$pins/bad"
 
 stop_daemon
 start_daemon "$sluice" "pins: {directory: $pins}"
-tool map lookup pinned "$pins/moved" key 1 2 3 4
-says 'value: 08 07 06 05 04 03 02 01'
+for name in moved sub/elsewhere; do
+  tool map lookup pinned "$pins/$name" key 1 2 3 4
+  says 'value: 08 07 06 05 04 03 02 01'
+done
 tool prog show pinned "$pins/count"
 says 'socket_filter +name count_protocols'
 echo 'all as expected'
