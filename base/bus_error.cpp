@@ -22,6 +22,7 @@ struct Guard {
 };
 std::array<Guard, kMaxGuards> guards;
 std::atomic<int> used{0};  // guards before this one may be in use
+std::atomic<uint64_t> lost_pages{0};  // handler: w
 std::mutex changes;
 
 Guard* guard_of(uintptr_t address) {
@@ -38,6 +39,7 @@ void on_bus_error(int, siginfo_t* info, void*) {
   if (guard != nullptr &&
       ::mmap(page, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
     guard->lost.store(true);
+    lost_pages.fetch_add(1);
     return;
   }
   ::signal(SIGBUS, SIG_DFL);  // the instruction runs again, and kills
@@ -74,5 +76,7 @@ void unguard_bus_errors(int guard) {
 }
 
 bool saw_bus_error(int guard) { return guards[guard].lost.load(); }
+
+uint64_t bus_errors() { return lost_pages.load(); }
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace sluice {
 
@@ -12,5 +13,8 @@ int guard_bus_errors(void* start, size_t bytes);
 void unguard_bus_errors(int guard);
 // Whether a page of the range was lost.
 [[nodiscard]] bool saw_bus_error(int guard);
+
+// Pages lost so far, in all ranges together.
+[[nodiscard]] uint64_t bus_errors();
 
 }  // namespace sluice

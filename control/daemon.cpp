@@ -8,7 +8,9 @@
 
 #include <cstdio>
 #include <optional>
+#include <set>
 
+#include "base/bus_error.hpp"
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
 #include "config/parse.hpp"
@@ -118,6 +120,7 @@ class Daemon {
   Status open_ports();
   Status listen();
   Status serve_api();
+  void report_broken_maps();
   [[nodiscard]] std::vector<prometheus::MetricFamily> collect() const;
 
   // In order of dependence: workers run the programs' code, the exporter reads both.
@@ -132,6 +135,8 @@ class Daemon {
   std::unique_ptr<Exporter> exporter_;
   TraceLog trace_;
   std::unique_ptr<ApiServer> api_;
+  uint64_t bus_errors_ = 0;          // as last looked at
+  std::set<uint32_t> broken_maps_;   // ids that the log has
 };
 
 Status Daemon::start() {
@@ -204,10 +209,23 @@ Status Daemon::listen() {
   return {};
 }
 
+void Daemon::report_broken_maps() {
+  const uint64_t seen = bus_errors();
+  if (seen == bus_errors_) return;
+  bus_errors_ = seen;
+  auto& objects = programs_->surface().objects();
+  for (auto map = objects.map_after(0); map != nullptr; map = objects.map_after(map->id)) {
+    if (!map->map->broken() || !broken_maps_.insert(map->id).second) continue;
+    log_error("map " + map->map->spec().name + ", id " + std::to_string(map->id) +
+              ": its file in the pin directory was truncated: what was lost reads as zeros. Remove its pins and make it anew");
+  }
+}
+
 void Daemon::serve(int signals) {
   pollfd waiting{signals, POLLIN, 0};
   for (;;) {
     grace_.reclaim();
+    report_broken_maps();
     trace_.drain([this](std::string& line) { return dataplane_->take_trace(line); });
     if (::poll(&waiting, 1, kTickMilliseconds) <= 0) continue;
     signalfd_siginfo info{};

@@ -94,6 +94,8 @@ void add_map_series(Families& families, const Programs& programs) {
     families.gauge("sluice_map_capacity", "Elements the map can hold.", {{"id", id}}, spec.max_entries);
     families.gauge("sluice_map_memory_bytes", "Memory the map holds.", {{"id", id}},
                    static_cast<double>(object->map->memory_bytes()));
+    families.gauge("sluice_map_broken", "1: part of the map's file was cut off while in use, and reads as zeros.",
+                   {{"id", id}}, object->map->broken() ? 1 : 0);
     families.counter("sluice_map_full_errors_total", "Updates refused because the map was full.", {{"id", id}},
                      static_cast<double>(object->map->full_errors()));
   }

@@ -49,6 +49,18 @@ start_daemon "$sluice" "$(yaml port_filter.bpf.o with)"
 [ "$(stat -c %i "$pins/counters/count")" != "$inode" ] || fail 'another program does not take the pin'
 stop_daemon
 
+# A map whose file somebody truncates reads as zeros; log and metrics say which.
+start_daemon "$sluice" "$(yaml port_filter.bpf.o with)"
+url=$(grep -o 'http://[0-9.:]*/metrics' "$folder/daemon.txt")
+curl -sf --max-time 5 "$url" | grep '^sluice_map_broken' | grep -q ' 1$' && fail 'a map is broken from the start'
+for file in "$pins"/.store/bpf-map.*.values; do truncate -s 0 "$file"; done
+tool map dump pinned "$pins/flows" > "$folder/dump.txt"
+for _ in $(seq 100); do grep -q 'map flows, .* was truncated' "$folder/daemon.txt" && break; sleep 0.1; done
+grep -q 'map flows, .* was truncated' "$folder/daemon.txt" || fail 'no word about the truncated file'
+curl -sf --max-time 5 "$url" | grep '^sluice_map_broken' | grep -q ' 1$' || fail 'sluice_map_broken'
+stop_daemon
+rm "$pins/flows"
+
 # A file that is no pin under a configured pin is an error that says so; the daemon does not touch it.
 rm "$pins/counters/count"; echo mine > "$pins/counters/count"
 "$sluice" run "$folder/daemon.yaml" > "$folder/out.txt" 2> "$folder/err.txt" && fail 'a foreign file is taken for a pin'
