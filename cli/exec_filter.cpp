@@ -2,6 +2,7 @@
 
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -46,6 +47,13 @@ constexpr sock_filter kFilter[] = {
     answer(SECCOMP_RET_USER_NOTIF),
     unless_equal(__NR_fstatfs, 1),
     answer(SECCOMP_RET_USER_NOTIF),
+    unless_equal(__NR_perf_event_open, 1),
+    answer(SECCOMP_RET_USER_NOTIF),
+    unless_equal(__NR_ioctl, 4),
+    load(argument(1)),
+    unless_equal(PERF_EVENT_IOC_ENABLE, 1),
+    answer(SECCOMP_RET_USER_NOTIF),
+    answer(SECCOMP_RET_ALLOW),
     unless_equal(__NR_mmap, 9),
     load(argument(2)),
     BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_WRITE, 1, 0),

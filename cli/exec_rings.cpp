@@ -10,13 +10,22 @@
 #include <chrono>
 #include <ctime>
 
+#include "base/perf_ring.hpp"
 #include "bpf/maps/ring_ops.hpp"
 
 namespace sluice::cli {
 namespace {
 
-constexpr size_t kPage = bpf::kRingPage;  // consumer's page, then producer's (the layout of the kernel's ring buffer)
+constexpr size_t kPages = 2 * bpf::kRingPage;  // that the places are in
 constexpr auto kLook = std::chrono::milliseconds(1);
+
+// In bytes from the start of the file.
+struct Places {
+  size_t consumer, producer, wakeups;
+};
+constexpr Places kRingBuffer{0, bpf::kRingPage, bpf::kRingPage + bpf::kRingWakeups};
+constexpr Places kPerfEvent{offsetof(perf_event_mmap_page, data_tail), offsetof(perf_event_mmap_page, data_head),
+                            kPerfMarkAt + offsetof(PerfRingMark, wakeups)};
 
 }  // namespace
 
@@ -26,33 +35,36 @@ ExecRings::~ExecRings() {
   while (!rings_.empty()) forget(rings_.begin()->first);
 }
 
-ExecRings::Ring* ExecRings::find_or_make(Id id, int ring) {
+ExecRings::Ring* ExecRings::find_or_make(Id id, int ring, Kind kind) {
   if (const auto found = rings_.find(id); found != rings_.end()) return &found->second;
-  void* pages = ::mmap(nullptr, 2 * kPage, PROT_READ, MAP_SHARED, ring, 0);
+  void* pages = ::mmap(nullptr, kPages, PROT_READ, MAP_SHARED, ring, 0);
   if (pages == MAP_FAILED) return nullptr;
   Ring& made = rings_[id];
   made.event.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  made.consumer = static_cast<const std::atomic<uint64_t>*>(pages);
-  made.producer = made.consumer + kPage / sizeof(uint64_t);
-  made.wakeups = reinterpret_cast<const std::atomic<uint32_t>*>(made.producer) + bpf::kRingWakeups / sizeof(uint32_t);
-  made.woken = made.wakeups->load(std::memory_order_acquire);
+  const Places& places = kind == Kind::perf_event ? kPerfEvent : kRingBuffer;
+  const auto* bytes = static_cast<const uint8_t*>(pages);
+  made.kind = kind;
+  made.pages = pages;
+  made.consumer = reinterpret_cast<const std::atomic<uint64_t>*>(bytes + places.consumer);
+  made.producer = reinterpret_cast<const std::atomic<uint64_t>*>(bytes + places.producer);
+  made.wakeups = reinterpret_cast<const std::atomic<uint32_t>*>(bytes + places.wakeups);
   if (!thread_.joinable()) thread_ = std::thread([this] { watch(); });
   return &made;
 }
 
 void ExecRings::forget(Id id) {
   const auto found = rings_.find(id);
-  ::munmap(const_cast<std::atomic<uint64_t>*>(found->second.consumer), 2 * kPage);
+  ::munmap(found->second.pages, kPages);
   rings_.erase(found);
 }
 
-int ExecRings::control(int epoll, int operation, int ring, epoll_event* event) {
+int ExecRings::control(int epoll, int operation, int ring, Kind kind, epoll_event* event) {
   struct stat status;
   if (::fstat(ring, &status) != 0) return -errno;
   const Id id{status.st_dev, status.st_ino};
   std::lock_guard guard(lock_);
   if (operation != EPOLL_CTL_ADD && !rings_.contains(id)) return -ENOENT;
-  Ring* found = find_or_make(id, ring);
+  Ring* found = find_or_make(id, ring, kind);
   if (found == nullptr) return -EPERM;
   // By edges, also for those who wait by level: the signal is taken back only at the next look, and would wake them for
   // nothing after they have read all. While the ring is ready there is an edge every millisecond.
@@ -65,7 +77,8 @@ int ExecRings::control(int epoll, int operation, int ring, epoll_event* event) {
   return result;
 }
 
-// A consumer that moves is awake and sees the records by itself; one that does not is signalled each time.
+// A ring buffer can be read while it has records: a consumer that moves is awake and sees them by itself, one that
+// does not is signalled each time. A perf event is signalled once for each wake-up.
 void ExecRings::refresh(Ring* ring) {
   const uint32_t woken = ring->wakeups->load(std::memory_order_acquire);
   const bool told = std::exchange(ring->woken, woken) != woken;
@@ -73,7 +86,8 @@ void ExecRings::refresh(Ring* ring) {
   const bool moved = std::exchange(ring->consumed, consumed) != consumed;
   const bool waiting = ring->producer->load(std::memory_order_acquire) != consumed;
   ring->ready = waiting && (ring->ready || told);
-  if (ring->ready && (told || !moved)) {
+  const bool again = ring->kind == Kind::ring_buffer && !moved;
+  if (ring->ready && (told || again)) {
     ::eventfd_write(ring->event.get(), 1);
     ring->set = true;
   } else if (!ring->ready && std::exchange(ring->set, false)) {

@@ -1,7 +1,8 @@
-// Ring buffers under epoll for `sluice exec`: a ring's descriptor is a file, which epoll does not take, so an eventfd stands
-// in for it. Programs count the wake-ups of a ring's consumer in its memory (bpf/maps/ring_ops.hpp); a thread waits for the
-// counts. A test run ends the wait at once; a worker makes no system call, so the thread looks every millisecond. A wait may
-// end with nothing to read, where the consumer has read meanwhile. The supervisor's threads; calls lock.
+// Ring buffers and perf events under epoll for `sluice exec`: a ring's descriptor is a file, which epoll does not
+// take, so an eventfd stands in for it. Programs count the wake-ups of a ring's consumer in its memory
+// (bpf/maps/ring_ops.hpp, perf_ops.hpp); a thread waits for the counts. A test run ends the wait at once; a worker
+// makes no system call, so the thread looks every millisecond. A wait may end with nothing to read, where the
+// consumer has read meanwhile. The supervisor's threads; calls lock.
 #pragma once
 
 #include <linux/futex.h>
@@ -26,13 +27,17 @@ class ExecRings {
   ExecRings(const ExecRings&) = delete;
   ExecRings& operator=(const ExecRings&) = delete;
 
+  enum class Kind { ring_buffer, perf_event };
+
   // As epoll_ctl, with the stand-in of the ring whose memory file is `ring`. 0 or a negative errno.
-  int control(int epoll, int operation, int ring, epoll_event* event);
+  int control(int epoll, int operation, int ring, Kind kind, epoll_event* event);
 
  private:
   struct Ring {
     UniqueFd event;
-    // In the consumer's and the producer's page. Written by the task's consumer and by the data plane.
+    Kind kind = Kind::ring_buffer;
+    void* pages = nullptr;
+    // Written by the task's consumer and by the data plane.
     const std::atomic<uint64_t>* consumer = nullptr;
     const std::atomic<uint64_t>* producer = nullptr;
     const std::atomic<uint32_t>* wakeups = nullptr;
@@ -44,7 +49,7 @@ class ExecRings {
   };
   using Id = std::pair<dev_t, ino_t>;
 
-  Ring* find_or_make(Id id, int ring);
+  Ring* find_or_make(Id id, int ring, Kind kind);
   void forget(Id id);
   static void refresh(Ring* ring);
   void watch();

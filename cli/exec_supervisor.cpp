@@ -1,6 +1,7 @@
 #include "cli/exec_supervisor.hpp"
 
 #include <fcntl.h>
+#include <linux/perf_event.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -48,7 +49,9 @@ void ExecSupervisor::serve_one() {
   switch (call.data.nr) {
     case __NR_bpf: break;
     case __NR_epoll_ctl: return answer_epoll(call);
+    case __NR_perf_event_open: return answer_perf_event_open(call);
     case __NR_mmap: return answer_mmap(call);
+    case __NR_ioctl: return answer_ioctl(call);
     case __NR_setsockopt: return reply(call, -EOPNOTSUPP);  // a socket of the host's runs programs of the host's alone
     default: return answer_statfs(call);
   }
@@ -97,11 +100,16 @@ void ExecSupervisor::answer_bpf(bpf::Client& client, Tasks& tasks, const Call& c
   const auto& args = call.data.args;
   const auto outcome = client.call(process, static_cast<int>(args[0]), args[1], static_cast<unsigned>(args[2]));
   if (!outcome.descriptor) return reply(call, outcome.value);
+  give(call, outcome.descriptor.get(), O_CLOEXEC);
+}
+
+// Puts a copy of our descriptor into the task's table, and answers the call with its number.
+void ExecSupervisor::give(const Call& call, int fd, uint32_t flags) {
   seccomp_notif_addfd add{};
   add.id = call.id;
-  add.flags = SECCOMP_ADDFD_FLAG_SEND;  // and answers the call with the number
-  add.srcfd = static_cast<uint32_t>(outcome.descriptor.get());
-  add.newfd_flags = O_CLOEXEC;
+  add.flags = SECCOMP_ADDFD_FLAG_SEND;
+  add.srcfd = static_cast<uint32_t>(fd);
+  add.newfd_flags = flags;
   if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 && errno != ENOENT) reply(call, -errno);
 }
 
@@ -136,35 +144,66 @@ bool ExecSupervisor::find_map(int fd, bpf_map_info* info) {
   return quick_->bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr) == 0;
 }
 
-// What a file cannot refuse by itself, or refuses with another errno: the rest is the kernel's to answer.
-void ExecSupervisor::answer_mmap(const Call& call) {
-  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
-  const auto& args = call.data.args;
-  const int map = process.file(static_cast<int>(args[4]));
+// What a file cannot refuse by itself, or refuses with another errno. 0: the rest is the kernel's to answer.
+int ExecSupervisor::check_mapping(int map, uint64_t bytes, uint64_t offset) {
   bpf_map_info info{};
-  if (map < 0 || !find_map(map, &info) || !bpf::memory_access(map).writable) return let_pass(call);
+  if (!find_map(map, &info) || !bpf::memory_access(map).writable) return 0;
   // An update without a key fails; with EPERM only if the map is frozen.
   union bpf_attr attr;
   std::memset(&attr, 0, sizeof attr);
   attr.map_fd = static_cast<uint32_t>(map);
-  if (quick_->bpf(BPF_MAP_UPDATE_ELEM, &attr, sizeof attr) == -EPERM) return reply(call, -EPERM);
-  const bool beside_consumer = args[5] != 0 || args[1] > kPage;
-  if (info.type == BPF_MAP_TYPE_RINGBUF && beside_consumer) return reply(call, -EPERM);
-  let_pass(call);
+  if (quick_->bpf(BPF_MAP_UPDATE_ELEM, &attr, sizeof attr) == -EPERM) return -EPERM;
+  const bool beside_consumer = offset != 0 || bytes > kPage;
+  return info.type == BPF_MAP_TYPE_RINGBUF && beside_consumer ? -EPERM : 0;
+}
+
+void ExecSupervisor::answer_mmap(const Call& call) {
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
+  const auto& args = call.data.args;
+  const int file = process.file(static_cast<int>(args[4]));
+  if (file < 0) return let_pass(call);
+  const int error = events_.has(file) ? ExecEvents::map(file, args[1], args[5]) : check_mapping(file, args[1], args[5]);
+  return error == 0 ? let_pass(call) : reply(call, error);
 }
 
 void ExecSupervisor::answer_epoll(const Call& call) {
   ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
   const auto& args = call.data.args;
   const int ring = process.file(static_cast<int>(args[2]));
+  const bool event_ring = ring >= 0 && events_.has(ring);
   bpf_map_info info{};
-  if (ring < 0 || !find_map(ring, &info) || info.type != BPF_MAP_TYPE_RINGBUF) return let_pass(call);
+  const bool is_ring = event_ring || (ring >= 0 && find_map(ring, &info) && info.type == BPF_MAP_TYPE_RINGBUF);
+  if (!is_ring) return let_pass(call);
   const int epoll = process.file(static_cast<int>(args[0]));
   if (epoll < 0) return reply(call, -EBADF);
   const auto operation = static_cast<int>(args[1]);
   epoll_event event{};
   if (operation != EPOLL_CTL_DEL && process.read(args[3], &event, sizeof event) != 0) return reply(call, -EFAULT);
-  reply(call, rings_.control(epoll, operation, ring, &event));
+  const auto kind = event_ring ? ExecRings::Kind::perf_event : ExecRings::Kind::ring_buffer;
+  reply(call, rings_.control(epoll, operation, ring, kind, &event));
+}
+
+// Events that programs write to, on a CPU; others are the kernel's business.
+void ExecSupervisor::answer_perf_event_open(const Call& call) {
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
+  const auto& args = call.data.args;
+  perf_event_attr wanted;
+  std::memset(&wanted, 0, sizeof wanted);
+  const auto task = static_cast<pid_t>(args[1]);
+  const auto cpu = static_cast<int>(args[2]);
+  const bool ours = task == -1 && cpu >= 0 && process.read(args[0], &wanted, PERF_ATTR_SIZE_VER0) == 0 &&
+                    wanted.type == PERF_TYPE_SOFTWARE && wanted.config == PERF_COUNT_SW_BPF_OUTPUT &&
+                    (wanted.sample_type & ~uint64_t{PERF_SAMPLE_TIME}) == PERF_SAMPLE_RAW;
+  if (!ours) return let_pass(call);
+  const UniqueFd ring = events_.open(static_cast<uint32_t>(cpu), wanted);
+  if (!ring) return reply(call, -ENOMEM);
+  give(call, ring.get(), (args[4] & PERF_FLAG_FD_CLOEXEC) != 0 ? O_CLOEXEC : 0);
+}
+
+void ExecSupervisor::answer_ioctl(const Call& call) {
+  ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
+  const int fd = process.file(static_cast<int>(call.data.args[0]));
+  return fd >= 0 && events_.has(fd) ? reply(call, 0) : let_pass(call);
 }
 
 }  // namespace sluice::cli

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "bpf/client/client.hpp"
+#include "cli/exec_events.hpp"
 #include "cli/exec_process.hpp"
 #include "cli/exec_rings.hpp"
 
@@ -35,9 +36,13 @@ class ExecSupervisor {
   void answer_bpf(bpf::Client& client, Tasks& tasks, const Call& call);
   void answer_statfs(const Call& call);
   void answer_epoll(const Call& call);
+  void answer_perf_event_open(const Call& call);
+  void answer_mmap(const Call& call);
+  void answer_ioctl(const Call& call);
+  void give(const Call& call, int fd, uint32_t flags);
   void reply(const Call& call, long value);
   void let_pass(const Call& call);
-  void answer_mmap(const Call& call);
+  int check_mapping(int map, uint64_t bytes, uint64_t offset);
   // What the daemon knows of a descriptor; false: it is not a map of its.
   bool find_map(int fd, bpf_map_info* info);
   void run_slow();
@@ -48,6 +53,7 @@ class ExecSupervisor {
   Tasks quick_tasks_;
   Tasks slow_tasks_;
   ExecRings rings_;
+  ExecEvents events_;
 
   std::mutex lock_;  // of what follows
   std::condition_variable changed_;

@@ -85,9 +85,11 @@ inline uint64_t sluice_helper_ringbuf_query(sluice::bpf::PacketContext*, uint64_
 }
 
 inline uint64_t sluice_helper_perf_event_output(sluice::bpf::PacketContext* ctx, uint64_t, uint64_t map, uint64_t flags,
-                                                uint64_t, uint64_t) {
+                                                uint64_t data, uint64_t size) {
   using namespace sluice::bpf;
-  return static_cast<uint64_t>(perf_event_output(reinterpret_cast<const MapCore*>(map), flags, ctx->env->slot));
+  const PerfSample sample{reinterpret_cast<const void*>(data), size, ctx->data, ctx->captured,
+                          sluice_helper_ktime_get_ns(ctx, 0, 0, 0, 0, 0)};
+  return static_cast<uint64_t>(perf_event_output(reinterpret_cast<const MapCore*>(map), flags, ctx->env->slot, sample));
 }
 
 }  // extern "C"

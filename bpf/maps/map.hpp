@@ -118,8 +118,8 @@ class Map {
   [[nodiscard]] virtual int memory_file() const { return -1; }
   // Whether a client has it mapped for writing.
   [[nodiscard]] virtual bool mapped_for_writing() const { return false; }
-  // Ring buffer: ends the waits (futex(2), shared) for its count of wake-ups, which programs raise without a system call;
-  // for what runs them besides packets.
+  // Ring buffer, perf event array: ends the waits (futex(2), shared) for the counts of wake-ups, which programs raise
+  // without a system call; for what runs them besides packets.
   virtual void wake_clients() {}
   // A page of a stored map's file was lost (truncated under us): its contents cannot be trusted.
   [[nodiscard]] virtual bool broken() const { return false; }

@@ -13,6 +13,7 @@
 #include "bpf/maps/hash_ops.hpp"
 #include "bpf/maps/lpm_ops.hpp"
 #include "bpf/maps/map_core.hpp"
+#include "bpf/maps/perf_ops.hpp"
 #include "bpf/maps/queue_ops.hpp"
 #include "bpf/maps/reference_ops.hpp"
 #include "bpf/maps/ring_ops.hpp"

@@ -7,9 +7,9 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
-#include <string_view>
 #include <vector>
 
+#include "base/futex.hpp"
 #include "base/limits.hpp"
 #include "base/unique_fd.hpp"
 #include "bpf/maps/inner_map.hpp"
@@ -17,6 +17,7 @@
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
 #include "bpf/maps/map_store.hpp"
+#include "bpf/maps/perf_ring.hpp"
 #include "bpf/maps/reference_ops.hpp"
 
 namespace sluice::bpf {
@@ -112,6 +113,15 @@ class ReferenceArray final : public Map {
     }
   }
 
+  void wake_clients() override {
+    if (core_.type != BPF_MAP_TYPE_PERF_EVENT_ARRAY || used_ == 0) return;
+    std::lock_guard one_at_a_time(control_);
+    for (const MapReference& reference : references_) {
+      const auto* ring = static_cast<const PerfRing*>(reference.target);
+      if (ring != nullptr && ring->page != nullptr) futex_wake_all(perf_wakeups(ring));
+    }
+  }
+
   int next_key(const void* key, void* next) override { return next_index(key, core_.max_entries, next); }
 
   [[nodiscard]] uint64_t entries() const override { return used_.load(std::memory_order_relaxed); }
@@ -152,14 +162,6 @@ int is_xdp_socket(int fd) {
   return domain == AF_XDP ? 0 : -EOPNOTSUPP;
 }
 
-int is_perf_event(int fd) {
-  char path[32], target[64];
-  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  const ssize_t length = ::readlink(path, target, sizeof target);
-  if (length < 0) return -EBADF;
-  return std::string_view(target, static_cast<size_t>(length)) == "anon_inode:[perf_event]" ? 0 : -EBADF;
-}
-
 }  // namespace
 
 Status check_reference_array(const MapSpec& spec) {
@@ -187,7 +189,14 @@ Result<std::shared_ptr<Map>> create_reference_array(const MapSpec& spec) {
 }
 
 int reference_file(ReferenceKind kind, int fd, MapReference* reference) {
-  if (int error = kind == ReferenceKind::socket ? is_xdp_socket(fd) : is_perf_event(fd); error != 0) return error;
+  if (kind == ReferenceKind::perf_event) {
+    std::shared_ptr<HeldPerfRing> held;
+    if (int error = hold_perf_ring(fd, &held); error != 0) return error;
+    reference->target = &held->ring;
+    reference->owner = std::move(held);
+    return 0;
+  }
+  if (int error = is_xdp_socket(fd); error != 0) return error;
   UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!copy) return -errno;
   auto file = std::make_shared<UniqueFd>(std::move(copy));

@@ -1,5 +1,5 @@
-// Arrays of pointers as a program sees them: prog_array, array_of_maps, perf_event_array, xskmap. Shared by the binary and the
-// JIT's bitcode; any thread. What a pointer leads to is freed only after a grace period.
+// Arrays of pointers as a program sees them: prog_array, array_of_maps, perf_event_array, xskmap. Shared by the
+// binary and the JIT's bitcode; any thread. What a pointer leads to is freed only after a grace period.
 #pragma once
 
 #include <errno.h>
@@ -22,15 +22,6 @@ namespace sluice::bpf {
   uint32_t index;
   __builtin_memcpy(&index, key, sizeof index);
   return const_cast<void*>(reference_at(map, index));
-}
-
-// bpf_perf_event_output. Events of the kernel can be held here, but only the kernel can write into them: where one is in
-// the slot it is EOPNOTSUPP. EINVAL (flags), E2BIG (index), ENOENT (empty slot).
-inline long perf_event_output(const MapCore* map, uint64_t flags, uint32_t slot) {
-  if ((flags & ~uint64_t{BPF_F_INDEX_MASK}) != 0) return -EINVAL;
-  const uint64_t index = flags == BPF_F_CURRENT_CPU ? slot : flags;
-  if (index >= map->max_entries) return -E2BIG;
-  return reference_at(map, static_cast<uint32_t>(index)) == nullptr ? -ENOENT : -EOPNOTSUPP;
 }
 
 }  // namespace sluice::bpf

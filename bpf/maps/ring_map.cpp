@@ -1,13 +1,9 @@
 #include "bpf/maps/ring_map.hpp"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <bit>
-#include <climits>
 #include <cstring>
 
+#include "base/futex.hpp"
 #include "base/limits.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
@@ -50,7 +46,7 @@ class RingMap final : public Map {
   int erase(const void*) override { return -kNotSupported; }
   int next_key(const void*, void*) override { return -kNotSupported; }
 
-  void wake_clients() override { ::syscall(SYS_futex, ring_wakeups(&core_), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0); }
+  void wake_clients() override { futex_wake_all(ring_wakeups(&core_)); }
 
   [[nodiscard]] uint64_t entries() const override { return 0; }
   [[nodiscard]] uint64_t full_errors() const override {

@@ -84,7 +84,8 @@ struct FreePerfBuffer {
 
 Status pipe_perf(Context& context, const OpenMap& map, const std::optional<PerfPlace>& place) {
   if (!context.connection.writes_perf_events()) {
-    return fail(EOPNOTSUPP, map.title() + ": only the kernel writes to its perf events; programs here have ring buffers");
+    return fail(EOPNOTSUPP, map.title() + ": its perf events reach readers under `sluice exec` alone: "
+                                          "sluice exec -- bpftool map event_pipe ...");
   }
   perf_event_attr attr;
   std::memset(&attr, 0, sizeof attr);

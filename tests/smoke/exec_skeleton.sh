@@ -1,6 +1,6 @@
 #!/bin/bash
-# A libbpf skeleton with mapped global variables and a ring buffer: on the host's kernel where that is permitted, and under
-# `sluice exec`. usage: exec_skeleton.sh SLUICE SKELETON
+# A libbpf skeleton (mapped global variables and a ring buffer; a perf buffer): on the host's kernel where that is permitted,
+# and under `sluice exec`. usage: exec_skeleton.sh SLUICE SKELETON
 set -u
 sluice=$1 skeleton=$2
 . "$(dirname "$0")/daemon.sh"

@@ -161,16 +161,21 @@ TEST(ProgArray, HoldsProgramsOfOneKind) {
   EXPECT_EQ(reference_at(&map->core(), 1), nullptr);
 }
 
+long output(const MapCore* map, uint64_t flags, uint32_t slot) {
+  return perf_event_output(map, flags, slot, {"some text", 9, nullptr, 0, 0});
+}
+
 TEST(PerfEventArray, TakesPerfEventsAndNothingElse) {
   auto map = make(spec_of(BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 2));
   uint32_t key = 0, value = 0;
   EXPECT_EQ(map->lookup(&key, &value), -524);
   const MapCore* core = &map->core();
-  EXPECT_EQ(perf_event_output(core, BPF_F_CURRENT_CPU, 0), -ENOENT);
-  EXPECT_EQ(perf_event_output(core, 1, 0), -ENOENT);
-  EXPECT_EQ(perf_event_output(core, 2, 0), -E2BIG);
-  EXPECT_EQ(perf_event_output(core, BPF_F_CURRENT_CPU, 2), -E2BIG);
-  EXPECT_EQ(perf_event_output(core, 1ull << 40, 0), -EINVAL);
+  EXPECT_EQ(output(core, BPF_F_CURRENT_CPU, 0), -ENOENT);
+  EXPECT_EQ(output(core, 1, 0), -ENOENT);
+  EXPECT_EQ(output(core, 2, 0), -E2BIG);
+  EXPECT_EQ(output(core, BPF_F_CURRENT_CPU, 2), -E2BIG);
+  EXPECT_EQ(output(core, 1ull << 60, 0), -EINVAL);
+  EXPECT_EQ(output(core, 1ull << 32, 0), -EFAULT);  // of a packet that has none
   MapReference reference;
   EXPECT_EQ(reference_file(ReferenceKind::perf_event, 0, &reference), -EBADF);
   EXPECT_EQ(reference_file(ReferenceKind::perf_event, 9999, &reference), -EBADF);
@@ -182,9 +187,9 @@ TEST(PerfEventArray, TakesPerfEventsAndNothingElse) {
   if (!event) GTEST_SKIP() << "perf_event_open: " << std::strerror(errno);
   ASSERT_EQ(reference_file(ReferenceKind::perf_event, event.get(), &reference), 0);
   ASSERT_EQ(map->set_reference(&key, reference, BPF_ANY), 0);
-  EXPECT_EQ(perf_event_output(core, BPF_F_CURRENT_CPU, 0), -EOPNOTSUPP);
+  EXPECT_EQ(output(core, BPF_F_CURRENT_CPU, 0), -EOPNOTSUPP);
   EXPECT_EQ(map->erase(&key), 0);
-  EXPECT_EQ(perf_event_output(core, BPF_F_CURRENT_CPU, 0), -ENOENT);
+  EXPECT_EQ(output(core, BPF_F_CURRENT_CPU, 0), -ENOENT);
 }
 
 TEST(Xskmap, WhatIsNotAnXdpSocketIsRefusedAsInLinux) {
