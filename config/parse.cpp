@@ -28,6 +28,14 @@ void read_document(Reader& reader, const YAML::Node& root, Config& config) {
                                             config.licence);
                    }},
                   {"jit", [&](const auto& node) { reader.boolean(node, "jit", config.jit); }},
+                  {"jit_harden",
+                   [&](const auto& node) {
+                     reader.choice<JitHarden>(node, "jit_harden",
+                                              {{"none", JitHarden::none},
+                                               {"unprivileged", JitHarden::unprivileged},
+                                               {"all", JitHarden::all}},
+                                              config.jit_harden);
+                   }},
                   {"metrics", [&](const auto& node) { read_metrics(reader, node, config.metrics); }}});
 }
 

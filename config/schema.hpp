@@ -70,6 +70,8 @@ struct Access {
 
 enum class Licence { kernel, gpl_only };
 
+enum class JitHarden { none, unprivileged, all };  // as bpf::JitHarden
+
 enum class Decode { uint, hex, string, inet_ip, static_map };
 
 struct Decoder {
@@ -110,6 +112,7 @@ struct Config {
   std::optional<Access> api;
   Licence licence = Licence::kernel;
   bool jit = true;
+  JitHarden jit_harden = JitHarden::none;
   Metrics metrics;
 
   [[nodiscard]] const Port* find_port(const std::string& name) const;

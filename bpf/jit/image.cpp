@@ -78,7 +78,7 @@ Status check_program(const ProgramImage& program) {
 }  // namespace
 
 ProgramImage make_image(const AnnotatedProgram& program) {
-  ProgramImage image{program.name, program.type, program.insns, program.facts, program.subprograms, {}};
+  ProgramImage image{program.name, program.type, program.hardening, program.insns, program.facts, program.subprograms, {}};
   for (const auto& map : program.maps) {
     image.maps.push_back({map->core(), reinterpret_cast<uintptr_t>(&map->core())});
   }

@@ -21,6 +21,7 @@ struct MapImage {
 struct ProgramImage {
   std::string name;
   uint32_t type = BPF_PROG_TYPE_UNSPEC;
+  Hardening hardening;
   std::vector<Insn> insns;
   std::vector<InsnFact> facts;
   std::vector<Subprogram> subprograms;

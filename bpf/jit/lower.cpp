@@ -1,5 +1,7 @@
 #include "bpf/jit/lower.hpp"
 
+#include <llvm/IR/InlineAsm.h>
+
 #include "base/limits.hpp"
 
 namespace sluice::bpf::jit {
@@ -11,7 +13,17 @@ constexpr uint32_t kInlineInsns = 32;
 }  // namespace
 
 ProgramLowering::ProgramLowering(llvm::Module& module, const ProgramImage& program, std::string prefix)
-    : module_(module), program_(program), prefix_(std::move(prefix)) {}
+    : module_(module), program_(program), prefix_(std::move(prefix)), blinding_state_(program.hardening.blinding_seed) {}
+
+// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+uint64_t ProgramLowering::next_blinding_key() {
+  if (program_.hardening.blinding_seed == 0) return 0;
+  blinding_state_ += 0x9e3779b97f4a7c15;
+  uint64_t key = blinding_state_;
+  key = (key ^ key >> 30) * 0xbf58476d1ce4e5b9;
+  key = (key ^ key >> 27) * 0x94d049bb133111eb;
+  return key ^ key >> 31;
+}
 
 size_t ProgramLowering::calls_of(uint32_t start) const {
   size_t calls = 0;
@@ -137,8 +149,15 @@ llvm::Value* FunctionLowering::read(uint32_t reg) {
 
 void FunctionLowering::write(uint32_t reg, Value* value) { b_.CreateStore(value, registers_[reg]); }
 
-llvm::Value* FunctionLowering::imm(int32_t value, unsigned bits) {
-  return llvm::ConstantInt::get(b_.getIntNTy(bits), static_cast<uint64_t>(int64_t{value}), true);
+// Blinded, the optimiser must not see the number: it would fold the two halves again.
+llvm::Value* FunctionLowering::immediate(int64_t value, unsigned bits) {
+  auto* type = b_.getIntNTy(bits);
+  const uint64_t key = owner_.next_blinding_key();
+  if (key == 0) return llvm::ConstantInt::getSigned(type, value);
+  auto* copy = llvm::FunctionType::get(type, {type}, false);
+  auto* opaque = llvm::InlineAsm::get(copy, "", "=r,0", false);
+  auto* half = llvm::ConstantInt::get(type, static_cast<uint64_t>(value) ^ key);
+  return b_.CreateXor(b_.CreateCall(copy, opaque, {half}), llvm::ConstantInt::get(type, key));
 }
 
 llvm::FunctionCallee FunctionLowering::runtime(const char* name) { return owner_.module().getFunction(name); }
@@ -263,7 +282,7 @@ Status FunctionLowering::lower_load_imm64(uint32_t index) {
   } else if (here.src_reg != 0) {
     return unsupported(index, "64-bit immediate of kind " + std::to_string(here.src_reg));
   }
-  write(here.dst_reg, b_.getInt64(value));
+  write(here.dst_reg, here.src_reg == 0 ? immediate(static_cast<int64_t>(value)) : b_.getInt64(value));
   return {};
 }
 

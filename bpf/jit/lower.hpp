@@ -33,6 +33,8 @@ class ProgramLowering {
   [[nodiscard]] llvm::Function* subprogram_at(int64_t insn);
   // Of the one with that number, as an address that a helper calls back. Null: there is none, or it is the main program.
   [[nodiscard]] llvm::Function* callback(uint32_t subprogram);
+  // The key that the next immediate is blinded with; 0: immediates are not blinded.
+  uint64_t next_blinding_key();
   // A runtime map operation bound to one map: the shape is a constant that the optimiser folds.
   llvm::Function* map_operation(const char* runtime_name, int32_t map_index);
 
@@ -45,6 +47,7 @@ class ProgramLowering {
   const ProgramImage& program_;
   std::string prefix_;
   std::vector<llvm::Function*> functions_;  // one a subprogram
+  uint64_t blinding_state_;
   std::map<int32_t, llvm::Constant*> cores_;
   std::map<std::pair<std::string, int32_t>, llvm::Function*> map_operations_;
 };
@@ -74,7 +77,8 @@ class FunctionLowering {
   [[nodiscard]] tl::unexpected<Error> unsupported(uint32_t index, const std::string& what) const;
   Value* read(uint32_t reg);
   void write(uint32_t reg, Value* value);
-  Value* imm(int32_t value, unsigned bits = 64);
+  // A number that the program's author chose, sign-extended to `bits`; blinded where that is asked for.
+  Value* immediate(int64_t value, unsigned bits = 64);
   llvm::FunctionCallee runtime(const char* name);
   const Insn& insn(uint32_t index) const { return owner_.program().insns[index]; }
   const InsnFact& fact(uint32_t index) const { return owner_.program().facts[index]; }

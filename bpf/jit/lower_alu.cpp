@@ -49,7 +49,7 @@ Status FunctionLowering::lower_alu(uint32_t index) {
     return {};
   }
   Value* left = b_.CreateTrunc(read(here.dst_reg), type);
-  Value* right = uses_register(here) ? b_.CreateTrunc(read(here.src_reg), type) : imm(here.imm, bits);
+  Value* right = uses_register(here) ? b_.CreateTrunc(read(here.src_reg), type) : immediate(here.imm, bits);
   Value* shift = b_.CreateAnd(right, bits - 1);
   Value* result = nullptr;
   switch (alu_op(here)) {
@@ -76,7 +76,7 @@ llvm::Value* FunctionLowering::condition(const Insn& insn) {
   const unsigned bits = insn_class(insn) == BPF_JMP ? 64 : 32;
   auto* type = b_.getIntNTy(bits);
   Value* left = b_.CreateTrunc(read(insn.dst_reg), type);
-  Value* right = uses_register(insn) ? b_.CreateTrunc(read(insn.src_reg), type) : imm(insn.imm, bits);
+  Value* right = uses_register(insn) ? b_.CreateTrunc(read(insn.src_reg), type) : immediate(insn.imm, bits);
   switch (alu_op(insn)) {
     case BPF_JEQ: return b_.CreateICmpEQ(left, right);
     case BPF_JNE: return b_.CreateICmpNE(left, right);

@@ -18,13 +18,14 @@ bool is_memory(Arg kind) {
 }
 
 // The runtime's form of a map operation for a kind of map; null where the helper's body is called instead.
-const char* runtime_name(uint32_t helper, uint32_t map_type, bool in_range) {
+const char* runtime_name(uint32_t helper, uint32_t map_type, bool in_range, bool mask_indices) {
   const bool array = map_type == BPF_MAP_TYPE_ARRAY || map_type == BPF_MAP_TYPE_PERCPU_ARRAY;
   const bool per_cpu_hash = map_type == BPF_MAP_TYPE_PERCPU_HASH || map_type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
   const bool plain_hash = map_type == BPF_MAP_TYPE_HASH || map_type == BPF_MAP_TYPE_LRU_HASH;
   const bool hash = plain_hash || per_cpu_hash;
   switch (helper) {
     case BPF_FUNC_map_lookup_elem:
+      if (array && mask_indices) return "sluice_rt_lookup_array_masked";
       if (array) return in_range ? "sluice_rt_array_at" : "sluice_rt_lookup_array";
       if (map_type == BPF_MAP_TYPE_LPM_TRIE) return "sluice_rt_lookup_lpm";
       return hash ? "sluice_rt_lookup_hash" : nullptr;
@@ -83,7 +84,8 @@ llvm::Value* FunctionLowering::call_map_operation(uint32_t index, const Helper& 
   const int32_t map_index = fact(index).map_index;
   if (map_index < 0) return nullptr;
   const MapCore& core = owner_.program().maps[static_cast<size_t>(map_index)].core;
-  const char* name = runtime_name(helper.id, core.type, fact(index).in_range);
+  const char* name = runtime_name(helper.id, core.type, fact(index).in_range,
+                                  owner_.program().hardening.mask_indices);
   if (name == nullptr) return nullptr;
   llvm::Function* operation = owner_.map_operation(name, map_index);
   const auto key = [&] { return memory_argument(index, 1, core.key_size, true); };

@@ -22,7 +22,7 @@ llvm::Value* FunctionLowering::stack_at(int32_t offset) {
 
 llvm::Value* FunctionLowering::address(uint32_t index, uint32_t base_register) {
   if (own_stack(index)) return stack_at(fact(index).offset);
-  Value* at = b_.CreateAdd(read(base_register), imm(insn(index).off));
+  Value* at = b_.CreateAdd(read(base_register), b_.getInt64(static_cast<uint64_t>(int64_t{insn(index).off})));
   return b_.CreateIntToPtr(at, b_.getPtrTy());
 }
 
@@ -64,7 +64,7 @@ Status FunctionLowering::lower_load(uint32_t index) {
 Status FunctionLowering::lower_store(uint32_t index) {
   const Insn& here = insn(index);
   if (insn_mode(here) != BPF_MEM) return unsupported(index, "store mode " + std::to_string(here.code));
-  return store_value(index, insn_class(here) == BPF_ST ? imm(here.imm) : read(here.src_reg));
+  return store_value(index, insn_class(here) == BPF_ST ? immediate(here.imm) : read(here.src_reg));
 }
 
 Status FunctionLowering::store_value(uint32_t index, Value* value) {
@@ -165,7 +165,7 @@ Status FunctionLowering::lower_ordered(uint32_t index) {
 // Out of range leaves with 0, from a subprogram to its caller (as in Linux since 6.17).
 Status FunctionLowering::lower_packet_load(uint32_t index) {
   const Insn& here = insn(index);
-  Value* offset = imm(here.imm, 32);
+  Value* offset = immediate(here.imm, 32);
   if (insn_mode(here) == BPF_IND) {
     offset = b_.CreateAdd(offset, b_.CreateTrunc(read(here.src_reg), b_.getInt32Ty()));
   }

@@ -50,6 +50,9 @@ uint64_t sluice_rt_xdp_load(const PacketContext* ctx, uint32_t offset) { return 
 
 // Lookup, update and delete by kind of map: one function of all kinds would be most of what a compilation reads.
 void* sluice_rt_lookup_array(const PacketContext* ctx, const MapCore* core, const void* key) {
+  return array_lookup_unmasked(core, key, ctx->env->slot);
+}
+void* sluice_rt_lookup_array_masked(const PacketContext* ctx, const MapCore* core, const void* key) {
   return array_lookup(core, key, ctx->env->slot);
 }
 void* sluice_rt_lookup_hash(const PacketContext* ctx, const MapCore* core, const void* key) {

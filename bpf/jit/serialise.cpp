@@ -93,8 +93,16 @@ bool read_facts(Reader& reader, std::vector<InsnFact>* facts) {
   return true;
 }
 
+bool read_hardening(Reader& reader, Hardening* hardening) {
+  uint8_t mask_indices = 0;
+  if (!reader.get(&mask_indices) || mask_indices > 1) return false;
+  hardening->mask_indices = mask_indices == 1;
+  return reader.get(&hardening->blinding_seed);
+}
+
 bool read_program(Reader& reader, ProgramImage* program) {
   return reader.get_array(&program->name, kNameLimit) && reader.get(&program->type) &&
+         read_hardening(reader, &program->hardening) &&
          reader.get_array(&program->insns, kMaxInsns) && read_facts(reader, &program->facts) &&
          reader.get_array(&program->subprograms, kMaxSubprograms) &&
          reader.get_array(&program->maps, kMaxMapsPerProgram);
@@ -127,6 +135,8 @@ std::vector<uint8_t> serialise(const ChainImage& image) {
   for (const auto& program : image.programs) {
     out.put_array(program.name);
     out.put(program.type);
+    out.put(static_cast<uint8_t>(program.hardening.mask_indices));
+    out.put(program.hardening.blinding_seed);
     out.put_array(program.insns);
     out.put_array(program.facts);
     out.put_array(program.subprograms);

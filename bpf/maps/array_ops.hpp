@@ -9,6 +9,7 @@
 
 #include "bpf/maps/map_bytes.hpp"
 #include "bpf/maps/map_core.hpp"
+#include "bpf/maps/masked_index.hpp"
 #include "bpf/maps/spin_lock_ops.hpp"
 
 namespace sluice::bpf {
@@ -17,14 +18,25 @@ namespace sluice::bpf {
   return map->values + (index * map->slots + slot) * map->value_stride;
 }
 
+[[gnu::always_inline]] inline void* array_at(const MapCore* map, uint32_t index, uint32_t slot) {
+  if (map->type == BPF_MAP_TYPE_ARRAY) return map->values + static_cast<uint64_t>(index) * map->value_stride;
+  if (slot >= map->slots) return nullptr;
+  return array_value(map, index, slot);
+}
+
 // Null: index or slot out of range. A plain array (one copy) serves every slot.
 [[gnu::always_inline]] inline void* array_lookup(const MapCore* map, const void* key, uint32_t slot) {
   uint32_t index;
   __builtin_memcpy(&index, key, 4);
   if (index >= map->max_entries) return nullptr;
-  if (map->type == BPF_MAP_TYPE_ARRAY) return map->values + static_cast<uint64_t>(index) * map->value_stride;
-  if (slot >= map->slots) return nullptr;
-  return array_value(map, index, slot);
+  return array_at(map, masked_index(index, map->max_entries), slot);
+}
+
+// For programs whose loader is trusted (Hardening::mask_indices).
+[[gnu::always_inline]] inline void* array_lookup_unmasked(const MapCore* map, const void* key, uint32_t slot) {
+  uint32_t index;
+  __builtin_memcpy(&index, key, 4);
+  return index >= map->max_entries ? nullptr : array_at(map, index, slot);
 }
 
 // 0, or what bpf(2) says of an update in this order; every element of an array exists.

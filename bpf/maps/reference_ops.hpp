@@ -8,13 +8,14 @@
 #include <cstdint>
 
 #include "bpf/maps/map_core.hpp"
+#include "bpf/maps/masked_index.hpp"
 
 namespace sluice::bpf {
 
 // Null: index out of range, or nothing there.
 [[gnu::always_inline]] inline const void* reference_at(const MapCore* map, uint32_t index) {
   if (index >= map->max_entries) return nullptr;
-  return __atomic_load_n(reinterpret_cast<const void* const*>(map->values) + index, __ATOMIC_ACQUIRE);
+  return __atomic_load_n(reinterpret_cast<const void* const*>(map->values) + masked_index(index, map->max_entries), __ATOMIC_ACQUIRE);
 }
 
 // The inner map's MapCore, for array_of_maps.

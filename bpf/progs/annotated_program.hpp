@@ -46,9 +46,20 @@ struct Subprogram {
   uint32_t stack_depth = 0;  // bytes of its own frame, a multiple of 8
 };
 
+// What the JIT does against whoever loaded the program. Asked for at load, not proved.
+struct Hardening {
+  // An array's index stays in range under speculation too (Spectre variant 1; Kocher et al., S&P 2019). The interpreter and
+  // the helpers' bodies always see to that.
+  bool mask_indices = false;
+  // No immediate of the program appears in its machine code, so that nobody can spray instructions through them: each is
+  // xored with a key of its own, drawn from this. 0: they do appear.
+  uint64_t blinding_seed = 0;
+};
+
 struct AnnotatedProgram {
   std::string name;
   uint32_t type = BPF_PROG_TYPE_UNSPEC;
+  Hardening hardening;
   // As loaded, except that in a 64-bit immediate load with src_reg BPF_PSEUDO_MAP_FD or BPF_PSEUDO_MAP_VALUE, imm is an
   // index into `maps` (the second slot's imm keeps the offset into the value). BPF_PSEUDO_MAP_FD yields the address of
   // the map's MapCore, BPF_PSEUDO_MAP_VALUE the address of value 0 plus the offset.

@@ -38,7 +38,9 @@ long prog_load(Call& call) {
   if (auto resolved = resolve_maps(call, &*spec); !resolved) return refuse_logged(call, log, {std::move(resolved.error()), {}, {}});
   // Level 1 costs little and a rejection without a log helps nobody.
   const uint32_t level = log.level != 0 || call.caller.failure == nullptr ? log.level : 1;
-  VerifierResult result = verify(verifier_input(*spec, gpl_compatible, level, call.state.map_slots));
+  VerifierInput input = verifier_input(*spec, gpl_compatible, level, call.state.map_slots);
+  input.hardening = hardening_for(call.options.jit_harden, call.caller.uid);
+  VerifierResult result = verify(input);
   if (result.program == nullptr) return refuse_logged(call, log, describe_rejection(*spec, gpl_compatible, result));
   if (!claim_tail_calls(*spec)) {
     return refuse_logged(call, log, {{EINVAL, "a prog_array it uses holds programs of another type"}, {}, {}});

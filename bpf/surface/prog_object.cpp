@@ -1,5 +1,6 @@
 #include "bpf/surface/prog_object.hpp"
 
+#include <sys/random.h>
 #include <time.h>
 
 #include <algorithm>
@@ -31,6 +32,15 @@ std::vector<Insn> with_map_ids(const ProgSpec& spec) {
 bool claim_tail_calls(const ProgSpec& spec) {
   const uint64_t kind = spec.type | uint64_t{spec.expected_attach_type} << 32;
   return std::all_of(spec.maps.begin(), spec.maps.end(), [kind](const auto& map) { return map->map->claim_kind(kind); });
+}
+
+Hardening hardening_for(JitHarden harden, uid_t uid) {
+  Hardening hardening{.mask_indices = uid != 0};
+  if (harden == JitHarden::all || (harden == JitHarden::unprivileged && uid != 0)) {
+    uint64_t& seed = hardening.blinding_seed;
+    while (::getrandom(&seed, sizeof seed, 0) != sizeof seed || seed == 0) continue;
+  }
+  return hardening;
 }
 
 VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t log_level, uint32_t possible_cpus) {

@@ -8,6 +8,8 @@
 namespace sluice::bpf::surface {
 
 VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t log_level, uint32_t possible_cpus);
+// Of a program that `uid` loads. Array indices are masked for all but root.
+Hardening hardening_for(JitHarden harden, uid_t uid);
 
 // The prog_arrays the program uses are from now on for programs of its kind; false: one of them is for another.
 bool claim_tail_calls(const ProgSpec& spec);

@@ -256,7 +256,9 @@ class Restore {
     if (state_.options.licence == LicencePolicy::gpl_only && !gpl_compatible) {
       return fail(EINVAL, "program " + spec.name + ": licence \"" + spec.licence + "\" under policy gpl_only");
     }
-    VerifierResult result = verify(verifier_input(spec, gpl_compatible, 1, state_.map_slots));
+    VerifierInput input = verifier_input(spec, gpl_compatible, 1, state_.map_slots);
+    input.hardening = hardening_for(state_.options.jit_harden, uid);
+    VerifierResult result = verify(input);
     if (result.program == nullptr) {
       return fail(describe_rejection(spec, gpl_compatible, result).error);
     }

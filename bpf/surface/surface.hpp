@@ -44,7 +44,11 @@ struct Caller {
   }
 };
 
+// Whose programs get their immediates blinded, as Linux' net.core.bpf_jit_harden says it.
+enum class JitHarden : uint8_t { none, unprivileged, all };  // unprivileged: loaded by others than root
+
 struct SurfaceOptions {
+  JitHarden jit_harden = JitHarden::none;
   LicencePolicy licence = LicencePolicy::kernel;
   uint32_t max_programs = 1024;
   // A program in machine code, for test runs, tail calls and dumps; empty: they are interpreted, and dumps are empty.

@@ -19,6 +19,7 @@ bool Analysis::prepare() {
   program_ = std::make_shared<AnnotatedProgram>();
   program_->name = input_.name;
   program_->type = input_.type;
+  program_->hardening = input_.hardening;
   program_->insns = input_.insns;
   program_->maps = input_.maps;
   for (const auto& map : input_.maps) maps_.push_back(map.get());

@@ -18,6 +18,7 @@ struct VerifierInput {
   std::string name;
   uint32_t type = BPF_PROG_TYPE_UNSPEC;
   bool gpl_compatible = false;
+  Hardening hardening;                     // handed on to the annotated program
   uint32_t flags = 0;                      // BPF_F_STRICT_ALIGNMENT, BPF_F_ANY_ALIGNMENT
   uint32_t log_level = 0;                  // 1, 2, 4 as in bpf(2): kernel-format log
   uint32_t expected_attach_type = 0;       // enum bpf_attach_type; 0: none given

@@ -32,21 +32,6 @@ struct Set {
 };
 constexpr Set kSets[] = {{"hot", 512, 512, true}, {"64 K distinct", 65536, 32768, false}};
 
-// A program loaded with maps of its own.
-bpf::LoadedProgram load(Bench& bench, const std::string& object, const ProgramRow& row, const Traffic& traffic,
-                        std::string* why) {
-  auto loaded = bpf::load_object(bench.surface, {row.name, object, row.entry});
-  if (!loaded) {
-    *why = loaded.error().text.substr(0, loaded.error().text.find('\n'));
-    return {};
-  }
-  row.fill(traffic, [&](const char* map, const void* key, const void* value) {
-    const int error = loaded->maps.at(map)->update(key, value, BPF_ANY);
-    if (error != 0) give_up(std::string(row.name) + ": fill " + map + ": " + std::strerror(-error));
-  });
-  return std::move(*loaded);
-}
-
 Contents contents_of(bpf::Map& map) {
   const bool per_cpu = bpf::is_per_cpu(map.spec().type);
   const uint32_t size = per_cpu ? (map.spec().value_size + 7) / 8 * 8 : map.spec().value_size;
@@ -117,7 +102,7 @@ class Contest {
  private:
   bool add_sluice(const std::string& object) {
     std::string why;
-    loaded_ = load(bench_, object, row_, traffic_, &why);
+    loaded_ = load_row(bench_, object, row_, traffic_, &why);
     if (why.empty()) {
       auto runner = Runner::make(loaded_.program, bpf::kLinearLayout, traffic_.packets);
       if (!runner) why = runner.error().text;
@@ -136,7 +121,7 @@ class Contest {
 
   void add_native(const std::string& object) {
     std::string why;
-    native_loaded_ = load(bench_, object, row_, traffic_, &why);
+    native_loaded_ = load_row(bench_, object, row_, traffic_, &why);
     const auto code = bench_.workshop.native_code(native_text(row_, native_loaded_), "c++");
     if (!code) give_up(code.error().text);
     const auto burst = reinterpret_cast<NativeBurst>(*code);

@@ -108,4 +108,18 @@ const ProgramRow kRows[] = {
 
 std::span<const ProgramRow> program_rows() { return kRows; }
 
+bpf::LoadedProgram load_row(Bench& bench, const std::string& object, const ProgramRow& row, const Traffic& traffic,
+                            std::string* why) {
+  auto loaded = bpf::load_object(bench.surface, {row.name, object, row.entry});
+  if (!loaded) {
+    *why = loaded.error().text.substr(0, loaded.error().text.find('\n'));
+    return {};
+  }
+  row.fill(traffic, [&](const char* map, const void* key, const void* value) {
+    const int error = loaded->maps.at(map)->update(key, value, BPF_ANY);
+    if (error != 0) give_up(std::string(row.name) + ": fill " + map + ": " + std::strerror(-error));
+  });
+  return std::move(*loaded);
+}
+
 }  // namespace sluice::bench

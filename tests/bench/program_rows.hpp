@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "bpf/loader/loader.hpp"
+#include "tests/bench/kinds.hpp"
 #include "tests/bench/traffic.hpp"
 
 namespace sluice::bench {
@@ -23,5 +25,9 @@ struct ProgramRow {
 };
 
 std::span<const ProgramRow> program_rows();
+
+// The row's program, loaded from `object` with maps of its own and filled. *why: it cannot be loaded.
+bpf::LoadedProgram load_row(Bench& bench, const std::string& object, const ProgramRow& row, const Traffic& traffic,
+                            std::string* why);
 
 }  // namespace sluice::bench

@@ -62,6 +62,9 @@ TEST(CompileServer, AnErrorOfTheCompilersArrives) {
 
 // The child's memory does not suffice for a long program. The server lives and says so each time.
 TEST(CompileServer, AChildThatDiesIsTheErrorOfThatLoadAlone) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer takes minutes to say that memory is out";
+#endif
   auto server = CompileServer::start({.memory_bytes = 16 << 20});
   ASSERT_TRUE(server);
   const auto image = bpf::jit::make_program_image(*counting_program(200'000));

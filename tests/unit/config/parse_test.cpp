@@ -144,6 +144,7 @@ TEST(Config, EverySectionIsOptional) {
   ASSERT_TRUE(config) << config.error().text;
   EXPECT_TRUE(config->jit);
   EXPECT_EQ(config->licence, Licence::kernel);
+  EXPECT_EQ(config->jit_harden, JitHarden::none);
   EXPECT_FALSE(config->metrics.listen);
 }
 
@@ -162,6 +163,7 @@ attach:
 pins:     {directory: /run/sluice/bpf, mode: "0750", uid: root, gid: root}
 licence:  gpl_only
 jit:      off
+jit_harden: unprivileged
 api:      {socket: /run/sluice/sluice.sock, mode: "0660", uid: root, gid: root}
 metrics:
   listen: 127.0.0.1:9435
@@ -188,6 +190,7 @@ metrics:
   EXPECT_EQ(config->pins->mode, 0750u);
   EXPECT_EQ(config->api->path, "/run/sluice/sluice.sock");
   EXPECT_EQ(config->licence, Licence::gpl_only);
+  EXPECT_EQ(config->jit_harden, JitHarden::unprivileged);
   EXPECT_FALSE(config->jit);
   const Metric& metric = config->metrics.metrics.at(0);
   EXPECT_EQ(metric.program, "any");

@@ -36,10 +36,12 @@ Engine compiled(const AnnotatedProgram& program, Maps maps) {
   return {std::move(*burst), maps, {}, {}};
 }
 
-VerifierResult verify_insns(std::vector<Insn> insns, const Maps& maps, uint32_t type) {
+VerifierResult verify_insns(std::vector<Insn> insns, const Maps& maps, uint32_t type,
+                            Hardening hardening) {
   VerifierInput input;
   input.name = "test";
   input.type = type;
+  input.hardening = hardening;
   input.gpl_compatible = true;
   const StaticFunctions functions = static_functions_of(insns);
   input.btf = functions.btf;

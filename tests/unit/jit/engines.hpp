@@ -30,7 +30,7 @@ Engine interpreted(const AnnotatedProgram& program, Maps maps);
 Engine compiled(const AnnotatedProgram& program, Maps maps);
 
 VerifierResult verify_insns(std::vector<Insn> insns, const Maps& maps,
-                            uint32_t type = BPF_PROG_TYPE_SOCKET_FILTER);
+                            uint32_t type = BPF_PROG_TYPE_SOCKET_FILTER, Hardening hardening = {});
 
 // Everything in the maps, elements in order of their keys.
 std::string contents(const Maps& maps);

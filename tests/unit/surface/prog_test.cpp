@@ -35,6 +35,31 @@ TEST(Licence, GplOnlyPolicyRefusesEveryProprietaryProgram) {
   EXPECT_GE(client.load(constant_program(1), "GPL"), 0);
 }
 
+struct HardenRow {
+  JitHarden harden;
+  uid_t uid;
+  bool masked;
+  bool blinded;
+};
+constexpr HardenRow kHardenRows[] = {
+    {JitHarden::none, 0, false, false},        {JitHarden::none, 1000, true, false},
+    {JitHarden::unprivileged, 0, false, false}, {JitHarden::unprivileged, 1000, true, true},
+    {JitHarden::all, 0, false, true},          {JitHarden::all, 1000, true, true},
+};
+
+TEST(Hardening, GoesByWhoLoadsTheProgramAndByTheOption) {
+  for (const HardenRow& row : kHardenRows) {
+    BpfSurface surface({.jit_harden = row.harden});
+    Client client{surface, {row.uid, 0}};
+    const long fd = client.load(constant_program(1));
+    ASSERT_GE(fd, 0);
+    const auto program = surface.objects().program_of(static_cast<int>(fd));
+    ASSERT_NE(program, nullptr);
+    EXPECT_EQ(program->annotated->hardening.mask_indices, row.masked) << row.uid;
+    EXPECT_EQ(program->annotated->hardening.blinding_seed != 0, row.blinded) << row.uid;
+  }
+}
+
 TEST(Sha256, GivesTheStandardsDigests) {
   const auto digest_start = [](std::string_view text) {
     const auto digest = sha256({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
