@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/careful_read.hpp"
+#include "base/careful_copy.hpp"
 
 namespace sluice::bpf {
 namespace {

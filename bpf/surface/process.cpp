@@ -1,48 +1,18 @@
 #include "bpf/surface/process.hpp"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <cstring>
 #include <string>
+
+#include "base/careful_copy.hpp"
 
 namespace sluice::bpf {
 namespace {
-
-constexpr uint64_t kPage = 4096;
-constexpr size_t kProbedMax = 16 * kPage;  // for more one system call that copies is cheaper than one a page
-
-// Whether the kernel can read 8 bytes there: it looks at the signal set before it refuses the invalid `how`.
-bool readable(uint64_t address) {
-  return ::syscall(__NR_rt_sigprocmask, ~0, address & ~uint64_t{7}, nullptr, sizeof(uint64_t)) < 0 && errno == EINVAL;
-}
-
-// Whether the kernel can write there: the CPU's number, 4 bytes.
-bool writable(uint64_t address) { return ::syscall(__NR_getcpu, address, nullptr, nullptr) == 0; }
-
-// Asked of one place in each page from `address` to the byte before `end`, at least `room` before it.
-template <class Ask>
-bool each_page(uint64_t address, uint64_t end, uint64_t room, const Ask& ask) {
-  for (uint64_t at = address; at < end; at = (at / kPage + 1) * kPage) {
-    if (!ask(std::min(at, end - room))) return false;
-  }
-  return true;
-}
-
-// Through the kernel, so that a bad address is an error and not a crash.
-using Copy = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long, unsigned long);
-
-int copy(Copy how, uint64_t address, void* local, size_t size) {
-  if (size == 0) return 0;
-  const iovec here{local, size};
-  const iovec there{reinterpret_cast<void*>(static_cast<uintptr_t>(address)), size};
-  return how(::getpid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(size) ? 0 : -EFAULT;
-}
 
 int read_path(Process& process, uint64_t address, std::string* path) {
   char text[PATH_MAX];
@@ -82,23 +52,12 @@ size_t Process::read_parts(std::span<const Part> parts) {
   return whole;
 }
 
-// A probe of each page costs a tenth of a copy by the kernel.
 int LocalProcess::read(uint64_t address, void* to, size_t size) {
-  if (size > kProbedMax || address + size < address) return copy(::process_vm_readv, address, to, size);
-  if (!each_page(address, address + size, 1, readable)) return -EFAULT;
-  std::memcpy(to, reinterpret_cast<const void*>(static_cast<uintptr_t>(address)), size);
-  return 0;
+  return read_carefully(to, address, size) == size ? 0 : -EFAULT;
 }
 
 int LocalProcess::write(uint64_t address, const void* from, size_t size) {
-  // A probe writes 4 bytes, which must be ours to write and in the page asked for.
-  const bool probed = size >= sizeof(uint32_t) && size <= kProbedMax && address % 4 == 0 && size % 4 == 0 && address + size > address;
-  if (probed) {
-    if (!each_page(address, address + size, sizeof(uint32_t), writable)) return -EFAULT;
-    std::memcpy(reinterpret_cast<void*>(static_cast<uintptr_t>(address)), from, size);
-    return 0;
-  }
-  return copy(::process_vm_writev, address, const_cast<void*>(from), size);
+  return write_carefully(address, from, size) == size ? 0 : -EFAULT;
 }
 
 int LocalProcess::file(int fd) { return ::fcntl(fd, F_GETFD) < 0 ? -EBADF : fd; }

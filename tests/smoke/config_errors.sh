@@ -58,7 +58,7 @@ timeout 30 "$sluice" check 2> /dev/null
 timeout 30 "$sluice" frobnicate 2> /dev/null
 [ $? = 2 ] || fail 'an unknown verb is not exit status 2'
 timeout 30 "$sluice" help > /dev/null || fail 'help'
-timeout 30 "$sluice" --version | grep -q '^sluice [0-9]' || fail '--version'
+timeout 30 "$sluice" --version | grep -q '^sluice v[0-9]' || fail '--version'
 for config in "$root"/config/*.yaml; do
   timeout 30 "$sluice" check "$config" > "$folder/out" 2>&1 || fail "$config: $(cat "$folder/out")"
 done

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/careful_read.hpp"
+#include "base/careful_copy.hpp"
 #include "base/file_mappings.hpp"
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
@@ -29,7 +29,7 @@ TEST(Error, AnErrnoIsSpelledOut) {
   EXPECT_EQ(error.text, "open x.pcap: No such file or directory");
 }
 
-TEST(CarefulRead, EndsWhereTheMemoryDoes) {
+TEST(CarefulCopy, EndsWhereTheMemoryDoes) {
   auto* pages = static_cast<char*>(::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(pages, MAP_FAILED);
   std::memset(pages, 'a', 8192);
@@ -43,6 +43,10 @@ TEST(CarefulRead, EndsWhereTheMemoryDoes) {
     EXPECT_EQ(read_carefully(out, nowhere, 64), 0u) << nowhere;
   }
   EXPECT_EQ(read_carefully(out, at, 0), 0u);
+  EXPECT_EQ(write_carefully(at - 64, "b", 1), 1u);
+  EXPECT_EQ(pages[4096 - 64], 'b');
+  EXPECT_EQ(write_carefully(at - 4, out, 64), 4u);
+  EXPECT_EQ(write_carefully(0, out, 4), 0u);
   std::vector<std::thread> threads;
   std::atomic<int> wrong{0};
   for (int i = 0; i < 4; i++) {
@@ -56,7 +60,7 @@ TEST(CarefulRead, EndsWhereTheMemoryDoes) {
   ::munmap(pages, 8192);
 }
 
-TEST(CarefulRead, OtherFaultsKillAsEver) {
+TEST(CarefulCopy, OtherFaultsKillAsEver) {
   void* page = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   EXPECT_DEATH(std::memset(page, 1, 8), "");
   EXPECT_DEATH(::raise(SIGSEGV), "");

@@ -195,7 +195,7 @@ metrics:
   const Metric& metric = config->metrics.metrics.at(0);
   EXPECT_EQ(metric.program, "any");
   EXPECT_EQ(metric.map_name, "packets");
-  EXPECT_EQ(metric.map.at.line, 21u);
+  EXPECT_EQ(metric.map.at.line, 22u);
   EXPECT_EQ(metric.labels[0].padding, 4u);
   EXPECT_EQ(metric.labels[0].decoders[1].static_map.at("6"), "tcp");
 }

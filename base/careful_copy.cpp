@@ -1,4 +1,4 @@
-#include "base/careful_read.hpp"
+#include "base/careful_copy.hpp"
 
 #include <signal.h>
 #include <ucontext.h>
@@ -25,7 +25,7 @@ sluice_careful_copy_ends:
 )");
 
 extern "C" {
-size_t sluice_careful_copy(void* to, uint64_t from, size_t size);  // the bytes not copied
+size_t sluice_careful_copy(uint64_t to, uint64_t from, size_t size);  // the bytes not copied
 extern const char sluice_careful_copy_faults[];
 extern const char sluice_careful_copy_ends[];
 }
@@ -58,7 +58,11 @@ const bool installed = [] {
 }  // namespace
 
 size_t read_carefully(void* to, uint64_t address, size_t size) {
-  return installed ? size - sluice_careful_copy(to, address, size) : 0;
+  return installed ? size - sluice_careful_copy(reinterpret_cast<uintptr_t>(to), address, size) : 0;
+}
+
+size_t write_carefully(uint64_t address, const void* from, size_t size) {
+  return installed ? size - sluice_careful_copy(address, reinterpret_cast<uintptr_t>(from), size) : 0;
 }
 
 }  // namespace sluice
