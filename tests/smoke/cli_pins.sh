@@ -99,7 +99,7 @@ kill -INT $reader
 wait $reader || fail 'map event_pipe does not end well'
 python3 -c 'import json, sys; assert [bytes(e["data"])[:18] for e in json.load(open(sys.argv[1]))] == [b"sent to user space"] * 3' \
   "$folder/sent.txt" || fail 'map event_pipe'
-refused 1 'only the kernel writes to its perf events' map event_pipe pinned "$pins/maps/cli_events"
+refused 1 'its perf events reach readers under `sluice exec` alone' map event_pipe pinned "$pins/maps/cli_events"
 rm "$pins/emit"
 "$sluice" -d prog load "$objects/events.bpf.o" "$pins/emit" > "$out" 2>&1 || fail '-d prog load'
 grep -q '^processed [0-9]* insns' "$out" || fail '-d shows no verifier log'
