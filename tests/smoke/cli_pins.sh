@@ -100,6 +100,24 @@ wait $reader || fail 'map event_pipe does not end well'
 python3 -c 'import json, sys; assert [bytes(e["data"])[:18] for e in json.load(open(sys.argv[1]))] == [b"sent to user space"] * 3' \
   "$folder/sent.txt" || fail 'map event_pipe'
 refused 1 'its perf events reach readers under `sluice exec` alone' map event_pipe pinned "$pins/maps/cli_events"
+
+# What it sends to perf events, by bpftool's reader.
+if "$sluice" exec -- bpftool version > "$out" 2>&1; then
+  "$sluice" exec -- stdbuf -o0 bpftool -j map event_pipe pinned "$pins/maps/cli_events" \
+    > "$folder/sent.txt" 2> "$folder/sent-err.txt" &
+  reader=$!
+  for _ in $(seq 100); do  # it returns 1 once there is a reader
+    "$sluice" prog run pinned "$pins/emit" data_in "$folder/packet" > "$out"
+    grep -q '^Return value: 1,' "$out" && break
+    sleep 0.1
+  done
+  for _ in $(seq 100); do grep -q '"data":\[115,101,110,116' "$folder/sent.txt" && break; sleep 0.1; done
+  kill -INT $reader
+  wait $reader || fail 'bpftool map event_pipe does not end well'
+  grep -q '"data":\[115,101,110,116' "$folder/sent.txt" || fail 'bpftool map event_pipe'
+else
+  echo "perf events not read: $(cat "$out")"
+fi
 rm "$pins/emit"
 "$sluice" -d prog load "$objects/events.bpf.o" "$pins/emit" > "$out" 2>&1 || fail '-d prog load'
 grep -q '^processed [0-9]* insns' "$out" || fail '-d shows no verifier log'
