@@ -20,6 +20,10 @@ constexpr std::array<const char*, 16> kAlu{"+=", "-=", "*=", "/=", "|=", "&=", "
 constexpr std::array<const char*, 16> kJump{"jmp", "==", ">", ">=", "&", "!=", "s>", "s>=",
                                             "call", "exit", "<", "<=", "s<", "s<=", "?", "?"};
 
+#define SLUICE_NAME(name) #name
+constexpr std::array kHelperNames{__BPF_FUNC_MAPPER(SLUICE_NAME)};
+#undef SLUICE_NAME
+
 const char* type_name(const Insn& insn, bool is_signed = false) {
   switch (access_size(insn)) {
     case 1: return is_signed ? "s8" : "u8";
@@ -52,7 +56,11 @@ std::string alu_text(const Insn& insn) {
 std::string jump_text(const Insn& insn) {
   if (is_exit(insn)) return "exit";
   if (is_local_call(insn)) return text("call pc%+d", insn.imm);
-  if (is_call(insn)) return text("call bpf_%s#%d", helper_name(static_cast<uint32_t>(insn.imm)), insn.imm);
+  if (is_call(insn)) {
+    const auto id = static_cast<uint32_t>(insn.imm);
+    if (insn.src_reg != 0 || id >= kHelperNames.size()) return text("call unknown#%d", insn.imm);
+    return text("call bpf_%s#%d", helper_name(id), insn.imm);
+  }
   if (insn.code == kJmp32Ja) return text("gotol pc%+d", insn.imm);
   if (is_goto(insn)) return text("goto pc%+d", insn.off);
   const char r = insn_class(insn) == BPF_JMP32 ? 'w' : 'r';
@@ -101,6 +109,18 @@ std::string atomic_text(const Insn& insn) {
   return text("r%d = atomic%s_fetch_%s((%s *)(r%d %+d), r%d)", src, width, name, type, dst, off, src);
 }
 
+bool has_atomic_name(const Insn& insn) {
+  switch (insn.imm) {
+    case kLoadAcquire:
+    case kStoreRelease:
+    case BPF_XCHG:
+    case BPF_CMPXCHG: return true;
+    default: break;
+  }
+  const int op = insn.imm & ~BPF_FETCH;
+  return op == BPF_ADD || op == BPF_AND || op == BPF_OR || op == BPF_XOR;
+}
+
 std::string memory_text(const Insn& insn) {
   switch (insn_class(insn)) {
     case BPF_LDX:
@@ -116,13 +136,11 @@ std::string memory_text(const Insn& insn) {
 }  // namespace
 
 const char* helper_name(uint32_t id) {
-#define SLUICE_NAME(name) #name
-  static constexpr const char* kNames[] = {__BPF_FUNC_MAPPER(SLUICE_NAME)};
-#undef SLUICE_NAME
-  return id < std::size(kNames) ? kNames[id] : "unspec";
+  return id < kHelperNames.size() ? kHelperNames[id] : "unspec";
 }
 
 std::string disassemble(const Insn* insn) {
+  if (is_atomic(*insn) && !has_atomic_name(*insn)) return text("BUG_%02x", insn->code);
   const std::string code = text("(%02x) ", insn->code);
   if (is_alu(*insn)) return code + alu_text(*insn);
   if (is_jump(*insn)) return code + jump_text(*insn);

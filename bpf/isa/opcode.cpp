@@ -19,8 +19,7 @@ std::string text(const char* format, Values... values) {
 
 Fault end_fault(const Insn& insn) {
   const bool width = insn.imm == 16 || insn.imm == 32 || insn.imm == 64;
-  const bool swap64 = insn_class(insn) == BPF_ALU64 && uses_register(insn);  // bswap has no source bit
-  if (insn.src_reg != 0 || insn.off != 0 || !width || swap64) return "BPF_END uses reserved fields";
+  if (insn.src_reg != 0 || insn.off != 0 || !width) return "BPF_END uses reserved fields";
   return {};
 }
 
@@ -34,7 +33,6 @@ Fault mov_fault(const Insn& insn) {
 
 Fault alu_fault(const Insn& insn) {
   const uint8_t op = alu_op(insn);
-  if (op > BPF_END) return text("invalid BPF_ALU opcode %x", op);
   if (op == BPF_END) return end_fault(insn);
   if (op == BPF_MOV) return mov_fault(insn);
   if (op == BPF_NEG) {
@@ -56,51 +54,48 @@ Fault alu_fault(const Insn& insn) {
 
 Fault goto_fault(const Insn& insn) {
   const bool wide = insn_class(insn) == BPF_JMP32;
-  const bool bad = uses_register(insn) || insn.src_reg != 0 || insn.dst_reg != 0 ||
-                   (wide ? insn.off != 0 : insn.imm != 0);
+  const bool bad = insn.src_reg != 0 || insn.dst_reg != 0 || (wide ? insn.off != 0 : insn.imm != 0);
   if (bad) return "BPF_JA uses reserved fields";
   return {};
 }
 
 Fault jump_fault(const Insn& insn) {
   const uint8_t op = alu_op(insn);
-  const bool wide = insn_class(insn) == BPF_JMP32;
   if (op == BPF_JA) return goto_fault(insn);
   if (op == BPF_CALL) {
-    const bool bad = wide || uses_register(insn) || insn.off != 0 || insn.dst_reg != 0 || insn.src_reg > 2;
+    const bool bad = insn.off != 0 || insn.dst_reg != 0 || insn.src_reg > 2;
     if (bad) return "BPF_CALL uses reserved fields";
     if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL) return "kernel function calls are not supported";
     return {};
   }
   if (op == BPF_EXIT) {
-    const bool bad = wide || uses_register(insn) || insn.imm != 0 || insn.src_reg != 0 || insn.dst_reg != 0 ||
-                     insn.off != 0;
+    const bool bad = insn.imm != 0 || insn.src_reg != 0 || insn.dst_reg != 0 || insn.off != 0;
     if (bad) return "BPF_EXIT uses reserved fields";
     return {};
   }
-  if (op > BPF_JSLE) return text("invalid BPF_JMP opcode %x", op);
   const bool bad = uses_register(insn) ? insn.imm != 0 : insn.src_reg != 0;
   if (bad) return "BPF_JMP/JMP32 uses reserved fields";
   return {};
 }
 
+bool has_second_slot(std::span<const Insn> insns, uint32_t index) {
+  if (index + 1 >= insns.size()) return false;
+  const Insn& second = insns[index + 1];
+  return second.code == 0 && second.dst_reg == 0 && second.src_reg == 0 && second.off == 0;
+}
+
 Fault load_imm64_fault(std::span<const Insn> insns, uint32_t index) {
   const Insn& insn = insns[index];
-  if (index + 1 >= insns.size()) return "invalid bpf_ld_imm64 insn";
-  const Insn& second = insns[index + 1];
-  if (second.code != 0 || second.dst_reg != 0 || second.src_reg != 0 || second.off != 0) {
-    return "invalid bpf_ld_imm64 insn";
-  }
-  if (insn.off != 0 || insn.src_reg > BPF_PSEUDO_MAP_IDX_VALUE) return "unrecognized bpf_ld_imm64 insn";
+  if (!has_second_slot(insns, index)) return "invalid bpf_ld_imm64 insn";
+  if (insn.src_reg > BPF_PSEUDO_MAP_IDX_VALUE) return "unrecognized bpf_ld_imm64 insn";
+  if (insn.off != 0) return "BPF_LD_IMM64 uses reserved fields";
   return {};
 }
 
 Fault load_fault(std::span<const Insn> insns, uint32_t index) {
   const Insn& insn = insns[index];
   if (is_load_imm64(insn)) return load_imm64_fault(insns, index);
-  if (!is_packet_load(insn)) return text("unknown opcode %02x", insn.code);
-  const bool bad = insn.dst_reg != 0 || insn.off != 0 || BPF_SIZE(insn.code) == BPF_DW ||
-                   (insn_mode(insn) == BPF_ABS && insn.src_reg != 0);
+  const bool bad = insn.dst_reg != 0 || insn.off != 0 || (insn_mode(insn) == BPF_ABS && insn.src_reg != 0);
   if (bad) return "BPF_LD_[ABS|IND] uses reserved fields";
   return {};
 }
@@ -127,21 +122,50 @@ Fault atomic_fault(const Insn& insn) {
 
 Fault memory_fault(const Insn& insn) {
   switch (insn_class(insn)) {
-    case BPF_LDX: {
-      const bool signed_load = insn_mode(insn) == kModeMemSx && BPF_SIZE(insn.code) != BPF_DW;
-      if (insn_mode(insn) != BPF_MEM && !signed_load) return text("unknown opcode %02x", insn.code);
+    case BPF_LDX:
       if (insn.imm != 0) return "BPF_LDX uses reserved fields";
       return {};
-    }
     case BPF_ST:
-      if (insn_mode(insn) != BPF_MEM) return text("unknown opcode %02x", insn.code);
       if (insn.src_reg != 0) return "BPF_ST uses reserved fields";
       return {};
     default:
       if (insn_mode(insn) == BPF_ATOMIC) return atomic_fault(insn);
-      if (insn_mode(insn) != BPF_MEM) return text("unknown opcode %02x", insn.code);
       if (insn.imm != 0) return "BPF_STX uses reserved fields";
       return {};
+  }
+}
+
+bool is_known_alu(const Insn& insn) {
+  if (alu_op(insn) > BPF_END) return false;
+  // bswap has no source bit; a negation takes none.
+  if (alu_op(insn) == BPF_END) return insn_class(insn) == BPF_ALU || !uses_register(insn);
+  return alu_op(insn) != BPF_NEG || !uses_register(insn);
+}
+
+bool is_known_jump(const Insn& insn) {
+  const uint8_t op = alu_op(insn);
+  if (op == BPF_JA) return !uses_register(insn);
+  if (op == BPF_CALL || op == BPF_EXIT) return insn_class(insn) == BPF_JMP && !uses_register(insn);
+  return op <= BPF_JSLE;
+}
+
+bool is_known_memory(const Insn& insn) {
+  if (insn_mode(insn) == BPF_MEM) return true;
+  switch (insn_class(insn)) {
+    case BPF_LDX: return insn_mode(insn) == kModeMemSx && BPF_SIZE(insn.code) != BPF_DW;
+    case BPF_STX: return insn_mode(insn) == BPF_ATOMIC;
+    default: return false;
+  }
+}
+
+bool is_known(const Insn& insn) {
+  switch (insn_class(insn)) {
+    case BPF_ALU:
+    case BPF_ALU64: return is_known_alu(insn);
+    case BPF_JMP:
+    case BPF_JMP32: return is_known_jump(insn);
+    case BPF_LD: return is_load_imm64(insn) || (is_packet_load(insn) && BPF_SIZE(insn.code) != BPF_DW);
+    default: return is_known_memory(insn);
   }
 }
 
@@ -149,6 +173,7 @@ Fault memory_fault(const Insn& insn) {
 
 std::optional<std::string> insn_fault(std::span<const Insn> insns, uint32_t index) {
   const Insn& insn = insns[index];
+  if (!is_known(insn)) return text("unknown opcode %02x", insn.code);
   if (insn.dst_reg >= kRegisters) return text("R%d is invalid", insn.dst_reg);
   if (insn.src_reg >= kRegisters) return text("R%d is invalid", insn.src_reg);
   switch (insn_class(insn)) {
@@ -159,6 +184,14 @@ std::optional<std::string> insn_fault(std::span<const Insn> insns, uint32_t inde
     case BPF_LD: return load_fault(insns, index);
     default: return memory_fault(insn);
   }
+}
+
+bool is_fault_of_dead_code(std::span<const Insn> insns, uint32_t index) {
+  const Insn& insn = insns[index];
+  if (!is_known(insn)) return true;
+  if (insn_class(insn) == BPF_LDX) return insn.imm != 0;
+  if (is_load_imm64(insn)) return !has_second_slot(insns, index) || insn.src_reg > BPF_PSEUDO_MAP_IDX_VALUE;
+  return is_call(insn) && insn.src_reg == BPF_PSEUDO_KFUNC_CALL;
 }
 
 }  // namespace sluice::bpf

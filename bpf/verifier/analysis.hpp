@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ enum class Access : uint8_t { read, write };
 // The walk's answer to one instruction.
 enum class Step : uint8_t { next, path_end, failed };
 
-enum class Arrival : uint8_t { fresh, covered, loops };
+enum class Arrival : uint8_t { fresh, covered, failed };
 
 inline constexpr int64_t kMaxVariableOffset = 1 << 29;  // Linux: BPF_MAX_VAR_OFF, BPF_MAX_VAR_SIZ
 
@@ -98,8 +99,9 @@ class Analysis {
 
   // Pruning (arrival.cpp).
   Arrival arrive();
-  void drop_single_ids();
+  void drop_single_ids(State* state);
   bool is_hit(Checkpoint* point, bool* loops);
+  bool fail_loop(const State& before);
   void checkpoint();
   void waypoint();
   State copy_for_checkpoint();
@@ -125,14 +127,26 @@ class Analysis {
 
   bool fail(int code, const char* format, ...) __attribute__((format(printf, 3, 4)));
   void fill_report(int code, const std::string& reason);
+  void log_program();
   void log_insn();
-  void log_state();
-  void log_everything();
+  void log_covered();
+  void log_changes();
   void log_source();
+  void log_call();
+  void log_return(const std::string& callee);
   [[nodiscard]] std::string source_of(uint32_t insn) const;
-  [[nodiscard]] std::string frame_text(uint32_t index) const;
+  // What of a frame is named by the bits, and all of it, each beginning with a space.
+  [[nodiscard]] std::string state_text(const State& state, uint32_t frame, uint16_t regs, uint64_t slots) const;
+  [[nodiscard]] std::string frame_text(const State& state, uint32_t frame) const;
+  [[nodiscard]] std::string frame_text(uint32_t frame) const { return frame_text(state_, frame); }
   void log_totals();
   [[nodiscard]] bool logging() const { return (input_.log_level & 3) != 0; }
+  [[nodiscard]] bool logging_paths() const;
+  void mark_all_changed() {
+    changed_regs_ = kAllRegs;
+    changed_slots_ = ~0ull;
+  }
+  [[nodiscard]] uint32_t top_frame() const { return static_cast<uint32_t>(state_.frames.size() - 1); }
 
   // Registers.
   bool check_read(uint32_t reg);
@@ -142,9 +156,7 @@ class Analysis {
   uint32_t fresh_id() { return ++last_id_; }
   void give_id(Register* number);
   void clobber_caller_saved();
-  // Register of every frame and every whole spilled register.
-  template <class Function>
-  void for_each_register(Function&& function);
+  void note_slots(int32_t low, int32_t high);
   void put_on_stack_access(uint32_t frame, int32_t offset);
 
   bool transfer_alu(const Insn& insn);
@@ -182,7 +194,8 @@ class Analysis {
   bool check_unmoved(uint32_t regno, const Register& pointer);
   // The bytes [pointer + offset, + size) lie in a region of `limit` bytes.
   bool check_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit);
-  bool fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit);
+  bool fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit,
+                   const char* which);
   bool check_map_value(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access);
   bool check_map_key(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access);
   bool check_packet(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size);
@@ -284,26 +297,27 @@ class Analysis {
   std::vector<PathNode> path_nodes_;
   const Helper* missing_body_ = nullptr;
   uint32_t missing_body_insn_ = 0;
-  uint32_t last_line_ = UINT32_MAX;
 
   Report report_;
   std::string log_;
+  // Of the log: what changed since the state was last written, where the last instruction's line ends, the source line
+  // written last, and where the path that begins now branched off.
+  static constexpr uint32_t kNowhere = UINT32_MAX;
+  static constexpr uint16_t kAllRegs = (1u << kRegisters) - 1;
+  uint16_t changed_regs_ = 0;
+  uint64_t changed_slots_ = 0;
+  size_t line_end_ = SIZE_MAX;
+  uint32_t last_line_ = UINT32_MAX;
+  uint32_t came_from_ = kNowhere;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
-
-template <class Function>
-void Analysis::for_each_register(Function&& function) {
-  for (Frame& frame : state_.frames) {
-    for (Register& each : frame.regs) function(each);
-    for (StackSlot& slot : frame.stack) {
-      if (slot.bytes[0] == StackByte::spill) function(slot.spilled);
-    }
-  }
-}
 
 // Text of a variable offset as the kernel prints it: (0x0; 0xff).
 std::string tnum_text(Tnum bits);
-// A register as the kernel's log prints it: "scalar(umax=255)", "fp-8", "map_value(off=0,ks=4,vs=8)".
-std::string register_text(const Register& reg, const std::vector<const Map*>& maps);
+// A register of a frame as the kernel's log prints it: "scalar(umax=255)", "fp-8", "fp[0]-8", "map_value(ks=4,vs=8)".
+std::string register_text(const Register& reg, const std::vector<const Map*>& maps, uint32_t frame);
+// A stack slot: "mmmmmmmm", or the register that it holds behind what is above it; "" where nothing was written.
+std::string slot_text(const StackSlot& slot, const std::vector<const Map*>& maps, uint32_t frame);
 // What to do about a reason; may be empty.
 std::string suggestion_for(const std::string& reason);
 

@@ -193,7 +193,7 @@ bool Analysis::check_memory_argument(uint32_t regno, uint32_t size, Access acces
   const Register& pointer = reg(regno);
   // Nothing is read from nowhere.
   if (zero_allowed && size == 0 && pointer.is_const(0)) return true;
-  if (pointer.or_null) return fail_type(regno, kMemoryTypes);
+  if (pointer.or_null) return fail_type(regno, "fp");
   if (size == 0 && !zero_allowed) return fail(EACCES, "invalid zero-sized read");
   switch (pointer.type) {
     case RegType::stack: return check_stack_argument(regno, size, access);
@@ -206,7 +206,7 @@ bool Analysis::check_memory_argument(uint32_t regno, uint32_t size, Access acces
     case RegType::packet_meta:
       if (!call.helper->packet_memory) return fail(EACCES, "helper access to the packet is not allowed");
       return check_packet(regno, pointer, 0, size);
-    default: return fail_type(regno, kMemoryTypes);
+    default: return fail_type(regno, "fp");
   }
 }
 

@@ -27,16 +27,25 @@ bool Analysis::is_hit(Checkpoint* point, bool* loops) {
   return false;
 }
 
+bool Analysis::fail_loop(const State& before) {
+  if (logging()) log_source();
+  fail(EINVAL, "infinite loop detected at insn %u", insn_);
+  if (logging()) {
+    log_ += "cur state:" + frame_text(top_frame()) + "\nold state:" + frame_text(before, top_frame()) + "\n";
+  }
+  return false;
+}
+
 // A number without copies needs no id; with one it would match fewer states.
-void Analysis::drop_single_ids() {
+void Analysis::drop_single_ids(State* state) {
   auto linked = [](const Register& reg) { return reg.is_scalar() && reg.id != 0; };
   ids_.clear();
-  for_each_register([&](Register& reg) {
+  state->for_each_register([&](Register& reg) {
     if (linked(reg)) ids_.push_back(reg.id);
   });
   if (ids_.empty()) return;
   std::sort(ids_.begin(), ids_.end());
-  for_each_register([&](Register& reg) {
+  state->for_each_register([&](Register& reg) {
     if (!linked(reg)) return;
     const auto [first, last] = std::equal_range(ids_.begin(), ids_.end(), reg.id);
     if (last - first == 1) reg.unlink();
@@ -44,12 +53,12 @@ void Analysis::drop_single_ids() {
 }
 
 Arrival Analysis::arrive() {
-  drop_single_ids();
   const bool forced = cfg_.forced[insn_] != 0 || marks_since_ > kMaxMarks || (input_.flags & BPF_F_TEST_STATE_FREQ) != 0;
   const uint64_t jumps = jumps_ - last_jumps_;
   const uint64_t insns = processed_ - last_processed_;
   bool add = forced || (jumps >= kMinJumps && insns >= kMinInsns);
   auto& list = pruner_.at(insn_);
+  const size_t seen = list.size();
   for (size_t i = list.size(); i-- > 0;) {
     Checkpoint* point = list[i].get();
     bool loops = false;
@@ -62,13 +71,17 @@ Arrival Analysis::arrive() {
       }
       return Arrival::covered;
     }
-    if (loops) return Arrival::loops;
+    if (loops) {
+      fail_loop(point->state);
+      return Arrival::failed;
+    }
     // Rounds of a loop differ from one another: remembering each helps no later path.
     if (point->branches != 0 && cfg_.forced[insn_] == 0 && !forced && jumps < kLoopJumps && insns < kLoopInsns) add = false;
     if (add) point->misses++;
     const uint32_t patience = cfg_.forced[insn_] != 0 && point->branches != 0 ? kCallbackPatience : kPatience;
     if (point->misses > point->hits * patience + patience) pruner_.drop(&list, i);
   }
+  pruner_.note_seen(seen);
   if (add) checkpoint();
   return Arrival::fresh;
 }
@@ -87,6 +100,7 @@ void Analysis::waypoint() { parent_ = pruner_.add_waypoint(insn_, copy_for_check
 State Analysis::copy_for_checkpoint() {
   steps_since_ = 0;
   State copy = state_;
+  drop_single_ids(&copy);
   for (Frame& frame : copy.frames) frame.live_slots = 0;
   for (Frame& frame : state_.frames) frame.written = 0;
   return copy;

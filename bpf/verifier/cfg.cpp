@@ -18,8 +18,8 @@ class Builder {
   void build() {
     if (count_ == 0) return fail(EINVAL, 0, "empty program");
     if (count_ > kMaxInsns) return fail(E2BIG, 0, "program of " + std::to_string(count_) + " instructions is too large");
-    if (!check_opcodes() || !find_subprograms() || !check_jumps()) return;
-    if (!check_reachable()) return;
+    find_second_slots();
+    if (!find_subprograms() || !check_jumps() || !check_opcodes() || !check_reachable()) return;
     mark_prune_points();
     find_packet_changes();
     compute_liveness(insns_, cfg_);
@@ -32,16 +32,18 @@ class Builder {
     return false;
   }
 
+  void find_second_slots() {
+    second_slot_.assign(count_ + 1, false);
+    for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) second_slot_[i + 1] = is_load_imm64(insns_[i]);
+  }
+
   bool check_opcodes() {
-    second_slot_.assign(count_, false);
-    for (uint32_t i = 0; i < count_; i++) {
+    cfg_->faulty.assign(count_, 0);
+    for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
       if (auto fault = insn_fault(insns_, i)) {
-        if (fault->find("opcode") == std::string::npos) return refuse(i, std::move(*fault));
-        char text[32];
-        snprintf(text, sizeof text, "unknown opcode %02x", insns_[i].code);
-        return refuse(i, text);
+        if (is_fault_of_dead_code(insns_, i)) return refuse(i, std::move(*fault));
+        cfg_->faulty[i] = 1;
       }
-      if (is_load_imm64(insns_[i])) second_slot_[++i] = true;
     }
     return true;
   }
@@ -82,9 +84,6 @@ class Builder {
         if (target < sub.start || target >= sub.end) {
           return refuse(i, "jump out of range from insn " + std::to_string(i) + " to " + std::to_string(target));
         }
-        if (second_slot_[target]) {
-          return refuse(i, "jump into the middle of ldimm64 insn " + std::to_string(target - 1));
-        }
       }
       if (!is_exit(insns_[last]) && !is_goto(insns_[last])) return refuse(last, "last insn is not an exit or jmp");
     }
@@ -111,6 +110,9 @@ class Builder {
     }
     for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
       if (seen[i] == 0) return refuse(i, "unreachable insn " + std::to_string(i));
+      if (second_slot_[i + 1] && seen[i + 1] != 0) {
+        return refuse(i, "jump into the middle of ldimm64 insn " + std::to_string(i));
+      }
     }
     return true;
   }
@@ -121,9 +123,11 @@ class Builder {
     cfg_->forced.assign(count_, 0);
     for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
       const Insn& insn = insns_[i];
-      if (is_conditional_jump(insn) || is_local_call(insn)) cfg_->prune_point[i] = 1;
-      if (is_call(insn)) cfg_->prune_point[i + 1] = 1;
-      if (is_goto(insn) || is_conditional_jump(insn)) cfg_->prune_point[jump_target(insn, i)] = 1;
+      const bool enters = is_local_call(insn) || loads_function(insn);
+      if (is_conditional_jump(insn) || enters) cfg_->prune_point[i] = 1;
+      if (is_call(insn) || enters) cfg_->prune_point[i + insn_length(insn)] = 1;
+      if (enters) cfg_->prune_point[callee_of(i)] = 1;
+      if (is_conditional_jump(insn) || is_goto(insn)) cfg_->prune_point[jump_target(insn, i)] = 1;
       if (!is_helper_call(insn)) continue;
       const Helper* helper = find_helper(static_cast<uint32_t>(insn.imm));
       if (helper == nullptr) continue;

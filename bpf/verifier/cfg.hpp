@@ -20,6 +20,7 @@ struct CfgError {
 struct Cfg {
   std::vector<Subprogram> subprograms;
   std::vector<uint16_t> subprogram_of;  // per instruction
+  std::vector<uint8_t> faulty;          // per instruction: insn_fault has one, which counts when a path reaches it
   std::vector<uint8_t> prune_point;     // per instruction: states that arrive here are compared
   std::vector<uint8_t> forced;          // per instruction: and always remembered (calls with a callback)
   std::vector<uint8_t> changes_packet;  // per subprogram: it, or one that it calls, may change the packet

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <cstdarg>
 
-#include "bpf/isa/disasm.hpp"
+#include "bpf/isa/opcode.hpp"
 #include "bpf/verifier/analysis.hpp"
 
 namespace sluice::bpf {
@@ -30,6 +30,7 @@ bool Analysis::prepare() {
     return fail(cfg_.error.code, "%s", cfg_.error.reason.c_str());
   }
   if (!check_subprograms() || !check_maps()) return false;
+  log_program();
   insn_ = 0;
   program_->facts.resize(input_.insns.size());
   program_->subprograms = cfg_.subprograms;
@@ -87,7 +88,7 @@ void Analysis::enter(uint32_t subprogram) {
 
 bool Analysis::explore(uint32_t subprogram) {
   enter(subprogram);
-  if (logging()) log_everything();
+  mark_all_changed();
   for (;;) {
     if (++processed_ > kMaxVerifiedInsns) {
       return fail(E2BIG, "BPF program is too large. Processed %llu insn", static_cast<unsigned long long>(processed_));
@@ -96,9 +97,9 @@ bool Analysis::explore(uint32_t subprogram) {
     bool ended = false;
     if (cfg_.prune_point[insn_] != 0) {
       const Arrival arrival = arrive();
-      if (arrival == Arrival::loops) return fail(EINVAL, "infinite loop detected at insn %u", insn_);
+      if (arrival == Arrival::failed) return false;
       ended = arrival == Arrival::covered;
-      if (ended && logging()) log_ += std::to_string(insn_) + ": safe\n";
+      if (ended && logging()) log_covered();
     }
     if (!ended) {
       if (steps_since_++ >= kWaypointEvery) waypoint();
@@ -108,8 +109,10 @@ bool Analysis::explore(uint32_t subprogram) {
     }
     if (!ended) continue;
     end_path();
-    if (!next_pending()) return true;
+    if (!next_pending()) break;
   }
+  if (!logging_paths()) log_.clear();  // nothing was wrong
+  return true;
 }
 
 // Global subprograms that something calls, each on its own: what its callers give it does not matter.
@@ -149,12 +152,10 @@ bool Analysis::next_pending() {
   marks_since_ = next.marks_since;
   steps_since_ = next.steps_since;
   pending_bytes_ -= next.bytes;
-  const uint32_t from = next.from;
-  if ((input_.log_level & 3) == 1) log_.resize(std::min(log_.size(), next.log_size));
+  came_from_ = next.from;
+  if (!logging_paths()) log_.resize(std::min(log_.size(), next.log_size));
+  mark_all_changed();
   pending_.pop_back();
-  if (!logging()) return true;
-  log_ += "\nfrom " + std::to_string(from) + " to " + std::to_string(insn_) + ": ";
-  log_everything();
   return true;
 }
 
@@ -173,7 +174,15 @@ Step Analysis::step() {
   const Insn& insn = program_->insns[insn_];
   program_->facts[insn_].reachable = true;
   path_node_ = history_.add(path_node_, insn_);
-  if (logging()) log_insn();
+  if (logging()) {
+    log_insn();
+    const RegisterUse use = register_use(insn);
+    if (!is_exit(insn)) changed_regs_ |= use.reads | use.writes;
+  }
+  if (cfg_.faulty[insn_] != 0) {
+    fail(EINVAL, "%s", insn_fault(input_.insns, insn_)->c_str());
+    return Step::failed;
+  }
   bool good = false;
   uint32_t length = 1;
   switch (insn_class(insn)) {
@@ -201,7 +210,6 @@ Step Analysis::step() {
       break;
   }
   if (!good) return Step::failed;
-  if (logging()) log_state();
   insn_ += length;
   return Step::next;
 }
@@ -213,12 +221,10 @@ Step Analysis::step_jump(const Insn& insn) {
   if (is_local_call(insn)) return enter_subprogram(insn) ? Step::next : Step::failed;
   if (is_call(insn)) {
     if (!transfer_helper(insn)) return Step::failed;
-    if (logging()) log_state();
     insn_++;
     return Step::next;
   }
   if (is_goto(insn)) {
-    if (logging()) log_ += "\n";
     insn_ = static_cast<uint32_t>(jump_target(insn, insn_));
     return Step::next;
   }

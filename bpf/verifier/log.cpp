@@ -1,8 +1,7 @@
-// The log in the kernel's format (levels 1, 2 and 4 of BPF_PROG_LOAD), which tools read.
+// The log in the kernel's format (levels 1, 2 and 4 of BPF_PROG_LOAD), which tools read. What an instruction changed is
+// written behind it when the next one is reached, as the kernel does: what ends a path is not followed by its state.
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
-#include <string_view>
+#include <chrono>
 
 #include "bpf/isa/disasm.hpp"
 #include "bpf/verifier/analysis.hpp"
@@ -10,150 +9,77 @@
 namespace sluice::bpf {
 namespace {
 
-constexpr size_t kMaxLog = 16u << 20;
-constexpr size_t kStateColumn = 40;
+constexpr uint32_t kLogPaths = 2;  // every path, with what only those who look for a fault in the verifier read
 constexpr uint32_t kLogStats = 4;
+constexpr size_t kStateColumn = 38;
+constexpr size_t kStateStep = 8;
 
-// Small numbers are decimal, others hexadecimal.
-std::string signed_text(int64_t value) {
-  if (value >= INT16_MIN && value <= INT16_MAX) return std::to_string(value);
-  char text[32];
-  snprintf(text, sizeof text, "%#llx", static_cast<unsigned long long>(value));
-  return text;
-}
-std::string unsigned_text(uint64_t value) {
-  if (value <= UINT16_MAX) return std::to_string(value);
-  char text[32];
-  snprintf(text, sizeof text, "%#llx", static_cast<unsigned long long>(value));
-  return text;
+std::string number_text(uint64_t number) { return std::to_string(number); }
+
+// Where the state begins behind an instruction's text of that length.
+size_t state_column(size_t length) {
+  return std::max(kStateColumn, (length + 5 + kStateStep - 1) / kStateStep * kStateStep - 2);
 }
 
-// The bounds that say something; those that are equal share their number: smin=umin=1,smax=umax=smax32=umax32=9.
-std::string bounds_text(const Scalar& value) {
-  struct Bound {
-    const char* name;
-    uint64_t number;
-    bool is_signed;
-    bool omit;
-  };
-  const Range64& wide = value.wide;
-  const Range32& low = value.low;
-  Bound bounds[] = {
-      {"smin", static_cast<uint64_t>(wide.smin), true, wide.smin == INT64_MIN},
-      {"smax", static_cast<uint64_t>(wide.smax), true, wide.smax == INT64_MAX},
-      {"umin", wide.umin, false, wide.umin == 0},
-      {"umax", wide.umax, false, wide.umax == UINT64_MAX},
-      {"smin32", static_cast<uint64_t>(int64_t{low.smin}), true, low.smin == INT32_MIN},
-      {"smax32", static_cast<uint64_t>(int64_t{low.smax}), true, low.smax == INT32_MAX},
-      {"umin32", low.umin, false, low.umin == 0},
-      {"umax32", low.umax, false, low.umax == UINT32_MAX},
-  };
+std::string live_text(uint16_t live) {
   std::string out;
-  for (size_t i = 0; i < std::size(bounds); i++) {
-    if (bounds[i].omit) continue;
-    if (!out.empty()) out += ",";
-    out += bounds[i].name;
-    for (size_t j = i + 1; j < std::size(bounds); j++) {
-      if (bounds[j].omit || bounds[j].number != bounds[i].number) continue;
-      bounds[j].omit = true;
-      out += std::string("=") + bounds[j].name;
-    }
-    const uint64_t number = bounds[i].number;
-    out += "=" + (bounds[i].is_signed ? signed_text(static_cast<int64_t>(number)) : unsigned_text(number));
-  }
+  for (uint32_t i = 0; i < kFrameRegister; i++) out += (live >> i & 1) != 0 ? static_cast<char>('0' + i) : '.';
   return out;
-}
-
-// Facts in parentheses, separated by commas.
-class Facts {
- public:
-  void put(const std::string& text) {
-    if (text.empty()) return;
-    if (!out_.empty()) out_ += ",";
-    out_ += text;
-  }
-  void put(const char* name, const std::string& value) { put(std::string(name) + "=" + value); }
-  [[nodiscard]] std::string text() const { return "(" + out_ + ")"; }
-
- private:
-  std::string out_;
-};
-
-void put_number(const Scalar& value, Facts* facts) {
-  facts->put(bounds_text(value));
-  if (value.bits.mask != ~0ull) facts->put("var_off", tnum_text(value.bits));
 }
 
 }  // namespace
 
-std::string type_name(const Register& reg) {
-  auto name = [&]() -> std::string {
-    switch (reg.type) {
-      case RegType::uninit: return "?";
-      case RegType::scalar: return "scalar";
-      case RegType::ctx: return "ctx";
-      case RegType::stack: return "fp";
-      case RegType::const_map: return "map_ptr";
-      case RegType::map_key: return "map_key";
-      case RegType::map_value: return "map_value";
-      case RegType::packet: return "pkt";
-      case RegType::packet_meta: return "pkt_meta";
-      case RegType::packet_end: return "pkt_end";
-      case RegType::memory: return reg.record ? "ringbuf_mem" : "mem";
-      case RegType::socket: return "sock";
-      case RegType::sock_common: return "sock_common";
-      case RegType::tcp_sock: return "tcp_sock";
-      case RegType::btf: return "trusted_ptr_";
-      case RegType::function: return "func";
-    }
-    return "?";
-  };
-  return name() + (reg.or_null ? "_or_null" : "");
+bool Analysis::logging_paths() const { return (input_.log_level & kLogPaths) != 0; }
+
+// Subprograms, and the registers that are live before each instruction.
+void Analysis::log_program() {
+  if (!logging_paths()) return;
+  for (size_t i = 0; i < cfg_.subprograms.size(); i++) {
+    log_ += "func#" + number_text(i) + " @" + number_text(cfg_.subprograms[i].start) + "\n";
+  }
+  log_ += "Live regs before insn:\n";
+  for (uint32_t i = 0; i < input_.insns.size(); i += insn_length(input_.insns[i])) {
+    const std::string number = number_text(i);
+    log_ += std::string(number.size() < 7 ? 7 - number.size() : 0, ' ') + number + ": " + live_text(cfg_.live[i]) + " " +
+            disassemble(&input_.insns[i]) + "\n";
+  }
 }
 
-std::string tnum_text(Tnum bits) {
-  if (bits.is_const()) return std::to_string(bits.value);
-  char text[64];
-  snprintf(text, sizeof text, "(0x%llx; 0x%llx)", static_cast<unsigned long long>(bits.value),
-           static_cast<unsigned long long>(bits.mask));
-  return text;
-}
-
-std::string register_text(const Register& reg, const std::vector<const Map*>& maps) {
-  const bool fixed = reg.value.is_const();
-  Facts facts;
-  if (reg.type == RegType::uninit) return "?";
-  if (reg.is_scalar()) {
-    if (fixed) return signed_text(static_cast<int64_t>(reg.value.value()));
-    if (reg.id != 0) facts.put("id", std::to_string(reg.id) + (reg.added ? "+" + std::to_string(reg.offset) : ""));
-    put_number(reg.value, &facts);
-    return "scalar" + facts.text();
-  }
-  if (reg.type == RegType::stack) {
-    if (fixed) return "fp" + std::to_string(reg.offset);
-    put_number(reg.value, &facts);
-    return "fp" + facts.text();
-  }
-  if (reg.id != 0) facts.put("id", std::to_string(reg.id));
-  if (reg.reference != 0) facts.put("ref_obj_id", std::to_string(reg.reference));
-  if (reg.offset != 0) facts.put("off", std::to_string(reg.offset));
-  if (reg.is_packet()) facts.put("r", std::to_string(reg.range));
-  const bool of_map = reg.type == RegType::map_key || reg.type == RegType::map_value || reg.type == RegType::const_map;
-  if (of_map) {
-    const MapSpec& spec = maps[static_cast<size_t>(reg.map_index)]->spec();
-    if (!spec.name.empty()) facts.put("map", spec.name);
-    facts.put("ks", std::to_string(spec.key_size));
-    facts.put("vs", std::to_string(spec.value_size));
-  }
-  if (reg.type == RegType::memory) facts.put("sz", std::to_string(reg.range));
-  if (!fixed) put_number(reg.value, &facts);
-  return type_name(reg) + facts.text();
-}
-
+// Before an instruction: what the one before it did, the source line if it is another one, the instruction.
 void Analysis::log_insn() {
-  if (log_.size() > kMaxLog) return;
+  if (came_from_ != kNowhere) {
+    if (logging_paths()) {
+      log_ += "\nfrom " + number_text(came_from_) + " to " + number_text(insn_) + ":" + frame_text(top_frame()) + "\n";
+    }
+    came_from_ = kNowhere;
+  }
+  log_changes();
   log_source();
-  log_ += std::to_string(insn_) + ": " + disassemble(&program_->insns[insn_]);
+  log_ += number_text(insn_) + ": " + disassemble(&program_->insns[insn_]) + "\n";
+  line_end_ = log_.size();
+}
+
+void Analysis::log_covered() {
+  if (came_from_ != kNowhere) {
+    log_ += "\nfrom " + number_text(came_from_) + " to ";
+    came_from_ = kNowhere;
+  }
+  log_ += number_text(insn_) + ": safe\n";
+}
+
+// What has changed since the last time, behind the last instruction if nothing was logged after it.
+void Analysis::log_changes() {
+  if (changed_regs_ == 0 && changed_slots_ == 0) return;
+  const std::string text = state_text(state_, top_frame(), changed_regs_, changed_slots_);
+  if (log_.size() == line_end_) {
+    log_.pop_back();
+    const size_t length = log_.size() - (log_.rfind('\n') + 1);
+    log_ += std::string(state_column(length) - length, ' ') + ";" + text + "\n";
+  } else {
+    log_ += number_text(insn_) + ":" + text + "\n";
+  }
+  changed_regs_ = 0;
+  changed_slots_ = 0;
 }
 
 // The source line, where it is not that of the instruction logged before.
@@ -169,69 +95,55 @@ void Analysis::log_source() {
   std::string_view file = btf_.string(line.file_name_off);
   file = file.substr(file.rfind('/') + 1);
   log_ += "; " + std::string(text) + " @ " + std::string(file) + ":" +
-          std::to_string(BPF_LINE_INFO_LINE_NUM(line.line_col)) + "\n";
+          number_text(BPF_LINE_INFO_LINE_NUM(line.line_col)) + "\n";
 }
 
-// All registers and slots of a frame.
-std::string Analysis::frame_text(uint32_t index) const {
-  const Frame& frame = state_.frames[index];
+std::string Analysis::state_text(const State& state, uint32_t index, uint16_t regs, uint64_t slots) const {
+  const Frame& frame = state.frames[index];
   std::string out;
-  if (index != 0) out += " frame" + std::to_string(index) + ":";
+  if (index != 0) out += " frame" + number_text(index) + ":";
   for (uint32_t i = 0; i < kRegisters; i++) {
-    if (frame.regs[i].type == RegType::uninit) continue;
-    out += " R" + std::to_string(i) + "=" + register_text(frame.regs[i], maps_);
+    if ((regs >> i & 1) == 0 || frame.regs[i].type == RegType::uninit) continue;
+    out += " R" + number_text(i) + "=" + register_text(frame.regs[i], maps_, index);
   }
   for (size_t i = 0; i < frame.stack.size(); i++) {
-    const StackSlot& slot = frame.stack[i];
-    std::string bytes;
-    for (size_t byte = 8; byte-- > 0;) bytes += "?m0S"[static_cast<uint8_t>(slot.bytes[byte])];
-    if (bytes == "????????") continue;
-    out += " fp-" + std::to_string((i + 1) * 8) + "=" +
-           (slot.spill_size() == 8 ? register_text(slot.spilled, maps_) : bytes);
+    const std::string slot = slot_text(frame.stack[i], maps_, index);
+    if ((slots >> i & 1) != 0 && !slot.empty()) out += " fp-" + number_text((i + 1) * 8) + "=" + slot;
+  }
+  for (size_t i = 0; i < state.references.size(); i++) {
+    out += (i == 0 ? " refs=" : ",") + number_text(state.references[i].id);
   }
   return out;
 }
 
-void Analysis::log_everything() {
-  if (log_.size() > kMaxLog) return;
-  if (log_.empty() || log_.back() == '\n') log_ += std::to_string(insn_) + ":";
-  log_ += frame_text(static_cast<uint32_t>(state_.frames.size() - 1)) + "\n";
+std::string Analysis::frame_text(const State& state, uint32_t index) const {
+  return state_text(state, index, kAllRegs, ~0ull);
 }
 
-// What the instruction at insn_ changed, in the column the kernel uses.
-void Analysis::log_state() {
-  if (log_.size() > kMaxLog) return;
-  const size_t line = log_.rfind('\n') == std::string::npos ? 0 : log_.rfind('\n') + 1;
-  const RegisterUse use = register_use(program_->insns[insn_]);
-  const uint16_t shown = is_conditional_jump(program_->insns[insn_]) ? use.reads : use.writes;
-  std::string facts;
-  for (uint32_t i = 0; i < kRegisters; i++) {
-    if ((shown >> i & 1) == 0 || reg(i).type == RegType::uninit) continue;
-    facts += " R" + std::to_string(i) + "=" + register_text(reg(i), maps_);
-  }
-  if (!facts.empty()) {
-    const size_t width = log_.size() - line;
-    log_ += std::string(width < kStateColumn ? kStateColumn - width : 1, ' ') + ";" + facts;
-  }
-  log_ += "\n";
+// The top two frames, when the upper one has just been made.
+void Analysis::log_call() {
+  log_ += "caller:\n" + frame_text(top_frame() - 1) + "\ncallee:\n" + frame_text(top_frame()) + "\n";
+  mark_all_changed();
+}
+
+void Analysis::log_return(const std::string& callee) {
+  log_ += "returning from callee:\n" + callee + "\nto caller at " + number_text(insn_) + ":\n" + frame_text(top_frame()) + "\n";
 }
 
 void Analysis::log_totals() {
   if (input_.log_level == 0) return;
-  char text[200];
   if ((input_.log_level & kLogStats) != 0) {
-    std::string depths;
-    if (program_ != nullptr) {
-      for (const Subprogram& sub : program_->subprograms) depths += "+" + std::to_string(sub.stack_depth);
-    }
-    if (!depths.empty()) log_ += "stack depth " + depths.substr(1) + "\n";
+    const auto spent = std::chrono::steady_clock::now() - began_;
+    log_ += "verification time " +
+            number_text(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(spent).count())) +
+            " usec\nstack depth ";
+    const auto& subprograms = program_->subprograms;
+    for (size_t i = 0; i < subprograms.size(); i++) log_ += (i == 0 ? "" : "+") + number_text(subprograms[i].stack_depth);
+    log_ += "\n";
   }
-  snprintf(text, sizeof text,
-           "processed %llu insns (limit %u) max_states_per_insn %llu total_states %llu peak_states %llu mark_read 0\n",
-           static_cast<unsigned long long>(processed_), kMaxVerifiedInsns,
-           static_cast<unsigned long long>(pruner_.most_per_insn()), static_cast<unsigned long long>(pruner_.total()),
-           static_cast<unsigned long long>(pruner_.peak()));
-  log_ += text;
+  log_ += "processed " + number_text(processed_) + " insns (limit " + number_text(kMaxVerifiedInsns) +
+          ") max_states_per_insn " + number_text(pruner_.most_per_insn()) + " total_states " +
+          number_text(pruner_.total()) + " peak_states " + number_text(pruner_.peak()) + " mark_read 0\n";
 }
 
 }  // namespace sluice::bpf

@@ -36,6 +36,7 @@ void Analysis::close_loop(Checkpoint* to) {
 
 void Analysis::end_path() {
   for (Checkpoint* point = parent_; point != nullptr && --point->branches == 0; point = point->parent) {
+    pruner_.close(*point);
     if (point->awaits == nullptr && !loop_edges_.empty()) settle_loops(point);
   }
 }

@@ -45,7 +45,7 @@ void Analysis::note_packet_range(const Register& pointer, bool open) {
   }
   const int32_t range = pointer.offset + (open ? 1 : 0);
   const Register known = pointer;
-  for_each_register([&known, range](Register& each) {
+  state_.for_each_register([&known, range](Register& each) {
     if (each.type == known.type && each.id == known.id) each.range = std::max(each.range, range);
   });
 }
@@ -89,7 +89,7 @@ bool Analysis::assume_packet(const Insn& insn, bool taken) {
 
 // A helper has changed the packet: its bytes may lie elsewhere now.
 void Analysis::forget_packet_pointers() {
-  for_each_register([](Register& each) {
+  state_.for_each_register([](Register& each) {
     if (each.is_packet() || each.type == RegType::packet_end) each = Register::unknown();
   });
 }

@@ -165,10 +165,11 @@ bool maybe_looping(const State& old, const State& now) {
 void Pruner::drop(Checkpoints* list, size_t index) {
   std::unique_ptr<Checkpoint> point = std::move((*list)[index]);
   list->erase(list->begin() + static_cast<ptrdiff_t>(index));
-  held_--;
   if (is_needed(*point)) {
+    point->dropped = true;
     put_in_limbo(std::move(point));
   } else {
+    held_--;
     bytes_ -= point->bytes;
   }
 }
@@ -202,7 +203,6 @@ Checkpoint* Pruner::add(uint32_t insn, State state, Checkpoint* parent, uint32_t
   list.push_back(make(insn, std::move(state), parent, history));
   total_++;
   peak_ = std::max(peak_, ++held_);
-  most_per_insn_ = std::max<uint64_t>(most_per_insn_, list.size());
   return list.back().get();
 }
 

@@ -2,6 +2,7 @@
 // be walked again. An arrival at a state that its own path has been in is an infinite loop.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -27,6 +28,7 @@ struct Checkpoint {
   // matters here. Null: all is known once `branches` is zero.
   Checkpoint* awaits = nullptr;
   size_t bytes = 0;
+  bool dropped = false;  // nothing is compared with it any more; it stays until its paths have ended
 };
 
 // How two states are compared.
@@ -46,10 +48,15 @@ class Pruner {
   // Holds the state while its path lasts, for no comparison.
   Checkpoint* add_waypoint(uint32_t insn, State state, Checkpoint* parent, uint32_t history);
   void drop(Checkpoints* list, size_t index);
+  // A state has been compared with so many.
+  void note_seen(size_t count) { most_per_insn_ = std::max<uint64_t>(most_per_insn_, count); }
   // One more path, or one path fewer, runs through the checkpoint and those before it.
   static void open(Checkpoint* point) {
     if (point != nullptr) point->branches++;
   }
+  // Its last path has ended: one that was dropped is held no longer.
+  void close(const Checkpoint& point) { held_ -= point.dropped ? 1 : 0; }
+
   [[nodiscard]] uint64_t total() const { return total_; }
   [[nodiscard]] uint64_t peak() const { return peak_; }
   [[nodiscard]] uint64_t most_per_insn() const { return most_per_insn_; }

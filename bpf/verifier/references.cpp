@@ -17,7 +17,7 @@ bool Analysis::release(uint32_t id) {
   if (std::erase_if(state_.references, [id](const Reference& held) { return held.id == id; }) == 0) {
     return fail(EINVAL, "release of unowned reference");
   }
-  for_each_register([id](Register& each) {
+  state_.for_each_register([id](Register& each) {
     if (each.reference == id) each = Register::unknown();
   });
   return true;
@@ -40,7 +40,10 @@ bool Analysis::lock_or_unlock(uint32_t regno, bool lock) {
     return fail(EINVAL, "R%u doesn't have constant offset. bpf_spin_lock has to be at the constant offset", regno);
   }
   const MapSpec& spec = map_spec(given.map_index);
-  if (spec.spin_lock_offset < 0) return fail(EINVAL, "map '%s' has no valid bpf_spin_lock", spec.name.c_str());
+  if (spec.spin_lock_offset < 0) {
+    const char* fault = spec.btf_value_type_id == 0 ? "has to have BTF in order to use" : "has no valid";
+    return fail(EINVAL, "map '%s' %s bpf_spin_lock", spec.name.c_str(), fault);
+  }
   const int64_t at = given.offset + static_cast<int64_t>(given.value.value());
   if (at != spec.spin_lock_offset) {
     return fail(EINVAL, "off %lld doesn't point to 'struct bpf_spin_lock' that is at %d", static_cast<long long>(at),

@@ -63,10 +63,7 @@ bool Analysis::fail(int code, const char* format, ...) {
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  if (logging()) {
-    if (!log_.empty() && log_.back() != '\n') log_ += "\n";
-    log_ += std::string(text) + "\n";
-  }
+  if (input_.log_level != 0) log_ += std::string(text) + "\n";
   fill_report(code, text);
   return false;
 }

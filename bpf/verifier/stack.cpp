@@ -93,6 +93,7 @@ bool Analysis::read_stack(const Register& pointer, int32_t offset, uint32_t size
     *out = zeros == static_cast<uint32_t>(high - low) ? Register::constant(0) : Register::scalar(Scalar::of_size(size));
     return true;
   }
+  note_slots(low, high);
   StackSlot& slot = frame.slot(low);
   const uint32_t held = slot.spill_size();
   const uint32_t first = Frame::byte_of(low);
@@ -124,7 +125,13 @@ void Analysis::smudge_spills(uint32_t frame, int32_t low, int32_t high) {
   }
 }
 
+// For the log.
+void Analysis::note_slots(int32_t low, int32_t high) {
+  for (int32_t at = low; at < high; at++) changed_slots_ |= 1ull << Frame::slot_index(at);
+}
+
 void Analysis::smudge_stack(uint32_t frame, int32_t low, int32_t high) {
+  note_slots(low, high);
   smudge_spills(frame, low, high);
   for (int32_t at = low; at < high; at++) state_.frames[frame].slot(at).bytes[Frame::byte_of(at)] = StackByte::misc;
 }
@@ -160,6 +167,7 @@ bool Analysis::write_stack(const Register& pointer, int32_t offset, uint32_t siz
     }
   }
   put_on_stack_access(pointer.frame, low);
+  note_slots(low, static_cast<int32_t>(span.high));
   Frame& frame = state_.frames[pointer.frame];
   StackSlot& slot = frame.slot(low);
   const uint32_t first = Frame::byte_of(low);

@@ -140,6 +140,16 @@ struct State {
   SpinLock lock;
   [[nodiscard]] Frame& top() { return frames.back(); }
   [[nodiscard]] const Frame& top() const { return frames.back(); }
+  // Registers of every frame, and those that its slots hold.
+  template <class Function>
+  void for_each_register(Function&& function) {
+    for (Frame& frame : frames) {
+      for (Register& each : frame.regs) function(each);
+      for (StackSlot& slot : frame.stack) {
+        if (slot.bytes[0] == StackByte::spill) function(slot.spilled);
+      }
+    }
+  }
   // Bytes of memory held.
   [[nodiscard]] size_t bytes() const {
     size_t sum = sizeof(State) + references.capacity() * sizeof(Reference);

@@ -88,10 +88,7 @@ bool Analysis::enter_subprogram(const Insn& insn) {
   clobber_caller_saved();
   state_.frames.push_back(std::move(callee));
   insn_ = target;
-  if (logging()) {
-    log_ += "\ncaller:\ncallee:\n";
-    log_everything();
-  }
+  if (logging()) log_call();
   return true;
 }
 
@@ -144,7 +141,7 @@ bool Analysis::call_global(uint32_t subprogram) {
   reg(BPF_REG_0) = Register::unknown();
   if (cfg_.changes_packet[subprogram] != 0) forget_packet_pointers();
   if (logging()) {
-    log_ += "\nFunc#" + std::to_string(subprogram) + " ('" + info.name + "') is global and assumed valid.\n";
+    log_ += "Func#" + std::to_string(subprogram) + " ('" + info.name + "') is global and assumed valid.\n";
   }
   insn_++;
   return true;
@@ -190,13 +187,12 @@ Step Analysis::leave() {
   }
   if (state_.top().kind == FrameKind::callback) return leave_callback();
   const uint32_t back = state_.top().callsite + 1;
+  const std::string callee = logging() ? frame_text(top_frame()) : "";
+  came_from_ = insn_;
   state_.frames.pop_back();
   reg(BPF_REG_0) = result;
   insn_ = back;
-  if (logging()) {
-    log_ += "\nreturning from callee:\nto caller:\n";
-    log_everything();
-  }
+  if (logging()) log_return(callee);
   return Step::next;
 }
 
@@ -217,11 +213,10 @@ Step Analysis::leave_program() {
     mark_precise(BPF_REG_0);
     if (!result.is_scalar() || result.value.wide.smin < 0 || result.value.wide.smax > 1) {
       fail(EINVAL, "At program exit the register R0 has %s should have been in [0, 1]",
-           result.is_scalar() ? register_text(result, maps_).c_str() : "unknown scalar value");
+           result.is_scalar() ? register_text(result, maps_, top_frame()).c_str() : "unknown scalar value");
       return Step::failed;
     }
   }
-  if (logging()) log_ += "\n";
   return Step::path_end;
 }
 
@@ -235,10 +230,12 @@ Step Analysis::leave_callback() {
   mark_precise(BPF_REG_0);
   if (result.value.wide.smin < 0 || result.value.wide.smax > 1) {
     fail(EINVAL, "At callback return the register R0 has %s should have been in [0, 1]",
-         register_text(result, maps_).c_str());
+         register_text(result, maps_, top_frame()).c_str());
     return Step::failed;
   }
   const uint32_t callsite = state_.top().callsite;
+  const std::string callee = logging() ? frame_text(top_frame()) : "";
+  came_from_ = insn_;
   state_.frames.pop_back();
   insn_ = callsite;
   for (Checkpoint* point = parent_; point != nullptr; point = point->parent) {
@@ -246,10 +243,7 @@ Step Analysis::leave_callback() {
     widen(point->state);
     break;
   }
-  if (logging()) {
-    log_ += "\nreturning from callee:\nto caller:\n";
-    log_everything();
-  }
+  if (logging()) log_return(callee);
   return Step::next;
 }
 

@@ -79,7 +79,7 @@ int Analysis::decide(const Insn& insn, const Register& left, const Register& rig
 void Analysis::spread_scalar(const Register& known) {
   if (known.id == 0) return;
   const Register from = known;
-  for_each_register([&from](Register& each) {
+  state_.for_each_register([&from](Register& each) {
     if (!each.is_scalar() || each.id != from.id) return;
     if (each.added == from.added && each.added_low == from.added_low && each.offset == from.offset) {
       each.value = from.value;
@@ -148,7 +148,7 @@ void Analysis::resolve_present(Register* pointer) {
 
 void Analysis::resolve_null(uint32_t id, bool null) {
   uint32_t gone = 0;
-  for_each_register([this, id, null, &gone](Register& each) {
+  state_.for_each_register([this, id, null, &gone](Register& each) {
     if (!each.or_null || each.id != id) return;
     if (!null) return resolve_present(&each);
     if (each.reference == id) gone = id;
@@ -201,7 +201,6 @@ void Analysis::mark_compared(const Insn& insn) {
 // Only one side can be: the numbers that say so matter. Nothing is learned, since it holds for all values.
 Step Analysis::follow_decided(const Insn& insn, bool taken) {
   mark_compared(insn);
-  if (logging()) log_state();
   insn_ = taken ? static_cast<uint32_t>(jump_target(insn, insn_)) : insn_ + 1;
   return Step::next;
 }
@@ -226,7 +225,6 @@ Step Analysis::transfer_branch(const Insn& insn) {
   assume(insn, false);
   if (!push(target, std::move(taken))) return Step::failed;
   remember(insn_, false, reg(insn.dst_reg));
-  if (logging()) log_state();
   insn_++;
   return Step::next;
 }

@@ -56,6 +56,7 @@ bool Analysis::check_map_helper(const Helper& helper, int32_t map_index) {
   const MapSpec& spec = map_spec(map_index);
   if (changes_map(helper.id) && is_read_only(spec)) return fail(EACCES, "write into map forbidden");
   if (map_allows(spec.type, helper.id)) return true;
+  if (helper.id == BPF_FUNC_tail_call) return fail(EINVAL, "expected prog array map for tail call");
   const std::string name(helper.name);
   return fail(EINVAL, "cannot pass map_type %u into func bpf_%s#%u", spec.type, name.c_str(), helper.id);
 }
@@ -117,6 +118,7 @@ void Analysis::give_reference(RegType type) {
   Register& result = reg(BPF_REG_0);
   result = Register::pointer(type);
   result.or_null = true;
+  fresh_id();  // Linux's reference is not the pointer's first id
   result.id = acquire();
   result.reference = result.id;
 }

@@ -45,16 +45,16 @@ bool Analysis::check_ctx(uint32_t regno, const Register& pointer, int32_t offset
   return true;
 }
 
-bool Analysis::fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit) {
-  const auto at = static_cast<long long>(offset);
-  switch (pointer.type) {
-    case RegType::map_key:
-      return fail(EACCES, "invalid access to map key, key_size=%u off=%lld size=%u", limit, at, size);
-    case RegType::map_value:
-      return fail(EACCES, "invalid access to map value, value_size=%u off=%lld size=%u", limit, at, size);
-    default: return fail(EACCES, "invalid access to memory, mem_size=%u off=%lld size=%u", limit, at, size);
-  }
-  (void)regno;
+// which: the end of the pointer's range that is not in the region.
+bool Analysis::fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit,
+                           const char* which) {
+  const char* what = pointer.type == RegType::map_key     ? "map key, key_size"
+                     : pointer.type == RegType::map_value ? "map value, value_size"
+                                                          : "memory, mem_size";
+  return fail(EACCES,
+              "invalid access to %s=%u off=%lld size=%u\n"
+              "R%u %s value is outside of the allowed memory range",
+              what, limit, static_cast<long long>(offset), size, regno, which);
 }
 
 bool Analysis::check_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit) {
@@ -66,12 +66,12 @@ bool Analysis::check_region(uint32_t regno, const Register& pointer, int64_t off
                 "R%u min value is negative, either use unsigned index or do a if (index >=0) check.", regno);
   }
   auto fits = [limit, size](int64_t at) { return at >= 0 && at + size <= int64_t{limit}; };
-  if (low > kMaxVariableOffset * 4 || !fits(low)) return fail_region(regno, pointer, low, size, limit);
+  if (low > kMaxVariableOffset * 4 || !fits(low)) return fail_region(regno, pointer, low, size, limit, "min");
   if (range.umax >= static_cast<uint64_t>(kMaxVariableOffset)) {
     return fail(EACCES, "R%u unbounded memory access, make sure to bounds check any such access", regno);
   }
   const int64_t high = static_cast<int64_t>(range.umax) + total;
-  return fits(high) || fail_region(regno, pointer, high, size, limit);
+  return fits(high) || fail_region(regno, pointer, high, size, limit, "max");
 }
 
 bool Analysis::check_map_value(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access) {

@@ -31,7 +31,7 @@ def parse(path):
             in_code = True
         elif line.strip() and not line.startswith("#"):
             if case is None:
-                case = {"maps": [], "where": where, "gpl": True, "strict": False, "kernel": "",
+                case = {"maps": [], "where": where, "gpl": True, "strict": False, "kernel": "", "log": "",
                         "type": 1, "runs": []}
             key, _, value = line.partition(":")
             field(case, key.strip(), value.strip(), where)
@@ -54,8 +54,8 @@ def field(case, key, value, where):
         case["gpl"] = value != "none"
     elif key == "flags":
         case["strict"] = value == "strict"
-    elif key == "kernel":
-        case["kernel"] = value
+    elif key in ("kernel", "log"):
+        case[key] = value
     elif key == "type":
         case["type"] = TYPES[value]
     elif key == "run":
@@ -151,9 +151,9 @@ def main():
         maps = ", ".join("{%d, %d, %d, %d, %d}" % tuple(m) for m in case["maps"])
         words = struct.unpack(f"<{len(code[f'case{number}']) // 8}Q", code[f"case{number}"])
         runs = ", ".join("{{%s}, %du}" % (", ".join(map(str, data)), result & 0xffffffff) for _, data, result in case["runs"])
-        rows.append("  {%s, %s, %s, %s, %s, %s, %s, %d, {%s}, {%s}, {%s}}," % (
+        rows.append("  {%s, %s, %s, %s, %s, %s, %s, %s, %d, {%s}, {%s}, {%s}}," % (
             quote(name), quote(case["where"]), str(case["accept"]).lower(), quote(case["fragment"]),
-            str(case["gpl"]).lower(), str(case["strict"]).lower(), quote(case["kernel"]), case["type"],
+            str(case["gpl"]).lower(), str(case["strict"]).lower(), quote(case["kernel"]), quote(case["log"]), case["type"],
             maps, runs, ", ".join(f"{word:#x}ull" for word in words)))
     Path(out).write_text("// Made by assemble.py.\nconst std::vector<VerifierCase> kCases = {\n"
                          + "\n".join(rows) + "\n};\n")

@@ -38,7 +38,7 @@ const Case kCases[] = {
     {{BPF_STX | BPF_ATOMIC | BPF_W, 1, 2, 4, BPF_XOR | BPF_FETCH}, "(c3) r2 = atomic_fetch_xor((u32 *)(r1 +4), r2)",
      nullptr},
     {{BPF_STX | BPF_ATOMIC | BPF_H, 1, 2, 0, BPF_ADD}, "(cb) lock *(u16 *)(r1 +0) += r2", "invalid atomic operand size"},
-    {{BPF_STX | BPF_ATOMIC | BPF_W, 1, 2, 0, 7}, "(c3) r2 = atomic_fetch_xor((u32 *)(r1 +0), r2)",
+    {{BPF_STX | BPF_ATOMIC | BPF_W, 1, 2, 0, 7}, "BUG_c3",
      "BPF_ATOMIC uses invalid atomic opcode 07"},
     {{BPF_LD | BPF_ABS | BPF_H, 0, 0, 0, 12}, "(28) r0 = *(u16 *)skb[12]", nullptr},
     {{BPF_LD | BPF_ABS | BPF_H, 0, 1, 0, 12}, "(28) r0 = *(u16 *)skb[12]", "BPF_LD_[ABS|IND] uses reserved fields"},
