@@ -65,7 +65,7 @@ Fault jump_fault(const Insn& insn) {
   if (op == BPF_CALL) {
     const bool bad = insn.off != 0 || insn.dst_reg != 0 || insn.src_reg > 2;
     if (bad) return "BPF_CALL uses reserved fields";
-    if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL) return "kernel function calls are not supported";
+    if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL) return text("kernel btf_id %d is not a function", insn.imm);
     return {};
   }
   if (op == BPF_EXIT) {
@@ -190,8 +190,7 @@ bool is_fault_of_dead_code(std::span<const Insn> insns, uint32_t index) {
   const Insn& insn = insns[index];
   if (!is_known(insn)) return true;
   if (insn_class(insn) == BPF_LDX) return insn.imm != 0;
-  if (is_load_imm64(insn)) return !has_second_slot(insns, index) || insn.src_reg > BPF_PSEUDO_MAP_IDX_VALUE;
-  return is_call(insn) && insn.src_reg == BPF_PSEUDO_KFUNC_CALL;
+  return is_load_imm64(insn) && (!has_second_slot(insns, index) || insn.src_reg > BPF_PSEUDO_MAP_IDX_VALUE);
 }
 
 }  // namespace sluice::bpf

@@ -10,13 +10,13 @@ bool LogBuffer::valid() const {
   return (level & ~kLevels) == 0 && size <= UINT32_MAX >> 2;
 }
 
-int write_log(Call& call, const LogBuffer& buffer, std::string_view text) {
+int write_log(Call& call, const LogBuffer& buffer, std::string_view text, size_t lost) {
   constexpr uint32_t kFixed = 8;
   if (buffer.level == 0) return 0;
-  call.write_newer(buffer.true_size_at, static_cast<uint32_t>(text.size() + 1));
+  call.write_newer(buffer.true_size_at, static_cast<uint32_t>(lost + text.size() + 1));
   if (buffer.at == 0) return 0;
-  const bool fits = text.size() < buffer.size;
-  if (!fits) {
+  const bool fits = lost == 0 && text.size() < buffer.size;
+  if (text.size() >= buffer.size) {
     const size_t room = buffer.size - 1;
     text = (buffer.level & kFixed) != 0 ? text.substr(0, room) : text.substr(text.size() - room);
   }

@@ -22,6 +22,7 @@ struct LogBuffer {
 
 // Copies the log there, zero-terminated. What does not fit is lost at the front, with BPF_LOG_FIXED (8) at the end:
 // -ENOSPC then, as in the kernel. EFAULT.
-int write_log(Call& call, const LogBuffer& buffer, std::string_view text);
+// lost: bytes of the log that stood before `text` and are gone.
+int write_log(Call& call, const LogBuffer& buffer, std::string_view text, size_t lost = 0);
 
 }  // namespace sluice::bpf::surface

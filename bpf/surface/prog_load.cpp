@@ -15,10 +15,10 @@ long refuse(Call& call, LoadFailure failure) {
 }
 
 // With what the log says of it.
-long refuse_logged(Call& call, const LogBuffer& log, LoadFailure failure) {
+long refuse_logged(Call& call, const LogBuffer& log, LoadFailure failure, size_t lost = 0) {
   std::string text = log_text(failure);
   if (text.empty()) text = failure.error.text + "\n";
-  const int error = write_log(call, log, text);
+  const int error = write_log(call, log, text, lost);
   if (error != 0) failure.error.code = -error;
   return refuse(call, std::move(failure));
 }
@@ -41,11 +41,13 @@ long prog_load(Call& call) {
   VerifierInput input = verifier_input(*spec, gpl_compatible, level, call.state.map_slots);
   input.hardening = hardening_for(call.options.jit_harden, call.caller.uid);
   VerifierResult result = verify(input);
-  if (result.program == nullptr) return refuse_logged(call, log, describe_rejection(*spec, gpl_compatible, result));
+  if (result.program == nullptr) {
+    return refuse_logged(call, log, describe_rejection(*spec, gpl_compatible, result), result.log_lost);
+  }
   if (!claim_tail_calls(*spec)) {
     return refuse_logged(call, log, {{EINVAL, "a prog_array it uses holds programs of another type"}, {}, {}});
   }
-  if (const int error = write_log(call, log, result.log); error != 0) {
+  if (const int error = write_log(call, log, result.log, result.log_lost); error != 0) {
     return refuse(call, {{-error, "the log buffer is too small or not there"}, {}, {}});
   }
   auto program = make_program(call.caller.uid, std::move(*spec), std::move(result));

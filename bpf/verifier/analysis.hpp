@@ -127,7 +127,8 @@ class Analysis {
 
   bool fail(int code, const char* format, ...) __attribute__((format(printf, 3, 4)));
   void fill_report(int code, const std::string& reason);
-  void log_program();
+  [[nodiscard]] size_t log_end() const { return log_lost_ + log_.size(); }
+  void log_subprograms();
   void log_insn();
   void log_covered();
   void log_changes();
@@ -306,6 +307,7 @@ class Analysis {
   static constexpr uint16_t kAllRegs = (1u << kRegisters) - 1;
   uint16_t changed_regs_ = 0;
   uint64_t changed_slots_ = 0;
+  size_t log_lost_ = 0;  // bytes of its beginning; positions count them
   size_t line_end_ = SIZE_MAX;
   uint32_t last_line_ = UINT32_MAX;
   uint32_t came_from_ = kNowhere;

@@ -30,7 +30,7 @@ bool Analysis::is_hit(Checkpoint* point, bool* loops) {
 bool Analysis::fail_loop(const State& before) {
   if (logging()) log_source();
   fail(EINVAL, "infinite loop detected at insn %u", insn_);
-  if (logging()) {
+  if (input_.log_level != 0) {
     log_ += "cur state:" + frame_text(top_frame()) + "\nold state:" + frame_text(before, top_frame()) + "\n";
   }
   return false;

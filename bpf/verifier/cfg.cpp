@@ -51,6 +51,7 @@ class Builder {
   bool find_subprograms() {
     std::vector<uint32_t> starts{0};
     for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
+      if (is_call(insns_[i]) && insns_[i].src_reg == BPF_PSEUDO_KFUNC_CALL) return refuse(i, *insn_fault(insns_, i));
       if (!is_local_call(insns_[i]) && !loads_function(insns_[i])) continue;
       const int64_t target = callee_of(i);
       if (target < 0 || target >= static_cast<int64_t>(count_) || second_slot_[target]) {

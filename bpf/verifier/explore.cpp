@@ -25,12 +25,12 @@ bool Analysis::prepare() {
   for (const auto& map : input_.maps) maps_.push_back(map.get());
   if (!check_program()) return false;
   cfg_ = build_cfg(input_.insns);
+  log_subprograms();
   if (cfg_.error.code != 0) {
     insn_ = cfg_.error.insn;
     return fail(cfg_.error.code, "%s", cfg_.error.reason.c_str());
   }
   if (!check_subprograms() || !check_maps()) return false;
-  log_program();
   insn_ = 0;
   program_->facts.resize(input_.insns.size());
   program_->subprograms = cfg_.subprograms;
@@ -111,7 +111,10 @@ bool Analysis::explore(uint32_t subprogram) {
     end_path();
     if (!next_pending()) break;
   }
-  if (!logging_paths()) log_.clear();  // nothing was wrong
+  if (!logging_paths()) {
+    log_.clear();  // nothing was wrong
+    log_lost_ = 0;
+  }
   return true;
 }
 
@@ -134,7 +137,7 @@ bool Analysis::explore_globals() {
 
 bool Analysis::check_memory() {
   const size_t bytes = pruner_.bytes() + pending_bytes_ + history_.nodes.capacity() * sizeof(HistoryNode) +
-                       path_nodes_.capacity() * sizeof(PathNode);
+                       path_nodes_.capacity() * sizeof(PathNode) + log_.capacity();
   if (bytes <= input_.memory_limit) return true;
   return fail(ENOMEM, "verification needs more than %llu bytes of memory",
               static_cast<unsigned long long>(input_.memory_limit));
@@ -153,7 +156,7 @@ bool Analysis::next_pending() {
   steps_since_ = next.steps_since;
   pending_bytes_ -= next.bytes;
   came_from_ = next.from;
-  if (!logging_paths()) log_.resize(std::min(log_.size(), next.log_size));
+  if (!logging_paths()) log_.resize(std::min(log_.size(), next.log_size - std::min(next.log_size, log_lost_)));
   mark_all_changed();
   pending_.pop_back();
   return true;
@@ -166,7 +169,7 @@ bool Analysis::push(uint32_t insn, State&& state) {
   Pruner::open(parent_);
   const size_t bytes = state.bytes();
   pending_bytes_ += bytes;
-  pending_.push_back({std::move(state), insn, insn_, path_, path_node_, parent_, log_.size(), marks_since_, steps_since_, bytes});
+  pending_.push_back({std::move(state), insn, insn_, path_, path_node_, parent_, log_end(), marks_since_, steps_since_, bytes});
   return true;
 }
 
@@ -247,6 +250,7 @@ VerifierResult Analysis::run() {
   VerifierResult result;
   result.verified_insns = processed_;
   result.log = std::move(log_);
+  result.log_lost = log_lost_;
   if (good) {
     result.program = std::move(program_);
   } else {

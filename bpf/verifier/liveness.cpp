@@ -7,6 +7,7 @@ namespace {
 
 constexpr uint16_t bit(uint32_t reg) { return static_cast<uint16_t>(1u << reg); }
 constexpr uint16_t kArguments = 0b111110;
+constexpr uint16_t kAll = (1u << kFrameRegister) - 1;
 constexpr uint16_t kCallerSaved = kArguments | 1;
 
 RegisterUse call_use(const Insn& insn) {
@@ -78,7 +79,8 @@ void compute_liveness(const std::vector<Insn>& insns, Cfg* cfg) {
       uint16_t after = 0;
       if (is_conditional_jump(insn) || is_goto(insn)) after |= cfg->live[jump_target(insn, i)];
       if (!is_goto(insn) && !is_exit(insn)) after |= cfg->live[i + insn_length(insn)];
-      const RegisterUse use = register_use(insn);
+      RegisterUse use = register_use(insn);
+      if (is_packet_load(insn)) use.reads = kAll;  // as Linux takes it
       const auto live = static_cast<uint16_t>((after & ~use.writes) | use.reads);
       if (live == cfg->live[i]) continue;
       cfg->live[i] = live;

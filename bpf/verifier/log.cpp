@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint32_t kLogPaths = 2;  // every path, with what only those who look for a fault in the verifier read
 constexpr uint32_t kLogStats = 4;
+constexpr uint32_t kLogFixed = 8;          // its beginning is what counts, else its end
+constexpr size_t kMaxLog = 16u << 20;
 constexpr size_t kStateColumn = 38;
 constexpr size_t kStateStep = 8;
 
@@ -21,27 +23,14 @@ size_t state_column(size_t length) {
   return std::max(kStateColumn, (length + 5 + kStateStep - 1) / kStateStep * kStateStep - 2);
 }
 
-std::string live_text(uint16_t live) {
-  std::string out;
-  for (uint32_t i = 0; i < kFrameRegister; i++) out += (live >> i & 1) != 0 ? static_cast<char>('0' + i) : '.';
-  return out;
-}
-
 }  // namespace
 
 bool Analysis::logging_paths() const { return (input_.log_level & kLogPaths) != 0; }
 
-// Subprograms, and the registers that are live before each instruction.
-void Analysis::log_program() {
+void Analysis::log_subprograms() {
   if (!logging_paths()) return;
   for (size_t i = 0; i < cfg_.subprograms.size(); i++) {
     log_ += "func#" + number_text(i) + " @" + number_text(cfg_.subprograms[i].start) + "\n";
-  }
-  log_ += "Live regs before insn:\n";
-  for (uint32_t i = 0; i < input_.insns.size(); i += insn_length(input_.insns[i])) {
-    const std::string number = number_text(i);
-    log_ += std::string(number.size() < 7 ? 7 - number.size() : 0, ' ') + number + ": " + live_text(cfg_.live[i]) + " " +
-            disassemble(&input_.insns[i]) + "\n";
   }
 }
 
@@ -56,7 +45,11 @@ void Analysis::log_insn() {
   log_changes();
   log_source();
   log_ += number_text(insn_) + ": " + disassemble(&program_->insns[insn_]) + "\n";
-  line_end_ = log_.size();
+  if (log_.size() > 2 * kMaxLog && (input_.log_level & kLogFixed) == 0) {
+    log_lost_ += log_.size() - kMaxLog;
+    log_.erase(0, log_.size() - kMaxLog);
+  }
+  line_end_ = log_end();
 }
 
 void Analysis::log_covered() {
@@ -71,7 +64,7 @@ void Analysis::log_covered() {
 void Analysis::log_changes() {
   if (changed_regs_ == 0 && changed_slots_ == 0) return;
   const std::string text = state_text(state_, top_frame(), changed_regs_, changed_slots_);
-  if (log_.size() == line_end_) {
+  if (log_end() == line_end_) {
     log_.pop_back();
     const size_t length = log_.size() - (log_.rfind('\n') + 1);
     log_ += std::string(state_column(length) - length, ' ') + ";" + text + "\n";
@@ -137,9 +130,9 @@ void Analysis::log_totals() {
     log_ += "verification time " +
             number_text(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(spent).count())) +
             " usec\nstack depth ";
-    const auto& subprograms = program_->subprograms;
+    const auto& subprograms = program_->subprograms.empty() ? cfg_.subprograms : program_->subprograms;
     for (size_t i = 0; i < subprograms.size(); i++) log_ += (i == 0 ? "" : "+") + number_text(subprograms[i].stack_depth);
-    log_ += "\n";
+    log_ += subprograms.empty() ? "0\n" : "\n";
   }
   log_ += "processed " + number_text(processed_) + " insns (limit " + number_text(kMaxVerifiedInsns) +
           ") max_states_per_insn " + number_text(pruner_.most_per_insn()) + " total_states " +

@@ -7,10 +7,10 @@ namespace sluice::bpf {
 namespace {
 
 // Small numbers are decimal, others hexadecimal.
-std::string signed_text(int64_t value) {
+std::string signed_text(int64_t value, bool low = false) {
   if (value >= INT16_MIN && value <= INT16_MAX) return std::to_string(value);
   char text[32];
-  snprintf(text, sizeof text, "%#llx", static_cast<unsigned long long>(value));
+  snprintf(text, sizeof text, "%#llx", low ? static_cast<uint32_t>(value) : static_cast<unsigned long long>(value));
   return text;
 }
 std::string unsigned_text(uint64_t value) {
@@ -35,6 +35,7 @@ std::string bounds_text(const Scalar& value) {
     uint64_t number;
     bool is_signed;
     bool omit;
+    bool low = false;
   };
   const Range64& wide = value.wide;
   const Range32& low = value.low;
@@ -43,10 +44,10 @@ std::string bounds_text(const Scalar& value) {
       {"smax", static_cast<uint64_t>(wide.smax), true, wide.smax == INT64_MAX},
       {"umin", wide.umin, false, wide.umin == 0},
       {"umax", wide.umax, false, wide.umax == UINT64_MAX},
-      {"smin32", static_cast<uint64_t>(int64_t{low.smin}), true, low.smin == INT32_MIN},
-      {"smax32", static_cast<uint64_t>(int64_t{low.smax}), true, low.smax == INT32_MAX},
-      {"umin32", low.umin, false, low.umin == 0},
-      {"umax32", low.umax, false, low.umax == UINT32_MAX},
+      {"smin32", static_cast<uint64_t>(int64_t{low.smin}), true, low.smin == INT32_MIN, true},
+      {"smax32", static_cast<uint64_t>(int64_t{low.smax}), true, low.smax == INT32_MAX, true},
+      {"umin32", low.umin, false, low.umin == 0, true},
+      {"umax32", low.umax, false, low.umax == UINT32_MAX, true},
   };
   std::string out;
   for (size_t i = 0; i < std::size(bounds); i++) {
@@ -59,7 +60,7 @@ std::string bounds_text(const Scalar& value) {
       out += std::string("=") + bounds[j].name;
     }
     const uint64_t number = bounds[i].number;
-    out += "=" + (bounds[i].is_signed ? signed_text(static_cast<int64_t>(number)) : unsigned_text(number));
+    out += "=" + (bounds[i].is_signed ? signed_text(static_cast<int64_t>(number), bounds[i].low) : unsigned_text(number));
   }
   return out;
 }

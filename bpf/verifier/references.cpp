@@ -28,7 +28,7 @@ bool Analysis::check_nothing_held(const char* where) {
   if (state_.lock.held) return fail(EINVAL, "%s cannot be used inside bpf_spin_lock-ed region", where);
   if (state_.references.empty()) return true;
   const Reference& first = state_.references.front();
-  if (logging()) {
+  if (input_.log_level != 0) {
     log_ += "Unreleased reference id=" + std::to_string(first.id) + " alloc_insn=" + std::to_string(first.insn) + "\n";
   }
   return fail(EINVAL, "%s would lead to reference leak", where);

@@ -89,6 +89,7 @@ bool Analysis::read_stack(const Register& pointer, int32_t offset, uint32_t size
   mark_bytes_read(pointer.frame, low, high);
   uint32_t zeros = 0;
   if (!pointer.value.is_const()) {
+    note_slots(low, low + 1);
     for (int32_t at = low; at < high; at++) zeros += frame.slot(at).bytes[Frame::byte_of(at)] == StackByte::zero;
     *out = zeros == static_cast<uint32_t>(high - low) ? Register::constant(0) : Register::scalar(Scalar::of_size(size));
     return true;

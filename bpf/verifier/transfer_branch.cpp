@@ -201,6 +201,7 @@ void Analysis::mark_compared(const Insn& insn) {
 // Only one side can be: the numbers that say so matter. Nothing is learned, since it holds for all values.
 Step Analysis::follow_decided(const Insn& insn, bool taken) {
   mark_compared(insn);
+  if (logging()) log_changes();
   insn_ = taken ? static_cast<uint32_t>(jump_target(insn, insn_)) : insn_ + 1;
   return Step::next;
 }
@@ -225,6 +226,7 @@ Step Analysis::transfer_branch(const Insn& insn) {
   assume(insn, false);
   if (!push(target, std::move(taken))) return Step::failed;
   remember(insn_, false, reg(insn.dst_reg));
+  if (logging()) log_changes();
   insn_++;
   return Step::next;
 }

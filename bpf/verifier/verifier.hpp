@@ -49,6 +49,7 @@ struct VerifierResult {
   std::shared_ptr<const AnnotatedProgram> program;  // null: rejected, see report
   Report report;
   std::string log;
+  size_t log_lost = 0;  // bytes that stood before it: a very long log keeps its end
   uint64_t verified_insns = 0;
 };
 

@@ -120,7 +120,7 @@ TEST(Report, NamesInstructionReasonPathAndSuggestion) {
 
 TEST(Report, LogEndsWithTheTotals) {
   VerifierInput input = input_of({move(0, 0), leave()});
-  input.log_level = 1;
+  input.log_level = 2;
   const auto result = verify(input);
   EXPECT_NE(result.log.find("0: (b7) r0 = 0"), std::string::npos) << result.log;
   EXPECT_NE(result.log.find("processed 2 insns (limit 1000000) max_states_per_insn"), std::string::npos) << result.log;
