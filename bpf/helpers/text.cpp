@@ -26,7 +26,7 @@ struct Output {
   }
 };
 
-enum class Kind : uint8_t { signed_number, unsigned_number, hex, hex_upper, character, text, address, ipv4, ipv6 };
+enum class Kind : uint8_t { signed_number, unsigned_number, hex, hex_upper, character, text, address, symbol, ipv4, ipv6 };
 
 struct Conversion {
   Kind kind = Kind::signed_number;
@@ -64,7 +64,9 @@ bool parse_pointer(const char*& at, Conversion* out) {
   }
   out->kind = Kind::address;
   if (ends_word(at[0])) return true;
-  if (at[0] != 'x' && at[0] != 'K') return false;
+  const bool symbol = at[0] == 's' || at[0] == 'S' || at[0] == 'B';
+  if (symbol) out->kind = Kind::symbol;
+  if (!symbol && at[0] != 'x' && at[0] != 'K') return false;
   skip_alphanumeric(at);
   return true;
 }
@@ -146,6 +148,12 @@ void put_address(Output& out, Conversion how, uint64_t value) {
   put_number(out, how, value);
 }
 
+// Where Linux has a symbol's name for an address it gives that; where it has none, this.
+void put_symbol(Output& out, const Conversion& how, uint64_t value) {
+  char digits[20];
+  put_padded(out, how, "0x", digits, write_digits(digits, value, 16, false));
+}
+
 // What cannot be read is empty, as in Linux. Pages are asked for one at a time, since the string may end before the next.
 void put_text(Output& out, const Conversion& how, uint64_t from) {
   constexpr uint64_t kPage = 4096;
@@ -210,6 +218,7 @@ void put_argument(Output& out, const Conversion& how, uint64_t value) {
     }
     case Kind::text: put_text(out, how, value); return;
     case Kind::address: put_address(out, how, value); return;
+    case Kind::symbol: put_symbol(out, how, value); return;
     case Kind::ipv4:
     case Kind::ipv6: put_ip(out, how, value); return;
     case Kind::signed_number:
@@ -221,12 +230,17 @@ void put_argument(Output& out, const Conversion& how, uint64_t value) {
 
 }  // namespace
 
+bool is_format(const char* format, uint32_t count) {
+  const uint64_t nothing[kMaxFormatArguments] = {};
+  return count <= kMaxFormatArguments && format_text(nullptr, 0, format, nothing, count) >= 0;
+}
+
 long format_text(char* text, uint32_t room, const char* format, const uint64_t* arguments, uint32_t count) {
   Output out{text, room};
   uint32_t next = 0;
   for (const char* at = format; *at != 0;) {
     const auto byte = static_cast<unsigned char>(*at);
-    if (byte >= 0x80 || (std::isprint(byte) == 0 && std::isspace(byte) == 0)) return -EINVAL;
+    if (byte < 0x80 && std::isprint(byte) == 0 && std::isspace(byte) == 0) return -EINVAL;
     if (*at != '%' || at[1] == '%') {
       at += *at == '%' ? 2 : 1;
       out.put(static_cast<char>(byte));

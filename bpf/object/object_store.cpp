@@ -198,8 +198,8 @@ Result<std::string> ObjectStore::save_program(const std::shared_ptr<ProgramObjec
                        .insns = program->source,
                        .maps = {},
                        .btf = {},
-                       .func_info = program->func_info,
-                       .line_info = program->line_info};
+                       .func_info = program->source_func_info,
+                       .line_info = program->source_line_info};
   for (const auto& map : program->used_maps()) {
     auto name = save_map(map, false);
     if (!name) return name;

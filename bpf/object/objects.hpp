@@ -70,7 +70,7 @@ struct ProgramObject {
   std::shared_ptr<const AnnotatedProgram> annotated;  // shares its maps' objects
   std::vector<Insn> xlated;   // as shown to people: map ids where descriptors were
   std::shared_ptr<BtfObject> btf;      // may be null
-  std::vector<bpf_func_info> func_info;
+  std::vector<bpf_func_info> func_info;  // of xlated
   std::vector<bpf_line_info> line_info;
   // Filled at its first use, if ever (bpf/surface/machine_code.hpp).
   std::mutex compiling;
@@ -83,6 +83,8 @@ struct ProgramObject {
   // What the programs of one prog_array have in common (MapReference::kind).
   [[nodiscard]] uint64_t tail_kind() const { return type | uint64_t{expected_attach_type} << 32; }
   std::vector<Insn> source;    // as loaded, map loads carry indices into used_maps(): to verify it again
+  std::vector<bpf_func_info> source_func_info;
+  std::vector<bpf_line_info> source_line_info;
   uint32_t flags = 0;          // BPF_F_STRICT_ALIGNMENT, ...
   std::shared_ptr<RecordFile> record;  // as BtfObject's
 

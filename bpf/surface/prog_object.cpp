@@ -14,16 +14,47 @@ uint64_t boot_time_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// The instructions as tools dump them: map ids in place of descriptors.
-std::vector<Insn> with_map_ids(const ProgSpec& spec) {
-  std::vector<Insn> insns = spec.resolved;
-  for (size_t i = 0; i + 1 < insns.size(); i++) {
+// The instructions as tools dump them: map ids in place of descriptors, functions by their distance.
+std::vector<Insn> shown_insns(const AnnotatedProgram& program, const std::vector<std::shared_ptr<MapObject>>& maps) {
+  std::vector<Insn> insns = program.insns;
+  for (size_t i = 0; i < insns.size(); i += insn_length(insns[i])) {
     if (!is_load_imm64(insns[i])) continue;
+    const auto index = static_cast<size_t>(insns[i].imm);
     const bool of_map = insns[i].src_reg == BPF_PSEUDO_MAP_FD || insns[i].src_reg == BPF_PSEUDO_MAP_VALUE;
-    if (of_map) insns[i].imm = static_cast<int32_t>(spec.maps[static_cast<size_t>(insns[i].imm)]->id);
-    i++;
+    if (of_map) insns[i].imm = static_cast<int32_t>(maps[index]->id);
+    if (insns[i].src_reg != BPF_PSEUDO_FUNC) continue;
+    insns[i].imm = static_cast<int32_t>(program.subprograms[index].start) - static_cast<int32_t>(i) - 1;
   }
   return insns;
+}
+
+// The first instruction that is left at or behind one that was loaded.
+uint32_t place_of(uint32_t loaded, const std::vector<uint32_t>& origins) {
+  return static_cast<uint32_t>(std::ranges::lower_bound(origins, loaded) - origins.begin());
+}
+
+// A line whose instructions are gone goes with them, unless the next instruction has no line of its own.
+std::vector<bpf_line_info> lines_left(const std::vector<bpf_line_info>& lines, const std::vector<uint32_t>& origins) {
+  std::vector<bpf_line_info> left;
+  for (bpf_line_info line : lines) {
+    line.insn_off = place_of(line.insn_off, origins);
+    if (line.insn_off == origins.size()) break;
+    if (!left.empty() && left.back().insn_off == line.insn_off) left.pop_back();
+    left.push_back(line);
+  }
+  return left;
+}
+
+std::vector<bpf_func_info> functions_left(const std::vector<bpf_func_info>& functions, const VerifierResult& result) {
+  std::vector<bpf_func_info> left;
+  for (size_t i = 0; i < functions.size(); i++) {
+    bpf_func_info function = functions[i];
+    function.insn_off = place_of(function.insn_off, result.origins);
+    const uint32_t next = i + 1 < functions.size() ? place_of(functions[i + 1].insn_off, result.origins)
+                                                   : static_cast<uint32_t>(result.origins.size());
+    if (function.insn_off != next) left.push_back(function);
+  }
+  return left;
 }
 
 }  // namespace
@@ -72,16 +103,18 @@ std::shared_ptr<ProgramObject> make_program(uid_t uid, ProgSpec spec, VerifierRe
   program->tag = program_tag(spec.insns);
   program->load_time_ns = boot_time_ns();
   program->verified_insns = result.verified_insns;
+  program->xlated = shown_insns(*result.program, spec.maps);
+  program->func_info = functions_left(spec.func_info, result);
+  program->line_info = lines_left(spec.line_info, result.origins);
   program->annotated = std::move(result.program);
-  program->xlated = with_map_ids(spec);
   for (auto& map : spec.maps) program->bind_map(std::move(map));
   program->source = std::move(spec.resolved);
+  program->source_func_info = std::move(spec.func_info);
+  program->source_line_info = std::move(spec.line_info);
   program->flags = spec.flags;
   program->name = std::move(spec.name);
   program->licence = std::move(spec.licence);
   program->btf = std::move(spec.btf);
-  program->func_info = std::move(spec.func_info);
-  program->line_info = std::move(spec.line_info);
   return program;
 }
 

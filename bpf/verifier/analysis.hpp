@@ -235,6 +235,7 @@ class Analysis {
   bool check_size_argument(uint32_t index, Call* call);
   bool check_fixed_argument(uint32_t regno, uint32_t size, bool written, bool aligned, Call* call);
   bool check_const_string(uint32_t regno);
+  [[nodiscard]] const char* constant_text(const Register& pointer) const;
   void fill_written(const Call& call);
   bool fail_type(uint32_t regno, const char* expected);
 

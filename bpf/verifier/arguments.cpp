@@ -256,10 +256,16 @@ bool Analysis::check_const_string(uint32_t regno) {
     return fail(EACCES, "invalid access to map value, value_size=%u off=%lld size=%u", spec.value_size,
                 static_cast<long long>(at), 1u);
   }
-  const uint8_t* text = maps_[index]->core().values + at;
+  const char* text = constant_text(given);
   const auto room = static_cast<size_t>(spec.value_size - at);
   if (std::find(text, text + room, 0) != text + room) return true;
   return fail(EINVAL, "string is not zero-terminated");
+}
+
+// Of a register that check_const_string has found good.
+const char* Analysis::constant_text(const Register& pointer) const {
+  const uint8_t* values = maps_[static_cast<size_t>(pointer.map_index)]->core().values;
+  return reinterpret_cast<const char*>(values) + pointer.offset + static_cast<int64_t>(pointer.value.value());
 }
 
 }  // namespace sluice::bpf

@@ -5,6 +5,7 @@
 
 #include "bpf/isa/opcode.hpp"
 #include "bpf/verifier/analysis.hpp"
+#include "bpf/verifier/dead_code.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -252,6 +253,7 @@ VerifierResult Analysis::run() {
   result.log = std::move(log_);
   result.log_lost = log_lost_;
   if (good) {
+    result.origins = remove_dead_code(program_.get());
     result.program = std::move(program_);
   } else {
     result.report = std::move(report_);

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "bpf/isa/disasm.hpp"
+#include "bpf/helpers/text.hpp"
 #include "bpf/verifier/analysis.hpp"
 
 namespace sluice::bpf {
@@ -95,8 +96,8 @@ bool Analysis::check_special_call(const Insn& insn, Call* call) {
       if (input_.type == BPF_PROG_TYPE_KPROBE) return true;
       return fail(kNotSupported, "func bpf_get_func_ip#%d not supported for program type %u", insn.imm, input_.type);
     case BPF_FUNC_snprintf: {
-      const Register& size = reg(BPF_REG_5);
-      if (!size.value.is_const() || size.value.value() % 8 == 0) return true;
+      const uint64_t size = reg(BPF_REG_5).value.bits.value;
+      if (size % 8 == 0 && is_format(constant_text(reg(BPF_REG_3)), static_cast<uint32_t>(size / 8))) return true;
       return fail(EINVAL, "Invalid format string");
     }
     default:

@@ -47,6 +47,7 @@ struct Report {
 
 struct VerifierResult {
   std::shared_ptr<const AnnotatedProgram> program;  // null: rejected, see report
+  std::vector<uint32_t> origins;  // for each of its instruction slots: the index in the input
   Report report;
   std::string log;
   size_t log_lost = 0;  // bytes that stood before it: a very long log keeps its end

@@ -1,11 +1,13 @@
 // Runs every verifier case through verify(), and through the kernel where bpf(2) is permitted.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "bpf/interp/interp.hpp"
+#include "bpf/isa/disasm.hpp"
 #include "cases.hpp"
 
 namespace sluice::bpf {
@@ -44,6 +46,42 @@ VerifierResult verify_case(const VerifierCase& one) {
   return result;
 }
 
+// What the kernel shows it runs; empty: it does not say.
+std::vector<Insn> kernel_insns(int program) {
+  bpf_prog_info info{};
+  std::vector<Insn> insns(BPF_MAXINSNS);
+  info.xlated_prog_insns = reinterpret_cast<uint64_t>(insns.data());
+  info.xlated_prog_len = static_cast<uint32_t>(insns.size() * sizeof(Insn));
+  bpf_attr attr{};
+  attr.info.bpf_fd = static_cast<uint32_t>(program);
+  attr.info.info_len = sizeof info;
+  attr.info.info = reinterpret_cast<uint64_t>(&info);
+  if (kernel_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) != 0) return {};
+  insns.resize(info.xlated_prog_len / sizeof(Insn));
+  return insns;
+}
+
+// Neither the context nor helpers, maps, packet loads, divisions or loads through other pointers, all of which the kernel
+// writes as several instructions of its own.
+bool is_plain(const Insn& insn) {
+  const bool divides = is_alu(insn) && (alu_op(insn) == BPF_DIV || alu_op(insn) == BPF_MOD);
+  if (divides || is_helper_call(insn) || insn_class(insn) == BPF_LD) return false;
+  return insn_class(insn) != BPF_LDX || insn.src_reg == BPF_REG_10;
+}
+
+// The kernel's dead code is ours. -> whether the two could be compared
+bool has_same_insns(const AnnotatedProgram& program, int kernel_program) {
+  const std::vector<Insn> kernels = kernel_insns(kernel_program);
+  if (!std::ranges::all_of(program.insns, is_plain) || !std::ranges::all_of(kernels, is_plain)) return false;
+  auto text = [](const std::vector<Insn>& insns) {
+    std::string out;
+    for (const Insn& insn : insns) out += disassemble(&insn) + "\n";
+    return out;
+  };
+  EXPECT_EQ(text(program.insns), text(kernels));
+  return true;
+}
+
 class VerifierCaseTest : public testing::TestWithParam<const VerifierCase*> {};
 
 TEST_P(VerifierCaseTest, VerdictIsAsExpectedAndTheKernels) {
@@ -63,6 +101,7 @@ TEST_P(VerifierCaseTest, VerdictIsAsExpectedAndTheKernels) {
   if (kernel.code == EPERM) GTEST_SKIP() << "bpf(2) is not permitted here: the kernel was not asked";
   if (one.kernel_skipped()) GTEST_SKIP() << "the kernel was not asked: " << one.kernel + 4;
   if (kernel.program) {
+    if (result.program != nullptr && has_same_insns(*result.program, kernel.program.get())) RecordProperty("same_insns", 1);
     for (const auto& run : one.runs) {
       EXPECT_EQ(run_in_kernel(one, kernel.program.get(), run.packet), run.result) << one.where;
     }

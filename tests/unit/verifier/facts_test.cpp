@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstring>
 #include <vector>
 
 #include "bpf/verifier/verifier.hpp"
@@ -99,12 +100,12 @@ TEST(Facts, HelperCallCarriesMapAndArguments) {
   EXPECT_EQ(result.program->facts[8].map_index, 0);
 }
 
-TEST(Facts, CodeThatNoPathReachesIsMarked) {
+TEST(Facts, CodeThatNoPathReachesIsGone) {
   const auto result = verify(input_of({move(0, 7), jump_above(0, 5, 1), move(0, 1), leave()}));
   ASSERT_NE(result.program, nullptr) << result.report.reason;
-  EXPECT_TRUE(result.program->facts[0].reachable);
-  EXPECT_FALSE(result.program->facts[2].reachable);
-  EXPECT_TRUE(result.program->facts[3].reachable);
+  EXPECT_EQ(result.origins, (std::vector<uint32_t>{0, 3}));
+  EXPECT_EQ(result.program->facts.size(), 2u);
+  EXPECT_EQ(result.program->subprograms[0].end, 2u);
 }
 
 TEST(Report, NamesInstructionReasonPathAndSuggestion) {
@@ -116,6 +117,37 @@ TEST(Report, NamesInstructionReasonPathAndSuggestion) {
   ASSERT_EQ(result.report.path.size(), 1u);
   EXPECT_NE(result.report.path[0].find("not taken, r2 is scalar in [0, 5]"), std::string::npos) << result.report.path[0];
   EXPECT_FALSE(result.report.suggestion.empty());
+}
+
+// bpf_snprintf with a constant format and `count` arguments.
+VerifierResult verify_format(const char* format, int32_t count) {
+  auto map = *Map::create({"text", BPF_MAP_TYPE_ARRAY, 4, 64, 1, BPF_F_RDONLY_PROG});
+  std::strcpy(reinterpret_cast<char*>(const_cast<uint8_t*>(map->core().values)), format);
+  auto input = input_of({copy(1, 10), add(1, -128), move(2, 32), insn(0x18, 3, BPF_PSEUDO_MAP_VALUE, 0, 0), Insn{},
+                         copy(4, 10), add(4, -96), move(5, count * 8), call(BPF_FUNC_snprintf), move(0, 0), leave()});
+  input.maps = {map};
+  input.frozen = {1};
+  return verify(input);
+}
+
+// The kernel's verdicts.
+TEST(Report, AFormatIsReadBeforeItIsUsed) {
+  struct {
+    const char* format;
+    int32_t count;
+    bool good;
+  } const rows[] = {{"x", 0, true},      {"%d", 1, true},    {"%d", 0, false},   {"x", 1, true},    {"%d %d", 1, false},
+                    {"%", 1, false},     {"%%", 0, true},    {"%y", 1, false},   {"%-5d", 1, true}, {"%lld", 1, true},
+                    {"%llld", 1, false}, {"%hd", 1, false},  {"%pB", 1, true},   {"%pS", 1, true},  {"%pI7", 1, false},
+                    {"%pz", 1, false},   {"%.3d", 1, false}, {"%x%", 1, false},  {"\x80", 0, true}, {"\x01", 0, false},
+                    {"%*d", 1, false},   {"%lls", 1, false}, {"% d", 1, true},   {"%n", 1, false},  {"%5c", 1, true},
+                    {"%o", 1, false},    {"%-", 1, false},   {"%p4", 1, false},  {"%pks", 1, true}};
+  for (const auto& row : rows) {
+    const auto result = verify_format(row.format, row.count);
+    EXPECT_EQ(result.program != nullptr, row.good) << row.format << " " << result.report.reason;
+    if (!row.good) EXPECT_EQ(result.report.reason, "Invalid format string") << row.format;
+    if (!row.good) EXPECT_EQ(result.report.code, EINVAL);
+  }
 }
 
 TEST(Report, LogEndsWithTheTotals) {
