@@ -14,10 +14,17 @@ uint64_t boot_time_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// The instructions as tools dump them: map ids in place of descriptors, functions by their distance.
+// The instructions as Linux shows them: map ids in place of descriptors, functions by their distance, calls with that as
+// offset and the subprogram's number as immediate.
 std::vector<Insn> shown_insns(const AnnotatedProgram& program, const std::vector<std::shared_ptr<MapObject>>& maps) {
   std::vector<Insn> insns = program.insns;
   for (size_t i = 0; i < insns.size(); i += insn_length(insns[i])) {
+    if (is_local_call(insns[i])) {
+      const auto target = static_cast<uint32_t>(jump_target(insns[i], static_cast<int64_t>(i)));
+      const auto callee = std::ranges::find(program.subprograms, target, &Subprogram::start);
+      insns[i].off = static_cast<int16_t>(insns[i].imm);
+      insns[i].imm = static_cast<int32_t>(callee - program.subprograms.begin());
+    }
     if (!is_load_imm64(insns[i])) continue;
     const auto index = static_cast<size_t>(insns[i].imm);
     const bool of_map = insns[i].src_reg == BPF_PSEUDO_MAP_FD || insns[i].src_reg == BPF_PSEUDO_MAP_VALUE;

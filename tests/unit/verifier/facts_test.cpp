@@ -145,8 +145,8 @@ TEST(Report, AFormatIsReadBeforeItIsUsed) {
   for (const auto& row : rows) {
     const auto result = verify_format(row.format, row.count);
     EXPECT_EQ(result.program != nullptr, row.good) << row.format << " " << result.report.reason;
-    if (!row.good) EXPECT_EQ(result.report.reason, "Invalid format string") << row.format;
-    if (!row.good) EXPECT_EQ(result.report.code, EINVAL);
+    EXPECT_EQ(result.report.reason, row.good ? "" : "Invalid format string") << row.format;
+    EXPECT_EQ(result.report.code, row.good ? 0 : EINVAL) << row.format;
   }
 }
 
