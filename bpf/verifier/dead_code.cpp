@@ -6,6 +6,7 @@ namespace sluice::bpf {
 namespace {
 
 constexpr uint8_t kJump = BPF_JMP | BPF_JA;
+constexpr int32_t kGone = -1;  // a subprogram of which nothing is left
 
 uint32_t target_of(const Insn& insn, uint32_t index) { return static_cast<uint32_t>(jump_target(insn, index)); }
 
@@ -53,10 +54,11 @@ class Compaction {
   void renumber_subprograms() {
     std::vector<Subprogram> left;
     for (Subprogram sub : program_.subprograms) {
-      new_subprogram_.push_back(static_cast<int32_t>(left.size()));
       sub.start = new_index_[sub.start];
       sub.end = new_index_[sub.end];
-      if (sub.start != sub.end) left.push_back(sub);
+      const bool stays = sub.start != sub.end;
+      new_subprogram_.push_back(stays ? static_cast<int32_t>(left.size()) : kGone);
+      if (stays) left.push_back(sub);
     }
     program_.subprograms = std::move(left);
   }
@@ -71,6 +73,8 @@ class Compaction {
     if (callback >= 0) callback = new_subprogram_[static_cast<size_t>(callback)];
     if (is_load_imm64(insn) && insn.src_reg == BPF_PSEUDO_FUNC) {
       insn.imm = new_subprogram_[static_cast<size_t>(insn.imm)];
+      // Given to a loop without rounds: a number like another.
+      if (insn.imm == kGone) insn.src_reg = 0;
     } else if (is_local_call(insn) || insn.code == kJmp32Ja) {
       insn.imm = distance(i, target_of(insn, i));
     } else if (is_goto(insn) || is_conditional_jump(insn)) {

@@ -247,13 +247,13 @@ bool Analysis::finish() {
 
 VerifierResult Analysis::run() {
   const bool good = prepare() && explore(0) && explore_globals() && finish();
-  log_totals();
   VerifierResult result;
+  if (good) result.origins = remove_dead_code(program_.get());
+  log_totals();
   result.verified_insns = processed_;
   result.log = std::move(log_);
   result.log_lost = log_lost_;
   if (good) {
-    result.origins = remove_dead_code(program_.get());
     result.program = std::move(program_);
   } else {
     result.report = std::move(report_);

@@ -133,24 +133,23 @@ void Analysis::collect_linked(const Insn& insn) {
 // What an or-null pointer is once it is known to be one.
 void Analysis::resolve_present(Register* pointer) {
   pointer->or_null = false;
-  if (pointer->type == RegType::map_value) {
-    const int16_t inner = inner_map(pointer->map_index);
-    if (inner >= 0) {
-      *pointer = Register::pointer(RegType::const_map);
-      pointer->map_index = inner;
-      return;
-    }
-    // A value with a lock keeps its id: it tells which lock is held.
-    if (map_spec(pointer->map_index).spin_lock_offset >= 0) return;
-  }
-  pointer->id = 0;
+  if (pointer->type != RegType::map_value) return;
+  const int16_t inner = inner_map(pointer->map_index);
+  if (inner < 0) return;
+  *pointer = Register::pointer(RegType::const_map);
+  pointer->map_index = inner;
 }
 
 void Analysis::resolve_null(uint32_t id, bool null) {
   uint32_t gone = 0;
   state_.for_each_register([this, id, null, &gone](Register& each) {
     if (!each.or_null || each.id != id) return;
-    if (!null) return resolve_present(&each);
+    if (!null) {
+      resolve_present(&each);
+      // A value with a lock keeps its id: it tells which lock is held.
+      if (each.type != RegType::map_value || map_spec(each.map_index).spin_lock_offset < 0) each.id = 0;
+      return;
+    }
     if (each.reference == id) gone = id;
     each = Register::constant(0);
   });
@@ -161,18 +160,20 @@ void Analysis::resolve_null(uint32_t id, bool null) {
 bool Analysis::assume_null(const Insn& insn, bool taken) {
   const uint8_t op = alu_op(insn);
   if (insn_class(insn) != BPF_JMP || (op != BPF_JEQ && op != BPF_JNE)) return false;
-  const Register& left = reg(insn.dst_reg);
+  Register& left = reg(insn.dst_reg);
   if (!left.or_null) {
-    // A pointer that equals one that is not null is not null either.
+    // A pointer that equals one that is not null is not null either. Of its copies Linux learns nothing here.
     if (!uses_register(insn) || !reg(insn.src_reg).or_null) return false;
-    const Register& right = reg(insn.src_reg);
-    if (left.is_pointer() && left.type != RegType::btf && (op == BPF_JEQ) == taken) resolve_null(right.id, false);
+    Register& right = reg(insn.src_reg);
+    if (left.is_pointer() && left.type != RegType::btf && (op == BPF_JEQ) == taken) resolve_present(&right);
     return left.is_pointer();
   }
   if (uses_register(insn)) {
     const Register& right = reg(insn.src_reg);
     if (!right.is_pointer() || right.or_null) return false;
-    if (left.type != RegType::btf && right.type != RegType::btf && (op == BPF_JEQ) == taken) resolve_null(left.id, false);
+    if (left.type != RegType::btf && right.type != RegType::btf && (op == BPF_JEQ) == taken) {
+      resolve_present(&left);
+    }
     return true;
   }
   if (insn.imm != 0) return false;

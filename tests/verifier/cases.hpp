@@ -26,7 +26,7 @@ struct VerifierCase {
   bool gpl;
   bool strict;
   const char* kernel;  // "", "skip REASON" or "differs REASON"
-  const char* log;     // "" or why states differ from the kernel's at level 2
+  const char* log;     // "" or the levels at which it differs from the kernel's, and why
   uint32_t type;       // enum bpf_prog_type
   std::vector<MapShape> maps;
   std::vector<Run> runs;
