@@ -61,8 +61,11 @@ inline void load_room(PacketContext* ctx, const PacketLayout& layout, const void
   ctx->limit = ctx->head + room > end ? ctx->head + room : end;
 }
 
-// Before the first program that is not xdp: the Ethertype is noted on entry, whatever the packet becomes.
-inline void enter_stack(PacketContext* ctx) { ctx->protocol = static_cast<uint16_t>(ctx_protocol(ctx)); }
+// Before the first program that is not xdp: what the Ethernet header says is noted, whatever the packet becomes.
+inline void enter_stack(PacketContext* ctx) {
+  ctx->protocol = static_cast<uint16_t>(ctx_protocol(ctx));
+  ctx->pkt_type_set = static_cast<uint8_t>(1 + ctx_pkt_type(ctx));
+}
 
 // Puts the tag beside the packet into it. False: no room.
 inline bool insert_vlan_tag(PacketContext* ctx) {

@@ -6,6 +6,7 @@
 
 #include "base/limits.hpp"
 #include "bpf/interp/interp.hpp"
+#include "bpf/progs/chain_step.hpp"
 #include "bpf/surface/machine_code.hpp"
 #include "bpf/surface/test_context.hpp"
 
@@ -44,11 +45,13 @@ uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, Te
   context.prepare(&env);
   const auto length = static_cast<uint32_t>(frame.size());
   const LinearPacket packet{.buffer = frame.data(), .captured = length, .wire_length = context.wire_length(length)};
-  PacketContext ctx;
+  PacketContext received;
+  load_context(&received, kLinearLayout, &packet, &env);
+  enter_stack(&received);
   uint64_t result = 0;
   const uint64_t start_ns = now_ns();
   for (uint32_t i = 0; i < repeat && !interrupted(call); i++) {
-    load_context(&ctx, kLinearLayout, &packet, &env);
+    PacketContext ctx = received;
     context.fill(&ctx);
     result = code != nullptr ? code->code()(&ctx, nullptr) : interpret(*program.annotated, &ctx);
     context.take(ctx);

@@ -17,6 +17,7 @@
 #include "base/unique_fd.hpp"
 #include "bpf/interp/interp.hpp"
 #include "bpf/isa/disasm.hpp"
+#include "bpf/progs/chain_step.hpp"
 #include "bpf/progs/program_type.hpp"
 #include "bpf/verifier/verifier.hpp"
 #include "tests/fuzz/kernel_program.hpp"
@@ -228,7 +229,7 @@ class Comparison {
  public:
   bool start() {
     log_.resize(1 << 20);
-    return kernel_.create();
+    return kernel_.create() && elsewhere_.create();
   }
 
   void compare(uint64_t seed) {
@@ -291,9 +292,12 @@ class Comparison {
   }
 
   UniqueFd load_kernel(const KernelProgram& program, uint32_t log_level, int* error) {
+    return load_kernel(program, kernel_, log_level, error);
+  }
+  UniqueFd load_kernel(const KernelProgram& program, const KernelMaps& maps, uint32_t log_level, int* error) {
     std::vector<Insn> insns = program.insns;
     for (size_t i = 0; i < insns.size(); i += insn_length(insns[i])) {
-      if (is_load_imm64(insns[i]) && insns[i].src_reg != 0) insns[i].imm = kernel_.fd(static_cast<uint32_t>(insns[i].imm));
+      if (is_load_imm64(insns[i]) && insns[i].src_reg != 0) insns[i].imm = maps.fd(static_cast<uint32_t>(insns[i].imm));
     }
     bpf_attr attr{};
     attr.prog_type = program.type;
@@ -335,14 +339,17 @@ class Comparison {
   }
 
   Outcome run_kernel(const KernelProgram& program, int fd, const Packet& packet) {
+    return run_kernel(program, kernel_, fd, packet);
+  }
+  Outcome run_kernel(const KernelProgram& program, KernelMaps& maps, int fd, const Packet& packet) {
     const bool strips = program.type == BPF_PROG_TYPE_SOCKET_FILTER;
     bpf_attr attr{};
     attr.test.prog_fd = static_cast<uint32_t>(fd);
     attr.test.data_in = reinterpret_cast<uint64_t>(strips ? packet.bytes : packet.bytes + kHeader);
     attr.test.data_size_in = strips ? packet.length + kHeader : packet.length;
-    kernel_.reset();
+    maps.reset();
     if (kernel_bpf(BPF_PROG_TEST_RUN, &attr) != 0) return {};
-    return {true, attr.test.retval, kernel_.contents()};
+    return {true, attr.test.retval, maps.contents()};
   }
 
   Outcome run_ours(const AnnotatedProgram& program, Packet packet) {
@@ -351,6 +358,7 @@ class Comparison {
     const LinearPacket linear{.buffer = packet.bytes + kHeader, .captured = packet.length, .wire_length = packet.length};
     PacketContext ctx;
     load_context(&ctx, kLinearLayout, &linear, &env);
+    enter_stack(&ctx);
     ours_.reset();
     const auto result = static_cast<uint32_t>(interpret(program, &ctx));
     return {true, result, ours_.contents()};
@@ -363,6 +371,10 @@ class Comparison {
     if (!kernel.ran || !(kernel == run_kernel(program, fd, packet))) return count(program, "run is not repeatable");
     const Outcome ours = run_ours(annotated, packet);
     if (ours == kernel) return count(program, "runs agree");
+    // With maps elsewhere a number made of their addresses is another.
+    int error = 0;
+    const UniqueFd moved = load_kernel(program, elsewhere_, 0, &error);
+    if (!(kernel == run_kernel(program, elsewhere_, moved.get(), packet))) return count(program, "run is not repeatable");
     differing++;
     count(program, "runs differ");
     std::printf("seed %lu: %s, result %u, the kernel's %u%s\n", seed, find_program_type(program.type)->name.data(),
@@ -378,6 +390,7 @@ class Comparison {
   }
 
   KernelMaps kernel_;
+  KernelMaps elsewhere_;
   OurMaps ours_;
   std::string log_;
   std::map<std::string, uint64_t> counts_;

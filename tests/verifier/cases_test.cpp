@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bpf/interp/interp.hpp"
+#include "bpf/progs/chain_step.hpp"
 #include "bpf/isa/disasm.hpp"
 #include "cases.hpp"
 
@@ -33,6 +34,7 @@ uint32_t run_here(const AnnotatedProgram& program, std::vector<uint8_t> packet) 
   const LinearPacket linear{.buffer = packet.data(), .captured = length, .wire_length = length};
   PacketContext ctx;
   load_context(&ctx, kLinearLayout, &linear, &env);
+  enter_stack(&ctx);
   return static_cast<uint32_t>(interpret(program, &ctx));
 }
 
