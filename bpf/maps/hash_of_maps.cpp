@@ -49,7 +49,11 @@ class HashOfMaps final : public Map {
       if (int error = kept_->update(key, &reference.record, flags); error != 0) return error;
       flags = BPF_ANY;  // the two have the same keys
     }
-    if (int error = hash_->update(key, &reference.target, flags); error != 0) return error;
+    if (int error = hash_->update(key, &reference.target, flags); error != 0) {
+      // A program that still looks at a freed element may have read there what was to become another's value.
+      retire(MapReference(reference));
+      return error;
+    }
     MapReference& place = references_[name_of(key)];
     retire(std::move(place));
     place = reference;
