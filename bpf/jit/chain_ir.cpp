@@ -53,7 +53,6 @@ class BurstBuilder {
     function_->addFnAttr(llvm::Attribute::NoUnwind);
     function_->addFnAttr("frame-pointer", "all");
     for (unsigned i : {0u, 2u, 3u, 4u}) function_->addParamAttr(i, llvm::Attribute::NoAlias);
-    loop_ = nullptr;
   }
 
   void make_entry() {
@@ -70,7 +69,6 @@ class BurstBuilder {
     layout_constant_ = new llvm::GlobalVariable(module_, constant->getType(), true,
                                                 llvm::GlobalValue::PrivateLinkage, constant, "layout");
     layout_constant_->setAlignment(llvm::Align(8));
-    loop_ = block("packet");
     exit_ = block("exit");
     auto* some = block("some");
     b_.CreateCondBr(b_.CreateIsNull(function_->getArg(1)), exit_, some);
@@ -98,26 +96,23 @@ class BurstBuilder {
   }
 
   void make_prefetch() {
-    if (prefetch_.slice != nullptr) {
-      auto* prefetch = block("prefetch");
-      auto* run = block("run");
-      b_.CreateCondBr(b_.CreateCall(prefetch_.pays, {ctx_}), prefetch, run);
-      b_.SetInsertPoint(prefetch);
-      llvm::IRBuilder<> entry(&function_->getEntryBlock(), function_->getEntryBlock().begin());
-      auto* words = entry.CreateAlloca(llvm::ArrayType::get(b_.getInt64Ty(), kBurst), nullptr, "words");
-      const auto word = [&](llvm::Value* index) { return b_.CreateGEP(b_.getInt64Ty(), words, index); };
-      for_each_packet("bucket", [&](llvm::Value* index) {
-        load_packet(index);
-        b_.CreateStore(b_.CreateCall(prefetch_.slice, {ctx_}), word(index));
-      });
-      for_each_packet("element", [&](llvm::Value* index) {
-        b_.CreateCall(prefetch_.element, {ctx_, b_.CreateLoad(b_.getInt64Ty(), word(index))});
-      });
-      b_.CreateStore(b_.getInt32(0), index_);
-      b_.CreateBr(run);
-      b_.SetInsertPoint(run);
-    }
-    b_.CreateBr(loop_);
+    if (prefetch_.slice == nullptr) return;
+    auto* prefetch = block("prefetch");
+    auto* run = block("run");
+    b_.CreateCondBr(b_.CreateCall(prefetch_.pays, {ctx_}), prefetch, run);
+    b_.SetInsertPoint(prefetch);
+    llvm::IRBuilder<> entry(&function_->getEntryBlock(), function_->getEntryBlock().begin());
+    auto* words = entry.CreateAlloca(llvm::ArrayType::get(b_.getInt64Ty(), kBurst), nullptr, "words");
+    const auto word = [&](llvm::Value* index) { return b_.CreateGEP(b_.getInt64Ty(), words, index); };
+    for_each_packet("bucket", [&](llvm::Value* index) {
+      load_packet(index);
+      b_.CreateStore(b_.CreateCall(prefetch_.slice, {ctx_}), word(index));
+    });
+    for_each_packet("element", [&](llvm::Value* index) {
+      b_.CreateCall(prefetch_.element, {ctx_, b_.CreateLoad(b_.getInt64Ty(), word(index))});
+    });
+    b_.CreateBr(run);
+    b_.SetInsertPoint(run);
   }
 
   Counts make_counts(bool forwards) {
@@ -175,8 +170,11 @@ class BurstBuilder {
   }
 
   void make_loop() {
-    b_.SetInsertPoint(loop_);
-    auto* index = b_.CreateZExt(b_.CreateLoad(b_.getInt32Ty(), index_), b_.getInt64Ty());
+    for_each_packet("packet", [this](llvm::Value* index) { run_chain(index); });
+    b_.CreateBr(exit_);
+  }
+
+  void run_chain(llvm::Value* index) {
     auto* packet = load_packet(index);
     if (forwards_) call_runtime("sluice_rt_load_room", {ctx_, layout_constant_, packet});
     auto* captured = call_runtime("sluice_rt_captured", {ctx_});
@@ -201,9 +199,6 @@ class BurstBuilder {
     verdict->addIncoming(kept, survivor_);
     verdict->addIncoming(b_.getInt32(0), dropped_);
     b_.CreateStore(verdict, b_.CreateGEP(b_.getInt32Ty(), function_->getArg(2), index));
-    increment(index_, b_.getInt32(1));
-    auto* more = b_.CreateICmpULT(b_.CreateLoad(b_.getInt32Ty(), index_), function_->getArg(1));
-    b_.CreateCondBr(more, loop_, exit_);
   }
 
   // Counted in registers over the burst, added once. A program runs on what the one before it lets go on.
@@ -246,7 +241,6 @@ class BurstBuilder {
   llvm::AllocaInst* kept_ = nullptr;  // of the packet in hand
   llvm::AllocaInst* step_ = nullptr;  // the last program's, of a packet that was not dropped
   llvm::GlobalVariable* layout_constant_ = nullptr;
-  llvm::BasicBlock* loop_ = nullptr;
   llvm::BasicBlock* exit_ = nullptr;
   llvm::BasicBlock* dropped_ = nullptr;
   llvm::BasicBlock* survivor_ = nullptr;
