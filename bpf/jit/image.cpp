@@ -45,7 +45,6 @@ bool good_immediate(const ProgramImage& program, const Subprogram& inside, uint3
 bool good_insn(const ProgramImage& program, const Subprogram& inside, uint32_t index) {
   const Insn& insn = program.insns[index];
   const InsnFact& fact = program.facts[index];
-  if (!fact.reachable) return true;  // nobody looks at it
   if (insn.dst_reg >= kRegisters || insn.src_reg >= kRegisters) return false;
   if (fact.map_index >= static_cast<int32_t>(program.maps.size())) return false;
   const bool jumps = is_goto(insn) || is_conditional_jump(insn) || is_local_call(insn);

@@ -186,39 +186,28 @@ void FunctionLowering::find_blocks() {
     auto& slot = blocks_[index];
     if (slot == nullptr) slot = llvm::BasicBlock::Create(b_.getContext(), "i" + llvm::Twine(index), function_);
   };
-  if (fact(subprogram_.start).reachable) add(subprogram_.start);  // not so where every call of it is dead
+  add(subprogram_.start);
   for (uint32_t i = subprogram_.start; i < subprogram_.end; i += insn_length(insn(i))) {
     const Insn& here = insn(i);
-    if (!fact(i).reachable || !(is_goto(here) || is_conditional_jump(here))) continue;
-    const int64_t target = jump_target(here, i);
-    if (fact(static_cast<uint32_t>(target)).reachable) add(target);
-    if (is_conditional_jump(here) && fact(i + 1).reachable) add(i + 1);
+    if (!is_goto(here) && !is_conditional_jump(here)) continue;
+    add(jump_target(here, i));
+    if (is_conditional_jump(here)) add(i + 1);
   }
 }
 
-// Where the verifier has proved that no run goes.
-llvm::BasicBlock* FunctionLowering::dead_end() {
-  if (dead_end_ == nullptr) {
-    dead_end_ = llvm::BasicBlock::Create(b_.getContext(), "end", function_);
-    llvm::IRBuilder<>(dead_end_).CreateRet(b_.getInt64(0));
+llvm::BasicBlock* FunctionLowering::leaving() {
+  if (leaving_ == nullptr) {
+    leaving_ = llvm::BasicBlock::Create(b_.getContext(), "leave", function_);
+    llvm::IRBuilder<>(leaving_).CreateRet(b_.getInt64(0));
   }
-  return dead_end_;
-}
-
-llvm::BasicBlock* FunctionLowering::block_at(int64_t index) {
-  const auto found = blocks_.find(index);
-  return found == blocks_.end() ? dead_end() : found->second;
+  return leaving_;
 }
 
 Status FunctionLowering::lower() {
   make_entry();
   find_blocks();
-  b_.CreateBr(block_at(subprogram_.start));
+  b_.CreateBr(blocks_.at(subprogram_.start));
   for (uint32_t i = subprogram_.start; i < subprogram_.end; i += insn_length(insn(i))) {
-    if (!fact(i).reachable) {
-      if (b_.GetInsertBlock()->getTerminator() == nullptr) b_.CreateBr(dead_end());
-      continue;
-    }
     const auto block = blocks_.find(i);
     if (block != blocks_.end()) {
       if (b_.GetInsertBlock()->getTerminator() == nullptr) b_.CreateBr(block->second);
@@ -228,7 +217,7 @@ Status FunctionLowering::lower() {
     if (b_.GetInsertBlock()->getTerminator() != nullptr) return unsupported(i, "code without an entry");
     if (auto done = lower_insn(i); !done) return done;
   }
-  if (b_.GetInsertBlock()->getTerminator() == nullptr) b_.CreateBr(dead_end());
+  if (b_.GetInsertBlock()->getTerminator() == nullptr) return unsupported(subprogram_.end - 1, "an end that is no exit");
   return {};
 }
 
@@ -252,12 +241,12 @@ Status FunctionLowering::lower_jump(uint32_t index) {
     return {};
   }
   if (is_goto(here)) {
-    b_.CreateBr(block_at(jump_target(here, index)));
+    b_.CreateBr(blocks_.at(jump_target(here, index)));
     return {};
   }
   Value* taken = condition(here);
   if (taken == nullptr) return unsupported(index, "jump opcode " + std::to_string(here.code));
-  b_.CreateCondBr(taken, block_at(jump_target(here, index)), block_at(index + 1));
+  b_.CreateCondBr(taken, blocks_.at(jump_target(here, index)), blocks_.at(index + 1));
   return {};
 }
 

@@ -72,8 +72,7 @@ class FunctionLowering {
   Status lower_insn(uint32_t index);
   Status lower_jump(uint32_t index);
   Status lower_load_imm64(uint32_t index);
-  llvm::BasicBlock* block_at(int64_t index);
-  llvm::BasicBlock* dead_end();
+  llvm::BasicBlock* leaving();  // with 0, from the middle
   [[nodiscard]] tl::unexpected<Error> unsupported(uint32_t index, const std::string& what) const;
   Value* read(uint32_t reg);
   void write(uint32_t reg, Value* value);
@@ -130,7 +129,7 @@ class FunctionLowering {
   llvm::Value* frame_pointer_ = nullptr;
   llvm::AllocaInst* registers_[kRegisters] = {};
   std::map<int64_t, llvm::BasicBlock*> blocks_;
-  llvm::BasicBlock* dead_end_ = nullptr;
+  llvm::BasicBlock* leaving_ = nullptr;
 };
 
 }  // namespace sluice::bpf::jit

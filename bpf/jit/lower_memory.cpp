@@ -173,7 +173,7 @@ Status FunctionLowering::lower_packet_load(uint32_t index) {
   Value* slot = entry.CreateAlloca(b_.getInt32Ty());
   Value* loaded = b_.CreateCall(runtime("sluice_rt_packet_load"), {ctx_, offset, b_.getInt32(access_size(here)), slot});
   auto* next = llvm::BasicBlock::Create(b_.getContext(), "loaded", function_);
-  b_.CreateCondBr(b_.CreateIsNotNull(loaded), next, dead_end());
+  b_.CreateCondBr(b_.CreateIsNotNull(loaded), next, leaving());
   b_.SetInsertPoint(next);
   write(0, b_.CreateZExt(b_.CreateLoad(b_.getInt32Ty(), slot), b_.getInt64Ty()));
   return {};

@@ -78,7 +78,7 @@ constexpr uint32_t kNameLimit = 256;
 // A bool or an enumerator that is none would be undefined to look at.
 bool is_fact(const uint8_t* bytes) {
   const auto flag = [&](size_t at) { return bytes[at] <= 1; };
-  return flag(offsetof(InsnFact, reachable)) && flag(offsetof(InsnFact, aligned)) && flag(offsetof(InsnFact, in_range)) &&
+  return flag(offsetof(InsnFact, aligned)) && flag(offsetof(InsnFact, in_range)) &&
          bytes[offsetof(InsnFact, region)] <= static_cast<uint8_t>(Region::mixed);
 }
 

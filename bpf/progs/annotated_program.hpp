@@ -18,7 +18,6 @@ enum class Region : uint8_t { none, ctx, stack, map_value, packet, memory, mixed
 inline constexpr int32_t kUnknownOffset = INT32_MIN;
 
 struct InsnFact {
-  bool reachable = false;      // false: dead code, the JIT drops it
   Region region = Region::none;
   bool aligned = false;        // the access is naturally aligned on every path
   // helper call that looks up an array's element: the index is known to be in range, R0 is not null.
@@ -60,9 +59,9 @@ struct AnnotatedProgram {
   std::string name;
   uint32_t type = BPF_PROG_TYPE_UNSPEC;
   Hardening hardening;
-  // As loaded, except that in a 64-bit immediate load with src_reg BPF_PSEUDO_MAP_FD or BPF_PSEUDO_MAP_VALUE, imm is an
-  // index into `maps` (the second slot's imm keeps the offset into the value). BPF_PSEUDO_MAP_FD yields the address of
-  // the map's MapCore, BPF_PSEUDO_MAP_VALUE the address of value 0 plus the offset.
+  // As loaded, without what no path reaches; and in a 64-bit immediate load with src_reg BPF_PSEUDO_MAP_FD or
+  // BPF_PSEUDO_MAP_VALUE, imm is an index into `maps` (the second slot's imm keeps the offset into the value).
+  // BPF_PSEUDO_MAP_FD yields the address of the map's MapCore, BPF_PSEUDO_MAP_VALUE the address of value 0 plus the offset.
   std::vector<Insn> insns;
   std::vector<InsnFact> facts;           // one an instruction slot
   std::vector<Subprogram> subprograms;   // [0] is the main program; in order of start

@@ -270,6 +270,7 @@ class Analysis {
   Cfg cfg_;
   BtfTypes btf_;
   std::vector<SubprogramInfo> infos_;  // one a subprogram; empty without BTF
+  std::vector<bool> reached_;   // per instruction slot: a path came there
   std::vector<uint8_t> noted_;  // per instruction: its fact has a value already
   std::vector<uint8_t> tail_calls_;  // per subprogram: makes one
   std::vector<uint8_t> called_;      // per subprogram: global, and called

@@ -11,13 +11,13 @@ constexpr int32_t kGone = -1;  // a subprogram of which nothing is left
 uint32_t target_of(const Insn& insn, uint32_t index) { return static_cast<uint32_t>(jump_target(insn, index)); }
 
 // A comparison that went one way only becomes a jump; where it never jumped, a jump to the next instruction.
-void wire_decided_jumps(AnnotatedProgram* program) {
+void wire_decided_jumps(AnnotatedProgram* program, const std::vector<bool>& reached) {
   for (uint32_t i = 0; i < program->insns.size(); i++) {
     Insn& insn = program->insns[i];
-    if (!program->facts[i].reachable || !is_conditional_jump(insn)) continue;
-    if (!program->facts[i + 1].reachable) {
+    if (!reached[i] || !is_conditional_jump(insn)) continue;
+    if (!reached[i + 1]) {
       insn = {kJump, 0, 0, insn.off, 0};
-    } else if (!program->facts[target_of(insn, i)].reachable) {
+    } else if (!reached[target_of(insn, i)]) {
       insn = {kJump, 0, 0, 0, 0};
     }
   }
@@ -90,15 +90,13 @@ class Compaction {
 
 }  // namespace
 
-std::vector<uint32_t> remove_dead_code(AnnotatedProgram* program) {
+std::vector<uint32_t> remove_dead_code(AnnotatedProgram* program, const std::vector<bool>& reached) {
   std::vector<uint32_t> origins(program->insns.size());
   for (uint32_t i = 0; i < origins.size(); i++) origins[i] = i;
-  wire_decided_jumps(program);
-  std::vector<bool> kept;
-  for (const InsnFact& fact : program->facts) kept.push_back(fact.reachable);
-  Compaction(program, kept).run(&origins);
+  wire_decided_jumps(program, reached);
+  Compaction(program, reached).run(&origins);
   // Jumps that lead nowhere, once what they led over is gone.
-  kept.clear();
+  std::vector<bool> kept;
   for (const Insn& insn : program->insns) kept.push_back(insn.code != kJump || insn.off != 0);
   Compaction(program, kept).run(&origins);
   return origins;

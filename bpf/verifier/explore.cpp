@@ -34,6 +34,7 @@ bool Analysis::prepare() {
   if (!check_subprograms() || !check_maps()) return false;
   insn_ = 0;
   program_->facts.resize(input_.insns.size());
+  reached_.resize(input_.insns.size());
   program_->subprograms = cfg_.subprograms;
   noted_.assign(input_.insns.size(), 0);
   tail_calls_.assign(cfg_.subprograms.size(), 0);
@@ -176,7 +177,7 @@ bool Analysis::push(uint32_t insn, State&& state) {
 
 Step Analysis::step() {
   const Insn& insn = program_->insns[insn_];
-  program_->facts[insn_].reachable = true;
+  reached_[insn_] = true;
   path_node_ = history_.add(path_node_, insn_);
   if (logging()) {
     log_insn();
@@ -205,7 +206,7 @@ Step Analysis::step() {
     case BPF_JMP32: return step_jump(insn);
     default:
       if (is_load_imm64(insn)) {
-        program_->facts[insn_ + 1].reachable = true;
+        reached_[insn_ + 1] = true;
         length = 2;
         good = transfer_load_imm64(insn);
       } else {
@@ -248,7 +249,7 @@ bool Analysis::finish() {
 VerifierResult Analysis::run() {
   const bool good = prepare() && explore(0) && explore_globals() && finish();
   VerifierResult result;
-  if (good) result.origins = remove_dead_code(program_.get());
+  if (good) result.origins = remove_dead_code(program_.get(), reached_);
   log_totals();
   result.verified_insns = processed_;
   result.log = std::move(log_);

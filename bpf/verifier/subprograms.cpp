@@ -297,7 +297,7 @@ bool Analysis::check_depth() {
     for (uint32_t i = sub.start; i < sub.end; i += insn_length(program_->insns[i])) {
       const Insn& insn = input_.insns[i];
       const bool callback = is_load_imm64(insn) && insn.src_reg == BPF_PSEUDO_FUNC;
-      if ((!is_local_call(insn) && !callback) || !program_->facts[i].reachable) continue;
+      if ((!is_local_call(insn) && !callback) || !reached_[i]) continue;
       const int64_t target = callback ? int64_t{i} + 1 + insn.imm : jump_target(insn, i);
       const uint32_t callee = cfg_.subprogram_of[static_cast<size_t>(target)];
       const uint32_t depth = type_->stack_per_frame ? rounded(callee) : visit.depth + rounded(callee);

@@ -14,7 +14,6 @@ std::shared_ptr<AnnotatedProgram> annotate(std::vector<Insn> insns) {
   auto program = std::make_shared<AnnotatedProgram>();
   program->insns = std::move(insns);
   program->facts.resize(program->insns.size());
-  for (auto& fact : program->facts) fact.reachable = true;
   program->subprograms.push_back({0, static_cast<uint32_t>(program->insns.size()), 0});
   return program;
 }

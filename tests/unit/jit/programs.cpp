@@ -13,7 +13,6 @@ std::shared_ptr<AnnotatedProgram> annotate(std::vector<Insn> insns, std::vector<
   program->name = "test";
   program->insns = std::move(insns);
   program->facts.resize(program->insns.size());
-  for (auto& fact : program->facts) fact.reachable = true;
   starts.push_back(static_cast<uint32_t>(program->insns.size()));
   for (size_t i = 0; i + 1 < starts.size(); i++) program->subprograms.push_back({starts[i], starts[i + 1], 0});
   return program;

@@ -12,7 +12,7 @@
 
 namespace sluice::bpf {
 
-// Every instruction reachable; a subprogram starts at each of `starts`, which begins with 0.
+// A subprogram starts at each of `starts`, which begins with 0.
 std::shared_ptr<AnnotatedProgram> annotate(std::vector<Insn> insns, std::vector<uint32_t> starts = {0});
 // Instruction `insn` accesses `region`, at `offset` if it is known.
 void note(AnnotatedProgram& program, uint32_t insn, Region region, int32_t offset = kUnknownOffset);
