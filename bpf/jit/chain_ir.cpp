@@ -263,28 +263,16 @@ Result<LoweredChain> lower_programs(llvm::Module& module, const ChainImage& imag
     if (!slice) return tl::unexpected<Error>(std::move(slice.error()));
     chain.prefetch = {*slice, lowering.map_operation("sluice_rt_prefetch_pays", map),
                       lowering.map_operation("sluice_rt_prefetch_element", map)};
-    // Until the burst calls them.
-    chain.prefetch.pays->setLinkage(llvm::Function::ExternalLinkage);
-    chain.prefetch.element->setLinkage(llvm::Function::ExternalLinkage);
   }
   return chain;
 }
 
 void add_burst(llvm::Module& module, const LoweredChain& chain, const ChainImage& image) {
-  std::vector<llvm::Function*> inlined = chain.programs;
-  const Prefetch& prefetch = chain.prefetch;
-  if (prefetch.slice != nullptr) inlined.insert(inlined.end(), {prefetch.slice, prefetch.pays, prefetch.element});
-  for (auto* function : inlined) {
-    function->setLinkage(llvm::GlobalValue::InternalLinkage);
-    function->addFnAttr(llvm::Attribute::AlwaysInline);
-  }
   BurstBuilder(module, chain, image).build();
 }
 
 // i64 sluice_program(ptr ctx, ptr target): a TailCode.
 void add_program_entry(llvm::Module& module, llvm::Function* program) {
-  program->setLinkage(llvm::GlobalValue::InternalLinkage);
-  program->addFnAttr(llvm::Attribute::AlwaysInline);
   llvm::IRBuilder<> b(module.getContext());
   auto* type = llvm::FunctionType::get(b.getInt64Ty(), {b.getPtrTy(), b.getPtrTy()}, false);
   auto* entry = llvm::Function::Create(type, llvm::Function::ExternalLinkage, kProgramSymbol, module);

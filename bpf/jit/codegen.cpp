@@ -18,9 +18,10 @@ void initialise_llvm() {
   std::call_once(once, [] {
     llvm::InitializeNativeTarget();
     llvm::InitializeNativeTargetAsmPrinter();
-    // Domain reassignment is quadratic in the function's size and finds nothing in packet programs.
-    const char* options[] = {"sluice", "-disable-x86-domain-reassignment"};
-    llvm::cl::ParseCommandLineOptions(2, options, "", &llvm::nulls());
+    // Domain reassignment is quadratic in the function's size and finds nothing in packet programs. Scheduling after register
+    // allocation gained nothing on them.
+    const char* options[] = {"sluice", "-disable-x86-domain-reassignment", "-disable-post-ra"};
+    llvm::cl::ParseCommandLineOptions(std::size(options), options, "", &llvm::nulls());
   });
 }
 
@@ -48,6 +49,21 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine() {
   return machine;
 }
 
+// The passes of code generation and what they write: they can run again, on another module.
+struct Emitter {
+  llvm::SmallVector<char, 0> object;
+  llvm::raw_svector_ostream out{object};
+  llvm::legacy::PassManager passes;
+};
+
+Result<std::unique_ptr<Emitter>> make_emitter(llvm::TargetMachine& target) {
+  auto emitter = std::make_unique<Emitter>();
+  if (target.addPassesToEmitFile(emitter->passes, emitter->out, nullptr, llvm::CodeGenFileType::ObjectFile)) {
+    return fail(EOPNOTSUPP, "jit: this target emits no object files");
+  }
+  return emitter;
+}
+
 }  // namespace
 
 Result<llvm::TargetMachine*> target_machine() {
@@ -61,14 +77,15 @@ Result<llvm::TargetMachine*> target_machine() {
 }
 
 Result<std::vector<char>> emit_object(llvm::Module& module, llvm::TargetMachine& target) {
-  llvm::SmallVector<char, 0> object;
-  llvm::raw_svector_ostream out(object);
-  llvm::legacy::PassManager passes;
-  if (target.addPassesToEmitFile(passes, out, nullptr, llvm::CodeGenFileType::ObjectFile)) {
-    return fail(EOPNOTSUPP, "jit: this target emits no object files");
+  thread_local std::unique_ptr<Emitter> emitter;
+  if (emitter == nullptr) {
+    auto made = make_emitter(target);
+    if (!made) return tl::unexpected<Error>(std::move(made.error()));
+    emitter = std::move(*made);
   }
-  passes.run(module);
-  return std::vector<char>(object.begin(), object.end());
+  emitter->object.clear();
+  emitter->passes.run(module);
+  return std::vector<char>(emitter->object.begin(), emitter->object.end());
 }
 
 }  // namespace sluice::bpf::jit

@@ -14,14 +14,13 @@ Result<ObjectCode> compile(const ChainImage& image, const CompileOptions& option
   if (!module) return tl::unexpected<Error>(std::move(module.error()));
   auto chain = lower_programs(**module, image);
   if (!chain) return tl::unexpected<Error>(std::move(chain.error()).in("jit"));
-  if (auto done = read_used_bodies(**module); !done) return tl::unexpected<Error>(done.error());
-  if (auto done = optimise(**module, **target, Phase::programs); !done) return tl::unexpected<Error>(done.error());
   if (image.entry == ChainImage::Entry::burst) {
     add_burst(**module, *chain, image);
   } else {
     add_program_entry(**module, chain->programs.front());
   }
-  if (auto done = optimise(**module, **target, Phase::chain); !done) return tl::unexpected<Error>(done.error());
+  if (auto done = read_used_bodies(**module); !done) return tl::unexpected<Error>(done.error());
+  if (auto done = optimise(**module, **target, *chain); !done) return tl::unexpected<Error>(done.error());
   ObjectCode code;
   if (options.keep_ir) {
     llvm::raw_string_ostream out(code.ir);

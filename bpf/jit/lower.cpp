@@ -10,6 +10,12 @@ namespace {
 // A subprogram this short is inlined at every call; a longer one where it is called once.
 constexpr uint32_t kInlineInsns = 32;
 
+// The one for the key's size, if there is one.
+llvm::Function* runtime_operation(llvm::Module& module, const std::string& name, uint32_t key_size) {
+  auto* sized = module.getFunction(name + "_" + std::to_string(key_size));
+  return sized != nullptr ? sized : module.getFunction(name);
+}
+
 }  // namespace
 
 ProgramLowering::ProgramLowering(llvm::Module& module, const ProgramImage& program, std::string prefix)
@@ -42,9 +48,7 @@ llvm::Function* ProgramLowering::declare(size_t index) {
   if (index != 0) arguments.insert(arguments.end(), 5, i64);
   auto* type = llvm::FunctionType::get(i64, arguments, false);
   const std::string name = index == 0 ? prefix_ : prefix_ + "." + std::to_string(index);
-  // External until it is lowered and inlined, or the first clean-up would erase it as unused.
-  const auto linkage = index == 0 ? llvm::Function::ExternalLinkage : llvm::Function::InternalLinkage;
-  auto* function = llvm::Function::Create(type, linkage, name, module_);
+  auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, name, module_);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   function->addFnAttr("frame-pointer", "all");
   if (index != 0) {
@@ -110,7 +114,7 @@ llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
 llvm::Function* ProgramLowering::map_operation(const char* runtime_name, int32_t map_index) {
   auto& slot = map_operations_[{runtime_name, map_index}];
   if (slot != nullptr) return slot;
-  auto* runtime = module_.getFunction(runtime_name);
+  auto* runtime = runtime_operation(module_, runtime_name, program_.maps[static_cast<size_t>(map_index)].core.key_size);
   std::vector<llvm::Type*> types;
   for (unsigned i = 0; i < runtime->arg_size(); i++) {
     if (i != 1) types.push_back(runtime->getArg(i)->getType());

@@ -30,7 +30,7 @@ int32_t prefetched_map(const ProgramImage& program) {
 Result<llvm::Function*> ProgramLowering::lower_slice(int32_t map_index) {
   auto& context = module_.getContext();
   auto* type = llvm::FunctionType::get(llvm::Type::getInt64Ty(context), {llvm::PointerType::getUnqual(context)}, false);
-  auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, prefix_ + ".slice", module_);
+  auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, prefix_ + ".slice", module_);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   function->addFnAttr("frame-pointer", "all");
   FunctionLowering body(*this, program_.subprograms[0], function, true, map_index);

@@ -1,5 +1,5 @@
-// The two-phase pipeline, instead of -O2: as good on packet programs, in half the compile time. No loop pass: unrolling
-// made packet loops slower, and loop idioms would call the C library.
+// Two phases, instead of -O2: as good on packet programs, in half the compile time. No loop pass: unrolling made packet loops
+// slower, and loop idioms would call the C library.
 #include <llvm/Analysis/TargetLibraryInfo.h>
 #include <llvm/Bitcode/BitcodeReader.h>
 #include <llvm/IR/Verifier.h>
@@ -7,7 +7,6 @@
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/raw_ostream.h>
 
-#include <algorithm>
 #include <string_view>
 
 #include "bpf/jit/chain_ir.hpp"
@@ -16,26 +15,70 @@
 namespace sluice::bpf::jit {
 namespace {
 
-constexpr const char* kProgramsPipeline =
-    "globaldce,always-inline,function(sroa<modify-cfg>,early-cse<memssa>,jump-threading,correlated-propagation,"
-    "instcombine<no-verify-fixpoint>,simplifycfg,sroa<modify-cfg>,early-cse<memssa>,"
-    "instcombine<no-verify-fixpoint>,simplifycfg)";
-constexpr const char* kChainPipeline =
-    "always-inline,globaldce,function(sroa<modify-cfg>,early-cse<memssa>,jump-threading,"
-    "instcombine<no-verify-fixpoint>,simplifycfg)";
+constexpr const char* kInlining = "always-inline,globaldce";
+constexpr const char* kOfProgram =
+    "sroa<modify-cfg>,early-cse<memssa>,jump-threading,correlated-propagation,instcombine<no-verify-fixpoint>,simplifycfg,"
+    "sroa<modify-cfg>,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg";
+constexpr const char* kOfChain =
+    "sroa<modify-cfg>,early-cse<memssa>,jump-threading,instcombine<no-verify-fixpoint>,simplifycfg";
 
-// The burst's own entry points must outlive the first clean-up.
-bool is_kept(const llvm::Function& function) {
-  constexpr std::string_view kOfBurst[] = {"sluice_rt_load_context", "sluice_rt_captured", "sluice_rt_load_room",
-                                           "sluice_rt_enter_stack",  "sluice_rt_step",     "sluice_rt_finish"};
-  return std::ranges::find(kOfBurst, std::string_view(function.getName())) != std::end(kOfBurst);
+// Everything inlinable, internal.
+void fit_body(llvm::Function& function) {
+  // The target machine's hold instead; one that differs between functions costs a description of the processor more.
+  for (const char* name : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width"}) {
+    function.removeFnAttr(name);
+  }
+  function.setLinkage(llvm::GlobalValue::InternalLinkage);
+  function.setComdat(nullptr);
+  function.setVisibility(llvm::GlobalValue::DefaultVisibility);
+  function.addFnAttr("frame-pointer", "all");
+  if (!function.hasFnAttribute(llvm::Attribute::NoInline)) function.addFnAttr(llvm::Attribute::AlwaysInline);
 }
 
-std::string broken(const llvm::Module& module) {
+Status check(const llvm::Module& module) {
   std::string text;
   llvm::raw_string_ostream out(text);
-  return llvm::verifyModule(module, &out) ? text : std::string();
+  if (llvm::verifyModule(module, &out)) return fail(EINVAL, "jit: invalid IR: " + text);
+  return {};
 }
+
+class Optimiser {
+ public:
+  explicit Optimiser(llvm::TargetMachine& target) : builder_(&target), library_(target.getTargetTriple()) {
+    // No library function is known to the optimiser, or it would turn loops into calls that nothing resolves.
+    library_.disableAllFunctions();
+    functions_.registerPass([&] { return llvm::TargetLibraryAnalysis(library_); });
+    builder_.registerModuleAnalyses(modules_);
+    builder_.registerCGSCCAnalyses(sccs_);
+    builder_.registerFunctionAnalyses(functions_);
+    builder_.registerLoopAnalyses(loops_);
+    builder_.crossRegisterProxies(loops_, functions_, sccs_, modules_);
+  }
+
+  // Inlines, then simplifies the functions that `wanted` says.
+  template <class Wanted>
+  Status run(llvm::Module& module, const char* simplification, Wanted wanted) {
+    llvm::ModulePassManager inlining;
+    llvm::FunctionPassManager simplifying;
+    auto error = llvm::joinErrors(builder_.parsePassPipeline(inlining, kInlining),
+                                  builder_.parsePassPipeline(simplifying, simplification));
+    if (error) return fail(EINVAL, "jit: pass pipeline: " + llvm::toString(std::move(error)));
+    inlining.run(module, modules_);
+    for (auto& function : module) {
+      if (function.isDeclaration() || !wanted(function)) continue;
+      functions_.invalidate(function, simplifying.run(function, functions_));
+    }
+    return {};
+  }
+
+ private:
+  llvm::PassBuilder builder_;
+  llvm::TargetLibraryInfoImpl library_;
+  llvm::LoopAnalysisManager loops_;
+  llvm::FunctionAnalysisManager functions_;
+  llvm::CGSCCAnalysisManager sccs_;
+  llvm::ModuleAnalysisManager modules_;
+};
 
 }  // namespace
 
@@ -51,18 +94,6 @@ Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, l
   for (const char* name : {"llvm.used", "llvm.compiler.used", "sluice_rt_bodies"}) {
     if (auto* list = module->getGlobalVariable(name)) list->eraseFromParent();
   }
-  for (auto& function : *module) {
-    // The target machine's hold instead; one that differs between functions costs a description of the processor more.
-    for (const char* name : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width"}) {
-      function.removeFnAttr(name);
-    }
-    if (function.isDeclaration()) continue;
-    if (!is_kept(function)) function.setLinkage(llvm::GlobalValue::InternalLinkage);
-    function.setComdat(nullptr);
-    function.setVisibility(llvm::GlobalValue::DefaultVisibility);
-    function.addFnAttr("frame-pointer", "all");
-    if (!function.hasFnAttribute(llvm::Attribute::NoInline)) function.addFnAttr(llvm::Attribute::AlwaysInline);
-  }
   return module;
 }
 
@@ -70,10 +101,11 @@ Status read_used_bodies(llvm::Module& module) {
   for (bool more = true; more;) {
     more = false;
     for (auto& function : module) {
-      if (!function.isMaterializable() || (function.use_empty() && !is_kept(function))) continue;
+      if (!function.isMaterializable() || function.use_empty()) continue;
       if (auto error = function.materialize()) {
         return fail(EINVAL, "runtime bitcode: " + llvm::toString(std::move(error)));
       }
+      fit_body(function);
       more = true;
     }
   }
@@ -86,34 +118,15 @@ Status read_used_bodies(llvm::Module& module) {
   return {};
 }
 
-Status optimise(llvm::Module& module, llvm::TargetMachine& target, Phase phase) {
-  if (phase == Phase::chain) {
-    for (auto& function : module) {
-      if (is_kept(function)) function.setLinkage(llvm::GlobalValue::InternalLinkage);
-    }
-  }
-  if (const std::string text = broken(module); !text.empty()) return fail(EINVAL, "jit: invalid IR: " + text);
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager sccs;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&target);
-  // No library function is known to the optimiser, or it would turn loops into calls that nothing resolves.
-  llvm::TargetLibraryInfoImpl library(target.getTargetTriple());
-  library.disableAllFunctions();
-  functions.registerPass([&] { return llvm::TargetLibraryAnalysis(library); });
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(sccs);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, sccs, modules);
-  llvm::ModulePassManager passes;
-  const char* pipeline = phase == Phase::programs ? kProgramsPipeline : kChainPipeline;
-  if (auto error = builder.parsePassPipeline(passes, pipeline)) {
-    return fail(EINVAL, "jit: pass pipeline: " + llvm::toString(std::move(error)));
-  }
-  passes.run(module, modules);
-  return {};
+Status optimise(llvm::Module& module, llvm::TargetMachine& target, const LoweredChain& chain) {
+  if (auto good = check(module); !good) return good;
+  Optimiser optimiser(target);
+  const auto is_entry = [](const llvm::Function& function) { return function.hasExternalLinkage(); };
+  auto done = optimiser.run(module, kOfProgram, [&](const auto& function) { return !is_entry(function); });
+  if (!done) return done;
+  for (auto* program : chain.programs) program->addFnAttr(llvm::Attribute::AlwaysInline);
+  if (chain.prefetch.slice != nullptr) chain.prefetch.slice->addFnAttr(llvm::Attribute::AlwaysInline);
+  return optimiser.run(module, kOfChain, [](const auto&) { return true; });
 }
 
 }  // namespace sluice::bpf::jit
