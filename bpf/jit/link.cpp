@@ -109,6 +109,9 @@ SymbolMap symbols_of(const Programs& programs, LLJIT& jit) {
   add("sluice_hash_lock_slowly", reinterpret_cast<void*>(&sluice_hash_lock_slowly));
   add("sluice_hash_take_slowly", reinterpret_cast<void*>(&sluice_hash_take_slowly));
   add("sluice_hash_give_slowly", reinterpret_cast<void*>(&sluice_hash_give_slowly));
+  add("sluice_hash_is_full_slowly", reinterpret_cast<void*>(&sluice_hash_is_full_slowly));
+  add("sluice_hash_reserve_slowly", reinterpret_cast<void*>(&sluice_hash_reserve_slowly));
+  add("sluice_hash_uncount_slowly", reinterpret_cast<void*>(&sluice_hash_uncount_slowly));
   for (const auto& program : programs) {
     for (size_t i = 0; i < program->insns.size(); i += insn_length(program->insns[i])) {
       if (!is_helper_call(program->insns[i])) continue;

@@ -56,7 +56,7 @@ void* sluice_rt_lookup_array_masked(const PacketContext* ctx, const MapCore* cor
   return array_lookup(core, key, ctx->env->slot);
 }
 void* sluice_rt_lookup_hash(const PacketContext* ctx, const MapCore* core, const void* key) {
-  return hash_lookup(core, key, ctx->env->slot);
+  return hash_lookup(core, key_for(core, key), ctx->env->slot);
 }
 void* sluice_rt_lookup_lpm(const PacketContext*, const MapCore* core, const void* key) { return lpm_lookup(core, key); }
 
@@ -66,15 +66,30 @@ int64_t sluice_rt_update_array(const PacketContext* ctx, const MapCore* core, co
 }
 int64_t sluice_rt_update_hash(const PacketContext* ctx, const MapCore* core, const void* key, const void* value,
                               uint64_t flags) {
-  return hash_update(core, key, value, flags, ctx->env->writer);
+  return hash_update(core, key_for(core, key), value, flags, ctx->env->writer);
 }
 int64_t sluice_rt_update_per_cpu_hash(const PacketContext* ctx, const MapCore* core, const void* key, const void* value,
                                       uint64_t flags) {
-  return hash_update_per_cpu(core, key, value, flags, ctx->env->slot, ctx->env->writer);
+  return hash_update_per_cpu(core, key_for(core, key), value, flags, ctx->env->slot, ctx->env->writer);
 }
 int64_t sluice_rt_delete_hash(const PacketContext* ctx, const MapCore* core, const void* key) {
-  return hash_delete(core, key, ctx->env->writer);
+  return hash_delete(core, key_for(core, key), ctx->env->writer);
 }
+
+// Hash lookups of usual key sizes, a third of the size to read and inline.
+#define SLUICE_LOOKUP_HASH(size)                                                                              \
+  void* sluice_rt_lookup_hash_##size(const PacketContext* ctx, const MapCore* core, const void* key) {        \
+    return hash_lookup(core, {key, size}, ctx->env->slot);                                                    \
+  }
+SLUICE_LOOKUP_HASH(2)
+SLUICE_LOOKUP_HASH(4)
+SLUICE_LOOKUP_HASH(8)
+SLUICE_LOOKUP_HASH(12)
+SLUICE_LOOKUP_HASH(13)
+SLUICE_LOOKUP_HASH(16)
+SLUICE_LOOKUP_HASH(20)
+SLUICE_LOOKUP_HASH(36)
+SLUICE_LOOKUP_HASH(40)
 
 // Where the verifier has proved the index: no check, and never null.
 void* sluice_rt_array_at(const PacketContext* ctx, const MapCore* core, const void* key) {
@@ -95,7 +110,7 @@ bool sluice_rt_prefetch_pays(const PacketContext*, const MapCore* core) {
   return __atomic_load_n(&hash_table(core)->live, __ATOMIC_RELAXED) * hash_element_stride(core) >= jit::kPrefetchBytes;
 }
 uint64_t sluice_rt_prefetch_bucket(const PacketContext*, const MapCore* core, const void* key) {
-  const uint64_t hash = hash_of(core, key);
+  const uint64_t hash = hash_of(core, key_for(core, key));
   HashBucket* bucket = bucket_of(core, hash);
   __builtin_prefetch(bucket);
   return reinterpret_cast<uint64_t>(bucket) | tag_of(hash) << 48;
@@ -103,14 +118,9 @@ uint64_t sluice_rt_prefetch_bucket(const PacketContext*, const MapCore* core, co
 void sluice_rt_prefetch_element(const PacketContext*, const MapCore* core, uint64_t word) {
   if (word == 0) return;
   const auto* bucket = reinterpret_cast<const HashBucket*>(word & ((1ull << 48) - 1));
-  for (uint32_t half = 0; half < 2; half++) {
-    const uint64_t tags = __atomic_load_n(&bucket->tags[half], __ATOMIC_RELAXED);
-    const uint64_t lanes = zero_lanes(tags ^ (word >> 48) * kLaneOnes);
-    if (lanes == 0) continue;
-    const uint32_t reference = load_reference(&bucket->elements[half * 4 + lowest_lane(lanes)]);
-    __builtin_prefetch(hash_element(core, reference));
-    return;
-  }
+  const uint32_t lanes = lanes_with(bucket, word >> 48);
+  if (lanes == 0) return;
+  __builtin_prefetch(hash_element(core, load_reference(&bucket->elements[lowest_lane(lanes)])));
 }
 
 uint64_t sluice_rt_tail_call(PacketContext* ctx, const MapCore* core, uint64_t index) {

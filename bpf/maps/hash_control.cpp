@@ -102,7 +102,7 @@ void hash_init_value(const MapCore* core, uint32_t reference, const void* value)
   }
 }
 
-int hash_write_locked(const MapCore* core, RedoSlot& redo, const void* key, const void* value, uint64_t flags) {
+int hash_write_locked(const MapCore* core, RedoSlot& redo, HashKey key, const void* value, uint64_t flags) {
   const uint64_t hash = hash_of(core, key);
   HashBucket* bucket = bucket_of(core, hash);
   if (!lock_patiently(bucket)) return -EBUSY;
@@ -119,7 +119,7 @@ int hash_write_locked(const MapCore* core, RedoSlot& redo, const void* key, cons
   return error;
 }
 
-int hash_lookup_and_erase(const MapCore* core, const void* key, void* value, uint64_t flags) {
+int hash_lookup_and_erase(const MapCore* core, HashKey key, void* value, uint64_t flags) {
   const uint64_t hash = hash_of(core, key);
   HashBucket* bucket = bucket_of(core, hash);
   if (!lock_patiently(bucket)) return -EBUSY;

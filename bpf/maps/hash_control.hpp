@@ -14,8 +14,8 @@ int hash_read_value(const MapCore* core, uint32_t reference, void* value, uint64
 // Into an element nobody sees yet.
 void hash_init_value(const MapCore* core, uint32_t reference, const void* value);
 // BPF_F_LOCK: a present value is written in place, under its lock. ENOENT, EEXIST, EBUSY.
-int hash_write_locked(const MapCore* core, RedoSlot& redo, const void* key, const void* value, uint64_t flags);
-int hash_lookup_and_erase(const MapCore* core, const void* key, void* value, uint64_t flags);
+int hash_write_locked(const MapCore* core, RedoSlot& redo, HashKey key, const void* value, uint64_t flags);
+int hash_lookup_and_erase(const MapCore* core, HashKey key, void* value, uint64_t flags);
 // Whole buckets; the token is the number of the next one.
 int hash_lookup_batch(const MapCore* core, Batch& batch, bool and_erase);
 

@@ -4,7 +4,7 @@ using namespace sluice::bpf;
 
 extern "C" bool sluice_hash_lock_slowly(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash, HashPlace* place) {
   if (!try_lock(bucket)) return false;
-  *place = hash_scan(map, bucket, key, hash);
+  *place = hash_scan(map, bucket, key_for(map, key), hash);
   return true;
 }
 
@@ -13,7 +13,7 @@ extern "C" uint32_t sluice_hash_find_slowly(const MapCore* map, HashBucket* buck
   uint32_t reference = 0;
   for (uint32_t i = 0; i < kReadTries; i++) {
     const uint32_t before = bucket_sequence(bucket);
-    reference = hash_scan(map, bucket, key, hash).reference;
+    reference = hash_scan(map, bucket, key_for(map, key), hash).reference;
     if (__builtin_expect(bucket_sequence(bucket) == before, 1)) break;
   }
   return reference;

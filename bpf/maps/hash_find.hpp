@@ -2,6 +2,8 @@
 // bucket's sequence tells afterwards whether a writer came between.
 #pragma once
 
+#include <emmintrin.h>
+
 #include <cstdint>
 
 #include "bpf/maps/hash_table.hpp"
@@ -10,29 +12,38 @@ namespace sluice::bpf {
 
 inline constexpr uint32_t kReadTries = 64;
 
-[[gnu::always_inline]] inline uint64_t hash_of(const MapCore* map, const void* key) {
-  return hash_bytes(map->hash_key, key, map->key_size);
+// The size is the map's. It stands beside the key so that the JIT's bitcode can have it constant before it is read.
+struct HashKey {
+  const void* bytes;
+  uint32_t size;
+};
+[[gnu::always_inline]] inline HashKey key_for(const MapCore* map, const void* bytes) { return {bytes, map->key_size}; }
+
+[[gnu::always_inline]] inline uint64_t hash_of(const MapCore* map, HashKey key) {
+  return hash_bytes(map->hash_key, key.bytes, key.size);
 }
 [[gnu::always_inline]] inline HashBucket* bucket_of(const MapCore* map, uint64_t hash) {
   return hash_bucket(map, hash & map->bucket_mask);
 }
 [[gnu::always_inline]] inline uint64_t tag_of(uint64_t hash) {
   uint64_t tag = hash >> 48;
-  return tag < 2 ? tag + 2 : tag;  // 0 is empty, and a 1 would let zero_lanes take an empty lane for a match
+  return tag < 2 ? tag + 2 : tag;  // 0 is an empty lane, 1 is kept free
 }
-// The top bit of each lane that is 0. Lanes above a true one may be wrong; the lowest never is.
-[[gnu::always_inline]] inline uint64_t zero_lanes(uint64_t tags) { return (tags - kLaneOnes) & ~tags & kLaneTops; }
-[[gnu::always_inline]] inline uint32_t lowest_lane(uint64_t lanes) {
-  return static_cast<uint32_t>(__builtin_ctzll(lanes)) / 16;
+// The lanes that have the tag, two bits for each, of which the lower is set.
+[[gnu::always_inline]] inline uint32_t lanes_with(const HashBucket* bucket, uint64_t tag) {
+  const auto half = [&](int i) { return static_cast<long long>(__atomic_load_n(&bucket->tags[i], __ATOMIC_ACQUIRE)); };
+  const __m128i tags = _mm_set_epi64x(half(1), half(0));
+  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag))))) & 0x5555;
 }
+[[gnu::always_inline]] inline uint32_t lowest_lane(uint32_t lanes) { return static_cast<uint32_t>(__builtin_ctz(lanes)) / 2; }
 [[gnu::always_inline]] inline uint32_t load_reference(const uint32_t* reference) {
   return __atomic_load_n(reference, __ATOMIC_ACQUIRE);
 }
 [[gnu::always_inline]] inline void store_reference(uint32_t* place, uint32_t reference) {
   __atomic_store_n(place, reference, __ATOMIC_RELEASE);
 }
-[[gnu::always_inline]] inline bool has_key(const MapCore* map, uint32_t reference, const void* key) {
-  return key_equal(hash_key_of(hash_element(map, reference)), key, map->key_size);
+[[gnu::always_inline]] inline bool has_key(const MapCore* map, uint32_t reference, HashKey key) {
+  return key_equal(hash_key_of(hash_element(map, reference)), key.bytes, key.size);
 }
 
 [[gnu::always_inline]] inline uint32_t use_of(const MapCore* map, uint32_t reference) {
@@ -52,21 +63,17 @@ struct HashPlace {
 };
 
 // The bucket's lanes, without regard to writers.
-[[gnu::always_inline]] inline HashPlace scan_lanes(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
-  uint64_t pattern = tag_of(hash) * kLaneOnes;
-  for (uint32_t half = 0; half < 2; half++) {
-    uint64_t lanes = zero_lanes(__atomic_load_n(&bucket->tags[half], __ATOMIC_ACQUIRE) ^ pattern);
-    for (; lanes != 0; lanes &= lanes - 1) {
-      uint32_t lane = half * 4 + lowest_lane(lanes);
-      uint32_t reference = load_reference(&bucket->elements[lane]);
-      if (has_key(map, reference, key)) return {reference, &bucket->elements[lane], lane};
-    }
+[[gnu::always_inline]] inline HashPlace scan_lanes(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash) {
+  for (uint32_t lanes = lanes_with(bucket, tag_of(hash)); lanes != 0; lanes &= lanes - 1) {
+    uint32_t lane = lowest_lane(lanes);
+    uint32_t reference = load_reference(&bucket->elements[lane]);
+    if (has_key(map, reference, key)) return {reference, &bucket->elements[lane], lane};
   }
   return {};
 }
 
 // One pass over the bucket, its list too.
-[[gnu::always_inline]] inline HashPlace hash_scan(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+[[gnu::always_inline]] inline HashPlace hash_scan(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash) {
   const HashPlace place = scan_lanes(map, bucket, key, hash);
   if (place.reference != 0) return place;
   uint32_t* link = &bucket->overflow;
@@ -94,16 +101,16 @@ extern "C" uint32_t sluice_hash_find_slowly(const sluice::bpf::MapCore* map, slu
 namespace sluice::bpf {
 
 // The key's copy lives here alone: the caller's may be in registers.
-[[gnu::always_inline]] inline uint32_t find_slowly(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
-  if (map->key_size > kChainBytes) return sluice_hash_find_slowly(map, bucket, key, hash);
+[[gnu::always_inline]] inline uint32_t find_slowly(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash) {
+  if (key.size > kChainBytes) return sluice_hash_find_slowly(map, bucket, key.bytes, hash);
   uint8_t copy[kChainBytes];
-  __builtin_memcpy(copy, key, map->key_size);
+  __builtin_memcpy(copy, key.bytes, key.size);
   return sluice_hash_find_slowly(map, bucket, copy, hash);
 }
 
 // The element with the key, or 0. A freed element is used again only after its bucket was unlocked, so an unchanged
 // sequence proves the answer.
-[[gnu::always_inline]] inline uint32_t hash_find(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+[[gnu::always_inline]] inline uint32_t hash_find(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash) {
   const uint32_t before = bucket_sequence(bucket);
   const uint32_t reference = scan_lanes(map, bucket, key, hash).reference;
   const bool whole = reference != 0 || load_reference(&bucket->overflow) == 0;
@@ -111,7 +118,7 @@ namespace sluice::bpf {
   return find_slowly(map, bucket, key, hash);
 }
 
-[[gnu::always_inline]] inline void* hash_lookup(const MapCore* map, const void* key, uint32_t slot) {
+[[gnu::always_inline]] inline void* hash_lookup(const MapCore* map, HashKey key, uint32_t slot) {
   uint64_t hash = hash_of(map, key);
   uint32_t reference = hash_find(map, bucket_of(map, hash), key, hash);
   if (reference == 0) return nullptr;

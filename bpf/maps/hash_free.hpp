@@ -19,6 +19,7 @@ inline constexpr uint32_t kMagazineMax = 32;  // a power of two
 struct alignas(64) HashMagazine {  // owning worker: rw
   uint32_t first;
   uint32_t count;
+  int32_t uncounted;  // elements that HashTable::live does not count yet: hash_count.hpp. Others: ro
   uint32_t references[kMagazineMax];  // a ring, the oldest at `first`
 };
 

@@ -69,20 +69,22 @@ class HashMap final : public Map {
   using Map::lookup;
   int lookup(const void* key, void* value, uint64_t flags) override {
     if (int error = check_lock_flag(spec_, flags); error != 0) return error;
-    uint64_t hash = hash_of(&core_, key);
+    const HashKey wanted = key_for(&core_, key);
+    uint64_t hash = hash_of(&core_, wanted);
     HashBucket* bucket = bucket_of(&core_, hash);
     for (;;) {
       uint32_t before = bucket_sequence(bucket);
-      uint32_t reference = hash_scan(&core_, bucket, key, hash).reference;
+      uint32_t reference = hash_scan(&core_, bucket, wanted, hash).reference;
       int error = reference == 0 ? -ENOENT : hash_read_value(&core_, reference, value, flags);
       if (bucket_sequence(bucket) == before) return error;
     }
   }
 
-  int update(const void* key, const void* value, uint64_t flags) override {
+  int update(const void* given, const void* value, uint64_t flags) override {
     if ((flags & ~uint64_t{BPF_F_LOCK}) > BPF_EXIST) return -EINVAL;
     if (int error = check_lock_flag(spec_, flags & BPF_F_LOCK); error != 0) return error;
     std::lock_guard one_writer(control_);
+    const HashKey key = key_for(&core_, given);
     if ((flags & BPF_F_LOCK) != 0) {
       flags &= ~uint64_t{BPF_F_LOCK};
       if (int error = hash_write_locked(&core_, redo_, key, value, flags); error != -ENOENT) return error;
@@ -91,8 +93,9 @@ class HashMap final : public Map {
     return static_cast<int>(lru_update(&core_, key, flags, kNoWorker, [&] { return put(key, value, flags); }));
   }
 
-  int erase(const void* key) override {
+  int erase(const void* given) override {
     std::lock_guard one_writer(control_);
+    const HashKey key = key_for(&core_, given);
     uint64_t hash = hash_of(&core_, key);
     HashBucket* bucket = bucket_of(&core_, hash);
     if (!lock_patiently(bucket)) return -EBUSY;
@@ -106,7 +109,7 @@ class HashMap final : public Map {
   int lookup_and_erase(const void* key, void* value, uint64_t flags) override {
     if (int error = check_lock_flag(spec_, flags); error != 0) return error;
     std::lock_guard one_writer(control_);
-    return hash_lookup_and_erase(&core_, key, value, flags);
+    return hash_lookup_and_erase(&core_, key_for(&core_, key), value, flags);
   }
 
   int lookup_batch(Batch& batch, bool and_erase) override {
@@ -123,18 +126,19 @@ class HashMap final : public Map {
   int next_key(const void* key, void* next) override {
     uint64_t index = 0;
     if (key != nullptr) {
-      uint64_t hash = hash_of(&core_, key);
-      Step step = step_in(bucket_of(&core_, hash), key, hash, next);
+      const HashKey last = key_for(&core_, key);
+      uint64_t hash = hash_of(&core_, last);
+      Step step = step_in(bucket_of(&core_, hash), last, hash, next);
       if (step == Step::found) return 0;
       if (step == Step::end) index = (hash & core_.bucket_mask) + 1;
     }
     for (; index <= core_.bucket_mask; index++) {
-      if (step_in(hash_bucket(&core_, index), nullptr, 0, next) == Step::found) return 0;
+      if (step_in(hash_bucket(&core_, index), {}, 0, next) == Step::found) return 0;
     }
     return -ENOENT;
   }
 
-  [[nodiscard]] uint64_t entries() const override { return __atomic_load_n(&hash_table(&core_)->live, __ATOMIC_RELAXED); }
+  [[nodiscard]] uint64_t entries() const override { return hash_count(&core_); }
   [[nodiscard]] uint64_t full_errors() const override {
     return __atomic_load_n(&hash_table(&core_)->full_errors, __ATOMIC_RELAXED);
   }
@@ -144,17 +148,17 @@ class HashMap final : public Map {
  private:
   enum class Step { found, end, absent };  // absent: the key to go on from is not in the bucket
 
-  int put(const void* key, const void* value, uint64_t flags) {
+  int put(HashKey key, const void* value, uint64_t flags) {
     uint64_t hash = hash_of(&core_, key);
     HashBucket* bucket = bucket_of(&core_, hash);
     uint32_t reference = take_free();
     if (reference == 0) return -EBUSY;
-    copy_in(hash_key_of(hash_element(&core_, reference)), key, core_.key_size);
+    copy_in(hash_key_of(hash_element(&core_, reference)), key.bytes, key.size);
     hash_init_value(&core_, reference, value);
     uint32_t leftover = reference;
     long error = -EBUSY;
     if (lock_patiently(bucket)) {
-      error = hash_publish(&core_, bucket, hash_scan(&core_, bucket, key, hash), hash, reference, flags, &leftover);
+      error = hash_publish(&core_, bucket, hash_scan(&core_, bucket, key, hash), hash, reference, flags, kNoWorker, &leftover);
       unlock(bucket);
     }
     if (leftover != 0) hash_give_free(&core_, leftover, kNoWorker);
@@ -170,14 +174,14 @@ class HashMap final : public Map {
     return 0;
   }
 
-  // Copies out the key after `key` (null: the first) in bucket order, from a moment when the bucket did not change.
-  Step step_in(HashBucket* bucket, const void* key, uint64_t hash, void* next) const {
+  // Copies out the key after `key` (no bytes: the first) in bucket order, from a moment when the bucket did not change.
+  Step step_in(HashBucket* bucket, HashKey key, uint64_t hash, void* next) const {
     for (;;) {
       uint32_t before = bucket_sequence(bucket);
       HashPlace place;
-      if (key != nullptr) place = hash_scan(&core_, bucket, key, hash);
+      if (key.bytes != nullptr) place = hash_scan(&core_, bucket, key, hash);
       Step step = Step::absent;
-      if (key == nullptr || place.reference != 0) {
+      if (key.bytes == nullptr || place.reference != 0) {
         uint32_t reference = following(bucket, place);
         if (reference != 0) copy_out(next, hash_key_of(hash_element(&core_, reference)), core_.key_size);
         step = reference != 0 ? Step::found : Step::end;

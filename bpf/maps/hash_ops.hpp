@@ -8,8 +8,8 @@
 
 #include <cstdint>
 
+#include "bpf/maps/hash_count.hpp"
 #include "bpf/maps/hash_find.hpp"
-#include "bpf/maps/hash_free.hpp"
 #include "bpf/maps/spin_lock_ops.hpp"
 
 namespace sluice::bpf {
@@ -51,13 +51,11 @@ inline void unlock(HashBucket* bucket) {
 
 // Lock held. Hangs an element that is not in the bucket into a free lane, else onto the list.
 inline void hash_insert(const MapCore* map, HashBucket* bucket, uint64_t hash, uint32_t reference) {
-  for (uint32_t half = 0; half < 2; half++) {
-    uint64_t tags = __atomic_load_n(&bucket->tags[half], __ATOMIC_RELAXED);
-    uint64_t lanes = zero_lanes(tags);
-    if (lanes == 0) continue;
-    uint32_t lane = lowest_lane(lanes);
-    store_reference(&bucket->elements[half * 4 + lane], reference);
-    __atomic_store_n(&bucket->tags[half], tags | tag_of(hash) << (16 * lane), __ATOMIC_RELEASE);
+  if (const uint32_t lanes = lanes_with(bucket, 0); lanes != 0) {
+    const uint32_t lane = lowest_lane(lanes);
+    uint64_t* tags = &bucket->tags[lane / 4];
+    store_reference(&bucket->elements[lane], reference);
+    __atomic_store_n(tags, __atomic_load_n(tags, __ATOMIC_RELAXED) | tag_of(hash) << (16 * (lane % 4)), __ATOMIC_RELEASE);
     return;
   }
   store_reference(&hash_element(map, reference)->next, load_reference(&bucket->overflow));
@@ -90,7 +88,7 @@ struct HashLook {
   uint32_t sequence;  // odd: a writer was at it
   HashPlace place;
 };
-[[gnu::always_inline]] inline HashLook hash_look(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+[[gnu::always_inline]] inline HashLook hash_look(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash) {
   const uint32_t sequence = __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE);
   return {sequence, hash_scan(map, bucket, key, hash)};
 }
@@ -99,37 +97,26 @@ struct HashLook {
   return (look.sequence & 1) == 0 && __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE) == look.sequence;
 }
 // Takes the lock, and brings the look up to date if need be. False: EBUSY.
-[[gnu::always_inline]] inline bool hash_lock_found(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash,
+[[gnu::always_inline]] inline bool hash_lock_found(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash,
                                                    HashLook* look) {
   uint32_t resting = look->sequence & ~1u;
   if (__builtin_expect(__atomic_compare_exchange_n(&bucket->sequence, &resting, resting + 1, false, __ATOMIC_ACQ_REL,
                                                    __ATOMIC_RELAXED), 1)) {
     return true;
   }
-  if (map->key_size > kChainBytes) return sluice_hash_lock_slowly(map, bucket, key, hash, &look->place);
+  if (key.size > kChainBytes) return sluice_hash_lock_slowly(map, bucket, key.bytes, hash, &look->place);
   uint8_t copy[kChainBytes];  // the caller's key may be in registers
-  __builtin_memcpy(copy, key, map->key_size);
+  __builtin_memcpy(copy, key.bytes, key.size);
   HashPlace place;  // and so may its look
   const bool locked = sluice_hash_lock_slowly(map, bucket, copy, hash, &place);
   look->place = place;
   return locked;
 }
 
-// Counts one more element, or not: then the map is full.
-inline bool hash_reserve(const MapCore* map) {
-  HashTable* table = hash_table(map);
-  uint64_t live = __atomic_load_n(&table->live, __ATOMIC_RELAXED);
-  while (live < map->max_entries) {
-    if (__atomic_compare_exchange_n(&table->live, &live, live + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return true;
-  }
-  __atomic_fetch_add(&table->full_errors, 1, __ATOMIC_RELAXED);
-  return false;
-}
-
 // Lock held. Puts the filled element `reference` in, in place of the one at `place` if there is one; *leftover becomes the
 // element that is now nobody's: the one it replaced, itself on an error, or 0.
 inline long hash_publish(const MapCore* map, HashBucket* bucket, const HashPlace& place, uint64_t hash, uint32_t reference,
-                         uint64_t flags, uint32_t* leftover) {
+                         uint64_t flags, uint32_t writer, uint32_t* leftover) {
   *leftover = reference;
   if (place.reference != 0) {
     if (flags == BPF_NOEXIST) return -EEXIST;
@@ -144,7 +131,7 @@ inline long hash_publish(const MapCore* map, HashBucket* bucket, const HashPlace
     return 0;
   }
   if (flags == BPF_EXIST) return -ENOENT;
-  if (!hash_reserve(map)) return -E2BIG;
+  if (!hash_reserve(map, writer)) return -E2BIG;
   *leftover = 0;
   if (is_lru(map->type)) mark_use(map, reference, kInMap);
   hash_insert(map, bucket, hash, reference);
@@ -158,7 +145,7 @@ inline long hash_refuses(const MapCore* map, HashBucket* bucket, const HashLook&
     error = flags == BPF_NOEXIST ? -EEXIST : 0;
   } else if (flags == BPF_EXIST) {
     error = -ENOENT;
-  } else if (__atomic_load_n(&hash_table(map)->live, __ATOMIC_RELAXED) >= map->max_entries) {
+  } else if (hash_is_full(map)) {
     error = -E2BIG;
   }
   if (__builtin_expect(error == 0, 1) || !still_so(bucket, look)) return 0;
@@ -166,7 +153,7 @@ inline long hash_refuses(const MapCore* map, HashBucket* bucket, const HashLook&
   return error;
 }
 
-inline long hash_update_once(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t writer) {
+inline long hash_update_once(const MapCore* map, HashKey key, const void* value, uint64_t flags, uint32_t writer) {
   if (flags > BPF_EXIST) return -EINVAL;
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
@@ -174,12 +161,12 @@ inline long hash_update_once(const MapCore* map, const void* key, const void* va
   if (long error = hash_refuses(map, bucket, look, flags); error != 0) return error;
   uint32_t reference = hash_take_free(map, writer);
   if (reference == 0) return -EBUSY;
-  copy_in(hash_key_of(hash_element(map, reference)), key, map->key_size);
+  copy_in(hash_key_of(hash_element(map, reference)), key.bytes, key.size);
   init_value(map, hash_value_of(map, reference, 0), value);
   uint32_t leftover = reference;
   long error = -EBUSY;
   if (hash_lock_found(map, bucket, key, hash, &look)) {
-    error = hash_publish(map, bucket, look.place, hash, reference, flags, &leftover);
+    error = hash_publish(map, bucket, look.place, hash, reference, flags, writer, &leftover);
     unlock(bucket);
   }
   if (leftover != 0) hash_give_free(map, leftover, writer);
@@ -196,7 +183,7 @@ inline long hash_write_slot(const MapCore* map, const HashPlace& place, const vo
 }
 
 // E2BIG (full); the rest as map_update_elem. A program writes its own slot alone; in a new element the other slots are zero.
-inline long hash_update_per_cpu_once(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot,
+inline long hash_update_per_cpu_once(const MapCore* map, HashKey key, const void* value, uint64_t flags, uint32_t slot,
                                      uint32_t writer) {
   if (flags > BPF_EXIST || slot >= map->slots) return -EINVAL;
   uint64_t hash = hash_of(map, key);
@@ -213,7 +200,7 @@ inline long hash_update_per_cpu_once(const MapCore* map, const void* key, const 
 
   uint32_t reference = hash_take_free(map, writer);
   if (reference == 0) return -EBUSY;
-  copy_in(hash_key_of(hash_element(map, reference)), key, map->key_size);
+  copy_in(hash_key_of(hash_element(map, reference)), key.bytes, key.size);
   for (uint32_t other = 0; other < map->slots; other++) {
     if (other != slot) clear_storage(hash_value_of(map, reference, other), map->value_size);
   }
@@ -223,7 +210,7 @@ inline long hash_update_per_cpu_once(const MapCore* map, const void* key, const 
   if (hash_lock_found(map, bucket, key, hash, &look)) {
     // Another worker may have put the key in meanwhile.
     error = hash_write_slot(map, look.place, value, flags, slot);
-    if (error == -ENOENT) error = hash_publish(map, bucket, look.place, hash, reference, flags, &leftover);
+    if (error == -ENOENT) error = hash_publish(map, bucket, look.place, hash, reference, flags, writer, &leftover);
     unlock(bucket);
   }
   if (leftover != 0) hash_give_free(map, leftover, writer);
@@ -231,16 +218,15 @@ inline long hash_update_per_cpu_once(const MapCore* map, const void* key, const 
 }
 
 // Lock held.
-inline uint32_t hash_remove(const MapCore* map, HashBucket* bucket, const void* key, uint64_t hash) {
+inline uint32_t hash_remove(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash) {
   HashPlace place = hash_scan(map, bucket, key, hash);
   if (place.reference != 0) hash_unlink(map, bucket, place);
   return place.reference;
 }
 
-// The element is free before it stops counting, so that whoever is let in by the count finds one.
 inline void hash_release(const MapCore* map, uint32_t reference, uint32_t writer) {
   hash_give_free(map, reference, writer);
-  __atomic_fetch_sub(&hash_table(map)->live, 1, __ATOMIC_RELEASE);
+  hash_uncount(map, writer);
 }
 
 // Takes an element out of an LRU map that is full, by the clock algorithm (second chance): an approximation of least
@@ -271,15 +257,15 @@ inline bool lru_evict(const MapCore* map, uint32_t writer) {
 }
 
 // True where the key is in an LRU map or there is a place for it now.
-inline bool lru_make_room(const MapCore* map, const void* key, uint64_t flags, uint32_t writer) {
-  if (flags == BPF_EXIST || __atomic_load_n(&hash_table(map)->live, __ATOMIC_RELAXED) < map->max_entries) return true;
+inline bool lru_make_room(const MapCore* map, HashKey key, uint64_t flags, uint32_t writer) {
+  if (flags == BPF_EXIST || !hash_is_full(map)) return true;
   const uint64_t hash = hash_of(map, key);
   return hash_find(map, bucket_of(map, hash), key, hash) != 0 || lru_evict(map, writer);
 }
 
 // An LRU map makes room and tries again where another writer took it. ENOMEM: it could not, as in Linux.
 template <class Update>
-[[gnu::always_inline]] inline long lru_update(const MapCore* map, const void* key, uint64_t flags, uint32_t writer, Update update) {
+[[gnu::always_inline]] inline long lru_update(const MapCore* map, HashKey key, uint64_t flags, uint32_t writer, Update update) {
   if (flags > BPF_EXIST) return -EINVAL;
   for (uint32_t i = 0; i < kRoomTries; i++) {
     if (!lru_make_room(map, key, flags, writer)) break;
@@ -289,18 +275,18 @@ template <class Update>
 }
 
 // `writer`: the index of the worker this runs on, or kNoWorker. No two threads share one.
-inline long hash_update(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t writer) {
+inline long hash_update(const MapCore* map, HashKey key, const void* value, uint64_t flags, uint32_t writer) {
   const auto once = [&] { return hash_update_once(map, key, value, flags, writer); };
   return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }
 
-inline long hash_update_per_cpu(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot,
+inline long hash_update_per_cpu(const MapCore* map, HashKey key, const void* value, uint64_t flags, uint32_t slot,
                                 uint32_t writer) {
   const auto once = [&] { return hash_update_per_cpu_once(map, key, value, flags, slot, writer); };
   return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }
 
-inline long hash_delete(const MapCore* map, const void* key, uint32_t writer) {
+inline long hash_delete(const MapCore* map, HashKey key, uint32_t writer) {
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
   HashLook look = hash_look(map, bucket, key, hash);

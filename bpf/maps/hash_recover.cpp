@@ -48,7 +48,7 @@ class Recovery {
   Status take(uint64_t index, uint32_t reference, const uint64_t* tag) {
     if (reference == 0 || reference >= used_.size()) return damaged(index, reference, "does not exist");
     if (used_[reference]) return damaged(index, reference, "hangs in two places");
-    const uint64_t hash = hash_of(&core_, hash_key_of(hash_element(&core_, reference)));
+    const uint64_t hash = hash_of(&core_, key_for(&core_, hash_key_of(hash_element(&core_, reference))));
     if ((hash & core_.bucket_mask) != index || (tag != nullptr && tag_of(hash) != *tag)) {
       return damaged(index, reference, "has a key of another place");
     }

@@ -18,8 +18,6 @@
 namespace sluice::bpf {
 
 inline constexpr uint32_t kLanes = 8;
-inline constexpr uint64_t kLaneOnes = 0x0001000100010001ull;
-inline constexpr uint64_t kLaneTops = 0x8000800080008000ull;
 
 struct alignas(64) HashBucket {
   uint64_t tags[2];           // 4 tags each, 0 is an empty lane; lock holder: rw, readers: ro
@@ -45,7 +43,7 @@ struct alignas(64) HashTable {
   alignas(64) uint64_t free_head;    // all writers: rw
   alignas(64) uint64_t free_tail;    // the same
   alignas(64) uint64_t never_used;   // next element never used yet
-  alignas(64) uint64_t live;         // elements in the map
+  alignas(64) uint64_t live;         // elements in the map that are told: hash_count.hpp
   uint64_t full_errors;
   uint64_t hash_key[2];              // MapCore's, for a table that outlives the process
   alignas(64) uint64_t clock;        // LRU kinds: where eviction looks next; all writers: rw

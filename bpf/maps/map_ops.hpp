@@ -23,7 +23,7 @@ namespace sluice::bpf {
 
 // The core of the inner map that a hash_of_maps has under the key.
 [[gnu::always_inline]] inline void* hash_reference_lookup(const MapCore* map, const void* key) {
-  void* value = hash_lookup(map, key, 0);
+  void* value = hash_lookup(map, key_for(map, key), 0);
   return value == nullptr ? nullptr : __atomic_load_n(static_cast<void**>(value), __ATOMIC_ACQUIRE);
 }
 
@@ -37,7 +37,7 @@ namespace sluice::bpf {
     case BPF_MAP_TYPE_PERCPU_HASH:
     case BPF_MAP_TYPE_LRU_HASH:
     case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-    case BPF_MAP_TYPE_DEVMAP_HASH: return hash_lookup(map, key, slot);
+    case BPF_MAP_TYPE_DEVMAP_HASH: return hash_lookup(map, key_for(map, key), slot);
     case BPF_MAP_TYPE_LPM_TRIE: return lpm_lookup(map, key);
     case BPF_MAP_TYPE_ARRAY_OF_MAPS: return reference_lookup(map, key);
     case BPF_MAP_TYPE_HASH_OF_MAPS: return hash_reference_lookup(map, key);
@@ -55,10 +55,10 @@ inline long map_update_elem(const MapCore* map, const void* key, const void* val
     case BPF_MAP_TYPE_ARRAY:
     case BPF_MAP_TYPE_PERCPU_ARRAY: return array_update(map, key, value, flags, slot);
     case BPF_MAP_TYPE_HASH:
-    case BPF_MAP_TYPE_LRU_HASH: return hash_update(map, key, value, flags, writer);
+    case BPF_MAP_TYPE_LRU_HASH: return hash_update(map, key_for(map, key), value, flags, writer);
     case BPF_MAP_TYPE_LPM_TRIE: return lpm_update(map, key, value, flags);
     case BPF_MAP_TYPE_PERCPU_HASH:
-    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_update_per_cpu(map, key, value, flags, slot, writer);
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_update_per_cpu(map, key_for(map, key), value, flags, slot, writer);
     default: return -EOPNOTSUPP;
   }
 }
@@ -71,7 +71,7 @@ inline long map_delete_elem(const MapCore* map, const void* key, uint32_t writer
     case BPF_MAP_TYPE_HASH:
     case BPF_MAP_TYPE_PERCPU_HASH:
     case BPF_MAP_TYPE_LRU_HASH:
-    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_delete(map, key, writer);
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_delete(map, key_for(map, key), writer);
     case BPF_MAP_TYPE_LPM_TRIE: return lpm_delete(map, key);
     default: return -EOPNOTSUPP;
   }

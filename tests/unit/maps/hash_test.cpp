@@ -163,7 +163,7 @@ TEST(HashMap, KeysThatShareABucketAllFit) {
   const MapCore* core = &map->core();
   std::vector<uint64_t> keys;
   for (uint64_t key = 0; keys.size() < kKeys; key++) {
-    if ((hash_of(core, &key) & core->bucket_mask) == 5) keys.push_back(key);
+    if ((hash_of(core, key_for(core, &key)) & core->bucket_mask) == 5) keys.push_back(key);
   }
   std::mt19937_64 random(3);
   std::unordered_map<uint64_t, uint64_t> model;
@@ -238,6 +238,35 @@ TEST(HashMap, AgreesWithAModelOverRandomOperations) {
   EXPECT_GT(full, 0u);
 }
 
+// Workers count apart until the map is nearly full; taken in turn, they never lose or gain an element.
+TEST(HashMap, WorkersCountApartAndTheCountStaysExact) {
+  constexpr uint32_t kCapacity = 1000;
+  const uint32_t writers[] = {0, 1, 2, 3, kNoWorker};
+  auto map = make(spec_of(BPF_MAP_TYPE_HASH, 4, 8, kCapacity));
+  const MapCore* core = &map->core();
+  ASSERT_GE(core->magazines_count, 4u);
+  std::mt19937 random(17);
+  std::set<uint32_t> model;
+  uint64_t refused = 0;
+  const uint64_t value = 1;
+  for (int i = 0; i < 400'000; i++) {
+    const uint32_t writer = writers[random() % std::size(writers)];
+    const uint32_t key = random() % (2 * kCapacity);
+    // Fills it and empties it by turns.
+    if (random() % 4 < (i / 20'000 % 2 == 0 ? 3 : 1)) {
+      const bool room = model.contains(key) || model.size() < kCapacity;
+      ASSERT_EQ(map_update_elem(core, &key, &value, BPF_ANY, 0, writer), room ? 0 : -E2BIG);
+      if (room) model.insert(key);
+      refused += room ? 0 : 1;
+    } else {
+      ASSERT_EQ(map_delete_elem(core, &key, writer), model.erase(key) == 1 ? 0 : -ENOENT);
+    }
+    ASSERT_EQ(map->entries(), model.size());
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_EQ(map->full_errors(), refused);
+}
+
 // Sequential and strided keys, as a scan or a flood makes them, must fill buckets as random ones would: with 4 a bucket
 // on average, 20 in one has a chance of about 1e-8.
 TEST(HashMap, PatternedKeysSpreadOverTheBuckets) {
@@ -249,7 +278,7 @@ TEST(HashMap, PatternedKeysSpreadOverTheBuckets) {
       ASSERT_EQ(map->core().bucket_mask, kBuckets - 1);
       std::vector<uint32_t> load(kBuckets), tags(256);
       for (uint64_t i = 0; i < kCount; i++) {
-        uint64_t hash = hash_of(&map->core(), key_of(i * stride, size).data());
+        uint64_t hash = hash_of(&map->core(), key_for(&map->core(), key_of(i * stride, size).data()));
         load[hash & map->core().bucket_mask]++;
         tags[tag_of(hash) >> 8]++;
       }
