@@ -53,7 +53,28 @@ uint32_t type_by_section(std::string_view section) {
   return BPF_PROG_TYPE_SOCKET_FILTER;
 }
 
-// Marks the wanted program, and it alone, for loading.
+bool has_prog_array(bpf_object* object) {
+  bpf_map* map = nullptr;
+  while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
+    if (::bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY) return true;
+  }
+  return false;
+}
+
+// Marks the chosen program for loading, and beside a prog_array those of its type too: libbpf puts them into it.
+void mark_programs(bpf_object* object, bpf_program* chosen) {
+  const uint32_t type = type_by_section(::bpf_program__section_name(chosen));
+  const bool tail_calls = has_prog_array(object);
+  bpf_program* program = nullptr;
+  while ((program = ::bpf_object__next_program(object, program)) != nullptr) {
+    const bool target = tail_calls && ::bpf_program__autoload(program) &&
+                        type_by_section(::bpf_program__section_name(program)) == type;
+    ::bpf_program__set_autoload(program, program == chosen || target);
+    ::bpf_program__set_type(program, static_cast<bpf_prog_type>(type));
+    ::bpf_program__set_expected_attach_type(program, type == BPF_PROG_TYPE_XDP ? BPF_XDP : static_cast<bpf_attach_type>(0));
+  }
+}
+
 Result<bpf_program*> choose_program(bpf_object* object, const std::string& wanted) {
   bpf_program* chosen = nullptr;
   std::string names;
@@ -63,15 +84,11 @@ Result<bpf_program*> choose_program(bpf_object* object, const std::string& wante
     const std::string name = ::bpf_program__name(program);
     names += (count++ == 0 ? "" : ", ") + name;
     if (wanted.empty() || wanted == name || wanted == ::bpf_program__section_name(program)) chosen = program;
-    ::bpf_program__set_autoload(program, false);
   }
   if (count == 0) return fail(ENOENT, "the object has no programs");
   if (chosen == nullptr) return fail(ENOENT, "no program \"" + wanted + "\"; the object has " + names);
   if (wanted.empty() && count > 1) return fail(EINVAL, "the object has several programs, name one: " + names);
-  const uint32_t type = type_by_section(::bpf_program__section_name(chosen));
-  ::bpf_program__set_autoload(chosen, true);
-  ::bpf_program__set_type(chosen, static_cast<bpf_prog_type>(type));
-  ::bpf_program__set_expected_attach_type(chosen, type == BPF_PROG_TYPE_XDP ? BPF_XDP : static_cast<bpf_attach_type>(0));
+  mark_programs(object, chosen);
   return chosen;
 }
 
@@ -99,9 +116,13 @@ Status reuse_maps(BpfSurface& surface, bpf_object* object, const std::vector<std
   return {};
 }
 
-Error explain(LibbpfSession& session, const std::string& program, int code) {
+Error explain(LibbpfSession& session, bpf_object* object, int code) {
+  bpf_program* program = nullptr;
+  while ((program = ::bpf_object__next_program(object, program)) != nullptr) {
+    const std::string name = ::bpf_program__name(program);
+    if (const LoadFailure* failure = session.failure_of(name)) return refusal(*failure).in("program " + name);
+  }
   std::string map;
-  if (const LoadFailure* failure = session.failure_of(program)) return refusal(*failure).in("program " + program);
   if (const LoadFailure* failure = session.map_failure(&map)) {
     Error error = refusal(*failure);
     if (error.text.empty()) error.text = with_messages(session, "refused");
@@ -137,7 +158,7 @@ Result<LoadedProgram> load(BpfSurface& surface, const ObjectRequest& request) {
   while ((map = ::bpf_object__next_map(object->get(), map)) != nullptr) ::bpf_map__set_pin_path(map, nullptr);
   if (Status reused = reuse_maps(surface, object->get(), request.maps); !reused) return fail(std::move(reused.error()));
   const int code = -::bpf_object__load(object->get());
-  if (code != 0) return fail(explain(session, ::bpf_program__name(*program), code));
+  if (code != 0) return fail(explain(session, object->get(), code));
   auto loaded = collect(surface, object->get(), *program);
   if (!loaded) return fail(std::move(loaded.error()).in(with_messages(session, "collect")));
   object->reset();  // the session's end sweeps what its descriptors held

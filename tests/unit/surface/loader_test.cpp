@@ -197,6 +197,30 @@ TEST(Loader, AProgramIsChosenByNameAmongSeveral) {
   EXPECT_NE(missing.error().text.find("no program \"keep_some\"; the object has keep_all"), std::string::npos);
 }
 
+size_t count_programs(BpfSurface& surface) {
+  size_t count = 0;
+  for (auto program = surface.objects().program_after(0); program != nullptr;
+       program = surface.objects().program_after(program->id)) {
+    count++;
+  }
+  return count;
+}
+
+TEST(Loader, AProgArrayOfTheObjectBeginsWithItsPrograms) {
+  BpfSurface surface;
+  {
+    const auto loaded = load_path(surface, kTestObjects + "/stages.bpf.o", "by_length");
+    ASSERT_TRUE(loaded.has_value()) << loaded.error().text;
+    EXPECT_EQ(run(surface, *loaded, std::vector<uint8_t>(60)), 10u);
+    EXPECT_EQ(run(surface, *loaded, std::vector<uint8_t>(160)), 20u);
+    EXPECT_EQ(run(surface, *loaded, std::vector<uint8_t>(260)), 0u);
+    EXPECT_EQ(count_programs(surface), 3u);
+  }
+  surface.objects().sweep();
+  EXPECT_EQ(count_programs(surface), 0u);
+  EXPECT_EQ(surface.objects().map_after(0), nullptr);
+}
+
 TEST(Loader, AProprietaryProgramMayNotTrace) {
   BpfSurface surface;
   const std::string path = kTestObjects + "/web.bpf.o";
