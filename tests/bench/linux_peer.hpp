@@ -31,8 +31,9 @@ class LinuxPeer {
   virtual Result<double> load_ns() = 0;
 };
 
-// `object` with its only program loaded as `type` (BPF_PROG_TYPE_SCHED_CLS, so that it sees the Ethernet header, or its
-// own type where that is 0).
-Result<std::unique_ptr<LinuxPeer>> make_linux_peer(const std::string& object, uint32_t type);
+// The program `entry` of `object`, all of whose programs are loaded. Socket filters are loaded as `filters_as`:
+// BPF_PROG_TYPE_SCHED_CLS, so that they see the Ethernet header, or BPF_PROG_TYPE_SOCKET_FILTER.
+Result<std::unique_ptr<LinuxPeer>> make_linux_peer(const std::string& object, const std::string& entry,
+                                                   uint32_t filters_as);
 
 }  // namespace sluice::bench

@@ -26,12 +26,17 @@ class KernelProgram final : public LinuxPeer {
   KernelProgram(const KernelProgram&) = delete;
   KernelProgram& operator=(const KernelProgram&) = delete;
 
-  bool load(const std::string& path, uint32_t type, std::string* why) {
+  bool load(const std::string& path, const std::string& entry, uint32_t filters_as, std::string* why) {
     libbpf_set_print(print_nothing);
     object_ = bpf_object__open_file(path.c_str(), nullptr);
     if (object_ == nullptr) return *why = "cannot be opened", false;
-    program_ = bpf_object__next_program(object_, nullptr);
-    if (type != 0) bpf_program__set_type(program_, static_cast<bpf_prog_type>(type));
+    program_ = bpf_object__find_program_by_name(object_, entry.c_str());
+    if (program_ == nullptr) return *why = "no program " + entry, false;
+    bpf_program* program = nullptr;
+    while ((program = bpf_object__next_program(object_, program)) != nullptr) {
+      if (bpf_program__type(program) != BPF_PROG_TYPE_SOCKET_FILTER) continue;
+      bpf_program__set_type(program, static_cast<bpf_prog_type>(filters_as));
+    }
     const int error = bpf_object__load(object_);
     if (error != 0) return *why = std::string("bpf(2): ") + strerror(-error), false;
     return true;
@@ -118,8 +123,9 @@ class KernelProgram final : public LinuxPeer {
 }  // namespace
 }  // namespace sluice::bench
 
-extern "C" sluice::bench::LinuxPeer* sluice_make_linux_peer(const std::string& object, uint32_t type, std::string* why) {
+extern "C" sluice::bench::LinuxPeer* sluice_make_linux_peer(const std::string& object, const std::string& entry,
+                                                           uint32_t filters_as, std::string* why) {
   auto peer = std::make_unique<sluice::bench::KernelProgram>();
-  if (!peer->load(object, type, why)) return nullptr;
+  if (!peer->load(object, entry, filters_as, why)) return nullptr;
   return peer.release();
 }

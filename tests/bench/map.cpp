@@ -105,7 +105,7 @@ class Tables {
     if (!runner) return report_missing(kind, name_, runner.error().text), false;
     runner_ = std::move(*runner);
     if (shape_.hash) rte_ = RteHash::make(shape_.entries, shape_.key_size, &rte_why_);
-    auto peer = make_linux_peer(object_, BPF_PROG_TYPE_SCHED_CLS);
+    auto peer = make_linux_peer(object_, "map_loop", BPF_PROG_TYPE_SCHED_CLS);
     if (peer) linux_ = std::move(*peer);
     if (!peer) linux_why_ = peer.error().text;
     for (uint32_t batch = 0; batch < 2 * half_ / kStep; batch++) {

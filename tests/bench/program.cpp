@@ -137,7 +137,7 @@ class Contest {
   }
 
   void add_linux(const std::string& object) {
-    auto peer = make_linux_peer(object, BPF_PROG_TYPE_SCHED_CLS);
+    auto peer = make_linux_peer(object, row_.entry, BPF_PROG_TYPE_SCHED_CLS);
     if (!peer) {
       result_.absent.push_back("linux: " + peer.error().text);
       return;

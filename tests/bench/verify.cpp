@@ -16,12 +16,13 @@ namespace {
 constexpr double kNsInUs = 1e3;
 constexpr double kNsInS = 1e9;
 
-void verify_row(Bench& bench, const std::string& name, const std::string& source, const std::string& flags) {
+void verify_row(Bench& bench, const std::string& name, const std::string& source, const std::string& entry,
+                const std::string& flags) {
   const auto object = bench.workshop.bpf_object(source, flags);
   if (!object) give_up(object.error().text);
-  auto loaded = bpf::load_object(bench.surface, {name, *object, ""});
+  auto loaded = bpf::load_object(bench.surface, {name, *object, entry});
   if (!loaded) return report_missing("verify", name, loaded.error().text.substr(0, loaded.error().text.find('\n')));
-  auto peer = make_linux_peer(*object, BPF_PROG_TYPE_SOCKET_FILTER);
+  auto peer = make_linux_peer(*object, entry, BPF_PROG_TYPE_SOCKET_FILTER);
   if (!peer) give_up(name + ": sluice loads it, linux does not: " + peer.error().text);
   const auto& program = *loaded->program;
   bpf::VerifierInput input;
@@ -95,9 +96,9 @@ void hostile_row(Bench& bench, const std::string& name, const Code& code, const 
 }  // namespace
 
 void bench_verify(Bench& bench) {
-  for (const ProgramRow& row : program_rows()) verify_row(bench, row.name, row.source, "");
+  for (const ProgramRow& row : program_rows()) verify_row(bench, row.name, row.source, row.entry, "");
   for (const char* blocks : {"100", "400"}) {
-    verify_row(bench, std::string(blocks) + " blocks of 10 instructions", "tests/bench/programs/blocks.bpf.c",
+    verify_row(bench, std::string(blocks) + " blocks of 10 instructions", "tests/bench/programs/blocks.bpf.c", "blocks",
                std::string("-DLOOKUPS=0 -DBLOCKS=") + blocks);
   }
   hostile_row(bench, "paths that double", doubling_paths(), "too large");
