@@ -13,6 +13,7 @@
 #include "tests/bench/linux_peer.hpp"
 #include "tests/bench/program_rows.hpp"
 #include "tests/bench/runner.hpp"
+#include "tests/bench/verdict.hpp"
 
 namespace sluice::bench {
 namespace {
@@ -22,6 +23,7 @@ constexpr uint32_t kRepeat = 2000;       // runs of each
 constexpr double kNetFloorNs = 5;        // below, the difference of two kernel figures says nothing
 using Verdicts = std::vector<uint32_t>;
 using Contents = std::map<std::string, std::string>;
+using Empties = std::map<uint32_t, Value>;  // the kernel's figures of programs that do nothing, by type
 using NativeBurst = void (*)(void* const*, uint32_t, uint32_t*, bpf::RunEnv*);
 
 struct Set {
@@ -70,7 +72,7 @@ std::string native_text(const ProgramRow& row, const bpf::LoadedProgram& loaded)
     choice += "  if (map == &" + name + ") return (const sluice::bpf::MapCore*)core_" + name + ";\n";
   }
   text += "const sluice::bpf::MapCore* core_of(const void* map) {\n" + choice + "  return nullptr;\n}\n";
-  return text + "NATIVE_BURST(" + row.entry + ")\n";
+  return text + "NATIVE_BURST(" + row.entry + ", " + std::to_string(loaded.program->type) + ")\n";
 }
 
 // One source, one set of packets.
@@ -83,7 +85,7 @@ class Contest {
     if (row.maps) result_.group = "with maps";
   }
 
-  void run(const Value* empty) {
+  void run(const Empties& empties) {
     auto object = bench_.workshop.bpf_object(row_.source, "");
     if (!object) give_up(object.error().text);
     if (!add_sluice(*object)) return;
@@ -94,10 +96,15 @@ class Contest {
       result_.absent.push_back("linux: BPF_PROG_TEST_RUN repeats one packet");
     }
     result_.values = measure(bench_.effort, contestants_);
-    add_net(empty);
+    add_net(empties);
     report(result_);
   }
-  [[nodiscard]] const Row& result() const { return result_; }
+  [[nodiscard]] const Value* linux_value() const { return result_.find("linux"); }
+  // As what the kernel runs it: socket filters there see no Ethernet header.
+  [[nodiscard]] uint32_t kernel_type() const {
+    const uint32_t type = loaded_.program->type;
+    return type == BPF_PROG_TYPE_SOCKET_FILTER ? uint32_t{BPF_PROG_TYPE_SCHED_CLS} : type;
+  }
 
  private:
   bool add_sluice(const std::string& object) {
@@ -137,7 +144,7 @@ class Contest {
   }
 
   void add_linux(const std::string& object) {
-    auto peer = make_linux_peer(object, row_.entry, BPF_PROG_TYPE_SCHED_CLS);
+    auto peer = make_linux_peer(object, row_.entry, kernel_type());
     if (!peer) {
       result_.absent.push_back("linux: " + peer.error().text);
       return;
@@ -147,7 +154,9 @@ class Contest {
       if (auto done = linux_->update(map, key, value); !done) give_up(done.error().text);
     });
     Verdicts verdicts;
-    for (const auto& frame : traffic_.frames) verdicts.push_back(std::min(run_linux(frame, 1).retval, frame.length));
+    for (const auto& frame : traffic_.frames) {
+      verdicts.push_back(verdict_of(loaded_.program->type, run_linux(frame, 1).retval, frame.length));
+    }
     compare("linux", verdicts);
     for (const char* map : row_.compared) {
       auto contents = linux_->contents(map);
@@ -167,10 +176,11 @@ class Contest {
     return *run;
   }
 
-  void add_net(const Value* empty) {
-    const Value* gross = result_.find("linux");
-    if (gross == nullptr || empty == nullptr) return;
-    const double net = gross->median - empty->median;
+  void add_net(const Empties& empties) {
+    const Value* gross = linux_value();
+    const auto empty = empties.find(kernel_type());
+    if (gross == nullptr || empty == empties.end()) return;
+    const double net = gross->median - empty->second.median;
     if (net < kNetFloorNs) {
       result_.absent.push_back("linux_net: under 5 ns");
     } else {
@@ -207,17 +217,18 @@ class Contest {
 }  // namespace
 
 void bench_program(Bench& bench) {
-  static const ProgramRow kEmpty{"empty", "tests/bench/programs/empty.bpf.c", "empty",
-                                 [](const Traffic&, const Put&) {}, {}, false};
-  Value empty;
+  static const ProgramRow kEmpty[] = {
+      {"empty", "tests/bench/programs/empty.bpf.c", "empty", [](const Traffic&, const Put&) {}, {}, false},
+      {"empty xdp", "tests/bench/programs/empty.bpf.c", "empty_xdp", [](const Traffic&, const Put&) {}, {}, false}};
+  Empties empties;
   for (const Set& set : kSets) {
     const Traffic traffic(set.packets, set.flows);
-    if (set.hot) {
-      Contest contest(bench, kEmpty, set, traffic);
-      contest.run(nullptr);
-      if (const Value* linux_value = contest.result().find("linux")) empty = *linux_value;
+    for (size_t i = 0; set.hot && i < std::size(kEmpty); i++) {
+      Contest contest(bench, kEmpty[i], set, traffic);
+      contest.run(empties);
+      if (const Value* value = contest.linux_value()) empties[contest.kernel_type()] = *value;
     }
-    for (const ProgramRow& row : program_rows()) Contest(bench, row, set, traffic).run(empty.name.empty() ? nullptr : &empty);
+    for (const ProgramRow& row : program_rows()) Contest(bench, row, set, traffic).run(empties);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "tests/bench/program_rows.hpp"
 
+#include <arpa/inet.h>
+
 #include <cstring>
 
 namespace sluice::bench {
@@ -63,6 +65,26 @@ void fill_ports(const Traffic&, const Put& put) {
   for (const uint16_t port : {uint16_t{25}, uint16_t{123}}) put("allowed_ports", &port, &allowed);
 }
 
+void fill_classes(const Traffic&, const Put& put) {
+  enum : uint32_t { kWeb = 2, kInteractive, kBulk };  // as in tc_classify.bpf.c
+  const std::pair<uint16_t, uint32_t> classes[] = {{80, kWeb}, {443, kWeb}, {8080, kWeb}, {22, kInteractive},
+                                                   {53, kInteractive}, {25, kBulk}, {873, kBulk}};
+  for (const auto& [port, kind] : classes) {
+    const uint16_t wire = htons(port);
+    put("port_classes", &wire, &kind);
+  }
+}
+
+// Ports beside the flows of the 5-tuple ACL.
+void fill_blocked_ports(const Traffic& traffic, const Put& put) {
+  fill_blocked(traffic, put);
+  const uint64_t none[2] = {};
+  for (const uint16_t port : {23, 25, 135, 445, 3389}) {
+    const uint16_t wire = htons(port);
+    put("blocked_ports", &wire, none);
+  }
+}
+
 // Two of the names that the traffic asks for, and a hundred that it does not.
 void fill_names(const Traffic&, const Put& put) {
   const uint64_t none = 0;
@@ -102,6 +124,9 @@ const ProgramRow kRows[] = {
     {"L4 balancer", "tests/bench/programs/balancer.bpf.c", "balancer", fill_ring, {"backends", "sticky"}},
     {"count-min sketch", "tests/bench/programs/sketch.bpf.c", "sketch", fill_nothing, {"cells"}},
     {"LRU flows", "tests/bench/programs/lru_flows.bpf.c", "lru_flows", fill_nothing, {"flows"}},
+    {"xdp filter", "tests/bench/programs/xdp_filter.bpf.c", "xdp_filter", fill_blocked_ports,
+     {"blocked_ports", "blocked", "actions"}},
+    {"tc classifier", "tests/bench/programs/tc_classify.bpf.c", "tc_classify", fill_classes, {"classes"}},
 };
 
 }  // namespace

@@ -55,8 +55,10 @@ Result<void*> Workshop::native_code(const std::string& text, const std::string& 
   const std::string library = path(".so");
   std::ofstream(source) << text;
   const std::string standard = language == "c++" ? " -std=c++20" : "";
-  auto done = run("clang-19 -x " + language + standard + " -O3 -march=native -fno-strict-aliasing -fPIC -shared -D_GNU_SOURCE -w -I " +
-                  SLUICE_SOURCE_ROOT + " -I " + SLUICE_SOURCE_ROOT "/bpf/programs " + source + " -o " + library);
+  const std::string root = SLUICE_SOURCE_ROOT;
+  auto done = run("clang-19 -x " + language + standard + " -O3 -march=native -fno-strict-aliasing -fdeclspec -fPIC" +
+                  " -shared -D_GNU_SOURCE -w -I " + root + " -I " + root + "/bpf/programs " + source +
+                  " -o " + library);
   if (!done) return fail(done.error());
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return fail(EINVAL, dlerror());

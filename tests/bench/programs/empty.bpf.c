@@ -5,4 +5,7 @@
 SEC("socket")
 int empty(struct __sk_buff *skb) { return ACCEPT; }
 
+SEC("xdp")
+int empty_xdp(struct xdp_md *ctx) { return XDP_PASS; }
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

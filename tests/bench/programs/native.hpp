@@ -9,12 +9,18 @@
 #include "bpf/maps/map_ops.hpp"
 #include "bpf/progs/packet_context.hpp"
 #include "bpf/progs/sk_buff.hpp"
+#include "tests/bench/verdict.hpp"
 
 namespace native {
 
-struct sk_buff {
-  __u32 len, mark, protocol, priority, ifindex, ingress_ifindex, hash, pkt_type, cb[5];
-  sluice::bpf::PacketContext context;
+// struct __sk_buff and struct xdp_md: the fields of the same name, and those that are made where they are read.
+struct Context : sluice::bpf::PacketContext {
+  __declspec(property(get = end)) __u8* data_end;
+  __declspec(property(get = type)) __u32 protocol;
+  __declspec(property(get = port)) __u32 ifindex;
+  [[nodiscard]] __u8* end() const { return data + captured; }
+  [[nodiscard]] __u32 type() const { return sluice::bpf::ctx_protocol(this); }
+  [[nodiscard]] __u32 port() const { return env->ifindex; }
 };
 
 // void* that becomes any pointer, as in C.
@@ -35,7 +41,8 @@ inline unsigned writer() { return env->writer; }
 
 static inline __attribute__((always_inline)) const sluice::bpf::MapCore* core_of(const void* map);
 
-#define __sk_buff native::sk_buff
+#define __sk_buff native::Context
+#define xdp_md native::Context
 #define __uint(name, value) int (*name)[value]
 #define __type(name, value) __typeof__(value)* name
 #define SEC(name)
@@ -55,12 +62,12 @@ NATIVE_HELPER long bpf_map_update_elem(void* map, const void* key, const void* v
 NATIVE_HELPER long bpf_map_delete_elem(void* map, const void* key) {
   return sluice::bpf::map_delete_elem(core_of(map), key, native::writer());
 }
-NATIVE_HELPER long bpf_skb_load_bytes(const native::sk_buff* skb, __u32 offset, void* to, __u32 size) {
-  if (offset > 0x7fffffffu || __u64{offset} + size > skb->context.captured) {
+NATIVE_HELPER long bpf_skb_load_bytes(const native::Context* skb, __u32 offset, void* to, __u32 size) {
+  if (offset > 0x7fffffffu || __u64{offset} + size > skb->captured) {
     __builtin_memset(to, 0, size);
     return -EFAULT;
   }
-  __builtin_memcpy(to, skb->context.data + offset, size);
+  __builtin_memcpy(to, skb->data + offset, size);
   return 0;
 }
 NATIVE_HELPER __u64 bpf_ktime_get_ns() {
@@ -70,22 +77,14 @@ NATIVE_HELPER __u64 bpf_ktime_get_ns() {
 }
 NATIVE_HELPER __u32 bpf_get_smp_processor_id() { return native::slot(); }
 
-// The burst over the program `run`.
-#define NATIVE_BURST(run)                                                                                          \
+// The burst over the program `run` of this type.
+#define NATIVE_BURST(run, type)                                                                                    \
   extern "C" [[gnu::flatten]] void burst(void* const* packets, unsigned count, unsigned* verdicts,                   \
                                          sluice::bpf::RunEnv* env) {                                                 \
     native::env = env;                                                                                             \
     for (unsigned i = 0; i < count; i++) {                                                                         \
-      native::sk_buff skb;                                                                                         \
-      sluice::bpf::load_context(&skb.context, sluice::bpf::kLinearLayout, packets[i], env);                        \
-      skb.len = skb.context.len;                                                                                   \
-      skb.hash = skb.context.hash;                                                                                 \
-      skb.mark = skb.priority = 0;                                                                                 \
-      skb.protocol = sluice::bpf::ctx_protocol(&skb.context);                                                      \
-      skb.pkt_type = sluice::bpf::ctx_pkt_type(&skb.context);                                                      \
-      skb.ifindex = env->ifindex;                                                                                  \
-      skb.ingress_ifindex = env->ingress_ifindex;                                                                  \
-      unsigned keep = static_cast<unsigned>(run(&skb));                                                            \
-      verdicts[i] = keep < skb.context.captured ? keep : skb.context.captured;                                     \
+      native::Context ctx;                                                                                         \
+      sluice::bpf::load_context(&ctx, sluice::bpf::kLinearLayout, packets[i], env);                                \
+      verdicts[i] = sluice::bench::verdict_of(type, static_cast<unsigned>(run(&ctx)), ctx.captured);               \
     }                                                                                                              \
   }
