@@ -65,6 +65,11 @@ void fill_ports(const Traffic&, const Put& put) {
   for (const uint16_t port : {uint16_t{25}, uint16_t{123}}) put("allowed_ports", &port, &allowed);
 }
 
+void fill_services(const Traffic&, const Put& put) {
+  const uint64_t none[2] = {};
+  for (const uint16_t port : {22, 80, 143, 443, 993, 5432, 8080}) put("services", &port, none);
+}
+
 void fill_classes(const Traffic&, const Put& put) {
   enum : uint32_t { kWeb = 2, kInteractive, kBulk };  // as in tc_classify.bpf.c
   const std::pair<uint16_t, uint32_t> classes[] = {{80, kWeb}, {443, kWeb}, {8080, kWeb}, {22, kInteractive},
@@ -124,6 +129,8 @@ const ProgramRow kRows[] = {
     {"L4 balancer", "tests/bench/programs/balancer.bpf.c", "balancer", fill_ring, {"backends", "sticky"}},
     {"count-min sketch", "tests/bench/programs/sketch.bpf.c", "sketch", fill_nothing, {"cells"}},
     {"LRU flows", "tests/bench/programs/lru_flows.bpf.c", "lru_flows", fill_nothing, {"flows"}},
+    {"tail-call dispatcher", "tests/bench/programs/dispatcher.bpf.c", "dispatch", fill_services,
+     {"services", "resolvers", "next_headers", "ethertypes"}},
     {"xdp filter", "tests/bench/programs/xdp_filter.bpf.c", "xdp_filter", fill_blocked_ports,
      {"blocked_ports", "blocked", "actions"}},
     {"tc classifier", "tests/bench/programs/tc_classify.bpf.c", "tc_classify", fill_classes, {"classes"}},

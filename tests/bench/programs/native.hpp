@@ -1,6 +1,8 @@
 // What a BPF program's source needs in order to be compiled natively instead: the helpers as inline C++ on sluice's own maps
 // and packets, which is all that the JIT has too. Included in front of the unchanged .bpf.c, whose includes of
 // bpf_helpers.h then find nothing to do. Behind it the benchmark prints the maps' cores as constants and defines core_of().
+// A tail call is what native C has for it: a call through a table of function pointers, which others may change
+// meanwhile; calls are not counted.
 #pragma once
 
 #define __BPF_HELPERS__
@@ -37,6 +39,13 @@ inline sluice::bpf::RunEnv* env;  // of the running burst
 inline unsigned slot() { return env->slot; }
 inline unsigned writer() { return env->writer; }
 
+// Null: nothing there. __uint() has the number of entries in a type.
+template <class ProgArray>
+[[gnu::always_inline]] inline auto tail_target(ProgArray* map, __u32 index) {
+  constexpr __u32 entries = sizeof(*map->max_entries) / sizeof(int);
+  return index < entries ? __atomic_load_n(&map->values[index], __ATOMIC_ACQUIRE) : nullptr;
+}
+
 }  // namespace native
 
 static inline __attribute__((always_inline)) const sluice::bpf::MapCore* core_of(const void* map);
@@ -45,6 +54,7 @@ static inline __attribute__((always_inline)) const sluice::bpf::MapCore* core_of
 #define xdp_md native::Context
 #define __uint(name, value) int (*name)[value]
 #define __type(name, value) __typeof__(value)* name
+#define __array(name, value) __typeof__(value)* name[]
 #define SEC(name)
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
@@ -76,6 +86,11 @@ NATIVE_HELPER __u64 bpf_ktime_get_ns() {
   return static_cast<__u64>(now.tv_sec) * 1000000000u + static_cast<__u64>(now.tv_nsec);
 }
 NATIVE_HELPER __u32 bpf_get_smp_processor_id() { return native::slot(); }
+
+#define bpf_tail_call(ctx, map, index)                                             \
+  do {                                                                             \
+    if (const auto target = native::tail_target(map, index)) return target(ctx);   \
+  } while (0)
 
 // The burst over the program `run` of this type.
 #define NATIVE_BURST(run, type)                                                                                    \
