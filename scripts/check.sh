@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every test of the build directory $1 and closes with one line that counts them.
+# Runs every test of the build directory $1. Closes with what was skipped and why, and one line that counts.
 set -u
 cd "$(dirname "$0")/.."
 if [ -z "${SLUICE_SHARED_PCAPS:-}" ] && [ -d ../shared/pcaps ]; then
@@ -13,5 +13,5 @@ cat "$log"
 count() { sed -n "s/^$1: *\([0-9]*\).*/\1/p" "$log" | tail -1; }
 failed=$(( $(count Fail) + $(count Timeout) + $(count 'Unexpected Pass') ))
 passed=$(( $(count Ok) + $(count 'Expected Fail') ))
-echo "$passed passed, $failed failed, $(count Skipped) skipped"
+awk -v counts="$passed passed, $failed failed, $(count Skipped) skipped" -f scripts/skipped.awk "$1/meson-logs/testlog.txt"
 exit $status

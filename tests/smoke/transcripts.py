@@ -60,7 +60,7 @@ def main():
     transcript, differences, wrapper = sys.argv[1], sys.argv[2], sys.argv[3:]
     kernel = sections(run([transcript]))
     if "hash = fd" not in kernel["map-create"]:
-        print("SKIP: bpf(2) is not permitted here")
+        print("skipped: bpf(2) is not permitted here")
         return 77
     sluice = sections(run(wrapper + [transcript] if wrapper else [transcript, "--surface"]))
     rows = allowed_differences(differences)
