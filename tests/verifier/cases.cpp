@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace sluice::bpf {
@@ -30,7 +31,7 @@ std::vector<UniqueFd> make_kernel_maps(const VerifierCase& one) {
     attr.map_flags = shape.flags;
     std::memcpy(attr.map_name, kMapName, sizeof kMapName);
     maps.emplace_back(static_cast<int>(kernel_bpf(BPF_MAP_CREATE, &attr)));
-    EXPECT_TRUE(maps.back()) << std::strerror(errno);
+    EXPECT_TRUE(maps.back() || errno == EPERM) << std::strerror(errno);  // EPERM: so ends the load, and its caller skips
   }
   return maps;
 }
