@@ -13,23 +13,7 @@ start_daemon "$sluice" 'ports:
 eal: {hugepages: never}
 programs: [{name: count, object: proto_count.bpf.o}, {name: web, filter: tcp port 80}, {name: print, object: '"$objects"'/print.bpf.o}]
 attach: [{port: one, programs: [print, count, web], forward: two}]'
-out=$folder/out.txt
 
-# shows TEXT WORDS...: succeeds and prints a line with the text.
-shows() {
-  local text=$1
-  shift
-  timeout 60 "$sluice" "$@" > "$out" 2>&1 || fail "$* exits with $?"
-  grep -qE -- "$text" "$out" || fail "$*: no line with $text"
-}
-# refused STATUS TEXT WORDS...
-refused() {
-  local wanted=$1 text=$2
-  shift 2
-  timeout 60 "$sluice" "$@" > "$folder/nothing.txt" 2> "$out"
-  [ $? = "$wanted" ] || fail "$*: exit status is not $wanted"
-  grep -qF -- "$text" "$out" || fail "$*: no message with $text"
-}
 json() {
   timeout 120 "$sluice" -j "$@" > "$out" 2> "$folder/err.txt" || fail "-j $* exits with $?"
   python3 -m json.tool < "$out" > "$folder/pretty.txt" || fail "-j $*: no JSON"
@@ -49,10 +33,10 @@ for words in status port chain metrics top; do json $words; done
 shows 'tcx  prog [0-9]+' link show
 shows 'ifindex one\(1\)  attach_type tcx_ingress' link show
 json link show
-"$sluice" prog attach name web dev two > "$out" 2>&1 || fail 'prog attach'
+ours prog attach name web dev two
 shows '^  two +web ' chain show
 refused 1 'port two: File exists: it is attached there' prog attach name web dev two
-"$sluice" prog detach name web dev two > "$out" 2>&1 || fail 'prog detach'
+ours prog detach name web dev two
 "$sluice" chain show | grep -q '^  two' && fail 'detached, and still in the chain'
 
 # Objects. The program's id is what its name finds.
@@ -66,7 +50,7 @@ shows 'struct __sk_buff' prog dump xlated name count_protocols linum
 head -c 60 "$sluice" > "$folder/packet"
 shows '^Return value: [0-9]+, duration \(average\): ' prog run name web data_in "$folder/packet" repeat 3
 shows '^0000000' prog run name web data_in "$folder/packet" data_out -
-"$sluice" map update name proto_bytes key 200 0 0 0 value 7 0 0 0 0 0 0 0 > "$out" 2>&1 || fail 'map update'
+ours map update name proto_bytes key 200 0 0 0 value 7 0 0 0 0 0 0 0
 shows '"value": 7$' map lookup name proto_bytes key 200 0 0 0
 shows '"value": 7$' map dump name proto_bytes
 shows '^key: None' map getnext name proto_bytes

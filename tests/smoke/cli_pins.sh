@@ -11,22 +11,6 @@ start_daemon "$sluice" "pins: {directory: $folder/pins, mode: \"0700\"}
 ports: [{name: one, device: \"net_null0,no-rx=1\"}]
 eal: {hugepages: never}"
 pins=$folder/pins
-out=$folder/out.txt
-
-ours() { timeout 60 "$sluice" "$@" > "$out" 2>&1 || fail "$* exits with $?"; }
-shows() {
-  local text=$1
-  shift
-  ours "$@"
-  grep -qE -- "$text" "$out" || fail "$*: no line with $text"
-}
-refused() {
-  local wanted=$1 text=$2
-  shift 2
-  timeout 60 "$sluice" "$@" > "$folder/nothing.txt" 2> "$out"
-  [ $? = "$wanted" ] || fail "$*: exit status is not $wanted"
-  grep -qF -- "$text" "$out" || fail "$*: no message with $text"
-}
 
 # Maps.
 while read -r type key value entries flags; do

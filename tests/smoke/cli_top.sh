@@ -12,22 +12,22 @@ eal: {hugepages: never}
 pins: {directory: '"$folder"'/pins}
 programs: [{name: all, filter: "len >= 0"}, {name: every, filter: "greater 1"}, {name: some, filter: "ip"}]
 attach: [{port: source, programs: [all, every, some], forward: sink}]'
-out=$folder/out.txt
+
+says() { grep -qE -- "$1" "$out" || fail "does not say: $1"; }
 
 # status: one screen, and the same as JSON.
-"$sluice" map create "$folder/pins/tight" type hash key 4 value 4 entries 5 name tight > "$out" 2>&1 || fail 'map create'
+ours map create "$folder/pins/tight" type hash key 4 value 4 entries 5 name tight
 for key in 1 2 3 4; do "$sluice" map update name tight key $key 0 0 0 value 1 0 0 0; done
-"$sluice" map create "$folder/pins/roomy" type hash key 4 value 4 entries 50 name roomy > "$out" 2>&1 || fail 'map create'
-"$sluice" status > "$out" 2>&1 || fail 'status'
-shows() { grep -qE -- "$1" "$out" || fail "status lacks: $1"; }
-shows "^sluice [0-9.]+  pid $daemon  up [0-9]+ s  jit on  $folder/daemon.yaml$"
-shows "^programs 3  maps 2  links 3  pins 2 in $folder/pins$"
-shows '^  source +up +[1-9][0-9]+ +[0-9.]+ '
-shows '^  0 +[0-9]+ +[0-9.]+ +[1-9][0-9]+ '
-shows '^  some +source +[1-9][0-9]* +0 +[1-9][0-9]* '
-shows '^  tight +[0-9]+ +hash +4 +5 +80\.0 +0$'
+ours map create "$folder/pins/roomy" type hash key 4 value 4 entries 50 name roomy
+ours status
+says "^sluice [0-9.]+  pid $daemon  up [0-9]+ s  jit on  $folder/daemon.yaml$"
+says "^programs 3  maps 2  links 3  pins 2 in $folder/pins$"
+says '^  source +up +[1-9][0-9]+ +[0-9.]+ '
+says '^  0 +[0-9]+ +[0-9.]+ +[1-9][0-9]+ '
+says '^  some +source +[1-9][0-9]* +0 +[1-9][0-9]* '
+says '^  tight +[0-9]+ +hash +4 +5 +80\.0 +0$'
 grep -q roomy "$out" && fail 'status warns of a map with room'
-"$sluice" -j status > "$out" 2>&1 || fail '-j status'
+ours -j status
 python3 - "$out" << 'CHECK' || fail '-j status lacks something'
 import json, sys
 status = json.load(open(sys.argv[1]))
@@ -39,16 +39,16 @@ assert [map['name'] for map in status['maps_near_full']] == ['tight']
 CHECK
 
 # Runs of a second, and what the counts say of one.
-"$sluice" prog profile name some duration 1 > "$out" 2>&1 || fail 'prog profile'
-shows '^ +[1-9][0-9]* run_cnt'
-shows '^ +[1-9][0-9]* run_time_ns +#  [0-9.]+ ns per run$'
+ours prog profile name some duration 1
+says '^ +[1-9][0-9]* run_cnt'
+says '^ +[1-9][0-9]* run_time_ns +#  [0-9.]+ ns per run$'
 
 # Sort orders without a terminal.
-"$sluice" top sort name > "$out" 2>&1 || fail 'top sort name'
+ours top sort name
 [ "$(awk 'NR > 1 { print $1 }' "$out" | xargs)" = 'all every some' ] || fail 'top sort name'
 "$sluice" top sort dropped | sed -n 2p | grep -q '^  some ' || fail 'top sort dropped'
 "$sluice" top sort nonsense 2> "$out" && fail 'top sort nonsense'
-shows 'expected cpu, run, passed, dropped or name'
+says 'expected cpu, run, passed, dropped or name'
 
 timeout 180 python3 "$top" "$sluice" "$daemon" > "$out" 2>&1 || fail 'on a terminal'
 echo 'all as expected'

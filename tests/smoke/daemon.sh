@@ -1,5 +1,5 @@
 # For the scripts beside it: a daemon with a socket in a folder of its own, ended and removed at the script's end. Sets
-# folder, SLUICE_SOCKET and daemon (its process id). usage: . daemon.sh; start_daemon SLUICE [YAML]
+# folder, out, SLUICE_SOCKET and daemon (its process id). usage: . daemon.sh; start_daemon SLUICE [YAML]
 folder=$(mktemp -d "${TMPDIR:-/tmp}/sluice_XXXXXX")  # libbpf changes dots in paths of pins
 daemon=
 trap 'stop_daemon; rm -rf "$folder"' EXIT
@@ -37,6 +37,29 @@ need_exec() {
   grep -q 'seccomp user notification' "$folder/exec.txt" || fail 'sluice exec -- true'
   echo "skipped: $(cat "$folder/exec.txt")"
   exit 77
+}
+
+# What follows runs the command line; its output goes to $out. The script sets sluice.
+out=$folder/out.txt
+
+# ours WORDS...: succeeds.
+ours() { timeout 60 "$sluice" "$@" > "$out" 2>&1 || fail "$* exits with $?"; }
+
+# shows TEXT WORDS...: succeeds and prints a line with the text.
+shows() {
+  local text=$1
+  shift
+  ours "$@"
+  grep -qE -- "$text" "$out" || fail "$*: no line with $text"
+}
+
+# refused STATUS TEXT WORDS...: exits with the status, and says the text on standard error.
+refused() {
+  local wanted=$1 text=$2
+  shift 2
+  timeout 60 "$sluice" "$@" > "$folder/nothing.txt" 2> "$out"
+  [ $? = "$wanted" ] || fail "$*: exit status is not $wanted"
+  grep -qF -- "$text" "$out" || fail "$*: no message with $text"
 }
 
 # Takes out of outputs of `map show` what our own asks the daemon for and bpftool finds in no descriptor's fdinfo.

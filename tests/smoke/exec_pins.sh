@@ -10,7 +10,7 @@ start_daemon "$sluice" "pins: {directory: $pins}"
 need_exec "$sluice"
 
 tool() { timeout 60 "$sluice" exec -- bpftool "$@" > "$folder/tool.txt" 2>&1 || fail "bpftool $*: status $?"; }
-refused() { timeout 60 "$sluice" exec -- bpftool "$@" > "$folder/tool.txt" 2>&1 && fail "bpftool $* succeeds"; }
+tool_refused() { timeout 60 "$sluice" exec -- bpftool "$@" > "$folder/tool.txt" 2>&1 && fail "bpftool $* succeeds"; }
 says() { grep -qE -- "$1" "$folder/tool.txt" || fail "bpftool does not say: $1"; }
 
 tool map create "$pins/flows" type hash key 4 value 8 entries 16 name flows
@@ -20,7 +20,7 @@ says 'hash +name flows'
 tool map update pinned "$pins/flows" key 1 2 3 4 value 8 7 6 5 4 3 2 1
 tool map dump pinned "$pins/flows"
 says 'key: 01 02 03 04 +value: 08 07 06 05 04 03 02 01'
-refused map create "$pins/flows" type hash key 4 value 8 entries 16 name again
+tool_refused map create "$pins/flows" type hash key 4 value 8 entries 16 name again
 says 'File exists'
 # (Not tried: a pin elsewhere. There bpftool, as root, mounts a BPF file system of the host's over the folder.)
 
@@ -50,7 +50,7 @@ tool prog loadall "$objects/flow_count.bpf.o" "$pins/all" type socket pinmaps "$
 tool prog dump xlated pinned "$pins/count"
 says 'bpf_map_lookup_elem'
 printf 'not an object' > "$folder/bad.o"
-refused prog load "$folder/bad.o" "$pins/bad"
+tool_refused prog load "$folder/bad.o" "$pins/bad"
 
 stop_daemon
 start_daemon "$sluice" "pins: {directory: $pins}"

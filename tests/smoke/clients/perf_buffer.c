@@ -8,20 +8,11 @@
 #include <linux/perf_event.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "samples.skel.h"
-
-#define CHECK(condition)                                                                                        \
-  do {                                                                                                          \
-    if (!(condition)) {                                                                                         \
-      fprintf(stderr, "line %d: %s (errno %d: %s)\n", __LINE__, #condition, errno, strerror(errno)); \
-      exit(1);                                                                                                  \
-    }                                                                                                           \
-  } while (0)
 
 struct sample {
   __u64 number;

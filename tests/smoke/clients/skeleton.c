@@ -2,22 +2,12 @@
 // Runs its BPF program by BPF_PROG_TEST_RUN. Ends with 1 after the first thing that is not as it must be.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "events.skel.h"
-
-#define CHECK(condition)                                                                      \
-  do {                                                                                        \
-    if (!(condition)) {                                                                       \
-      fprintf(stderr, "line %d: %s (errno %d: %s)\n", __LINE__, #condition, errno, strerror(errno)); \
-      exit(1);                                                                                \
-    }                                                                                         \
-  } while (0)
 
 struct event {
   __u64 number;
