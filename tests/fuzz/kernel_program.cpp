@@ -1,25 +1,21 @@
 #include "tests/fuzz/kernel_program.hpp"
 
 #include <cstddef>
-#include <initializer_list>
 #include <random>
+#include <utility>
 
-#include "bpf/helpers/helper.hpp"
-#include "bpf/progs/program_type.hpp"
-#include "tests/unit/jit/insn_build.hpp"
+#include "tests/fuzz/helper_call.hpp"
+#include "tests/fuzz/random_numbers.hpp"
 
 namespace sluice::bpf {
 namespace {
 
 using namespace build;
 
-constexpr int kCompare[] = {BPF_JEQ, BPF_JNE, BPF_JGT, BPF_JGE, BPF_JLT, BPF_JLE, BPF_JSGT, BPF_JSGE, BPF_JSLT, BPF_JSLE,
-                            BPF_JSET};
-
 // R6 is the context, R7 to R9 are numbers, R0 and R2 to R5 scratch; the stack from -64 up holds numbers, below it pointers.
-class Generator {
+class Generator : private RandomNumbers {
  public:
-  explicit Generator(uint64_t seed) : random_(seed) {}
+  explicit Generator(uint64_t seed) : RandomNumbers(std::mt19937_64(seed)) {}
 
   KernelProgram program() {
     static const uint32_t kTypes[] = {BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP,
@@ -29,7 +25,7 @@ class Generator {
     out.type = type_ = kTypes[below(8)];
     if (one_in(8)) {
       out.kind = "helper call";
-      helper_program();
+      code_ = helper_call_program(random_, type_);
     } else {
       out.kind = one_in(2) ? "mixed" : "offsets";
       out.runs = type_ != BPF_PROG_TYPE_KPROBE && type_ != BPF_PROG_TYPE_TRACEPOINT;
@@ -67,27 +63,7 @@ class Generator {
   }
 
  private:
-  uint32_t below(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
-  bool one_in(uint32_t n) { return below(n) == 0; }
-  template <class T>
-  T pick(std::initializer_list<T> list) { return list.begin()[below(static_cast<uint32_t>(list.size()))]; }
-  template <class T, size_t N>
-  T pick(const T (&list)[N]) { return list[below(N)]; }
-  uint8_t number_reg() { return static_cast<uint8_t>(7 + below(3)); }
-  int size() { return pick({BPF_B, BPF_H, BPF_W, BPF_DW}); }
-  static uint32_t bytes(int size) { return access_size({code(size), 0, 0, 0, 0}); }
-  bool is_skb() const { return type_ == BPF_PROG_TYPE_SOCKET_FILTER || type_ == BPF_PROG_TYPE_SCHED_CLS; }
   bool has_packet() const { return type_ == BPF_PROG_TYPE_SCHED_CLS || type_ == BPF_PROG_TYPE_XDP; }
-  int32_t small() { return static_cast<int32_t>(below(80)) - 8; }
-  int32_t number() {
-    switch (below(6)) {
-      case 0: return static_cast<int32_t>(random_());
-      case 1: return static_cast<int32_t>(1u << below(32));
-      case 2: return static_cast<int32_t>((1u << below(32)) - 1);
-      case 3: return -static_cast<int32_t>(below(100));
-      default: return static_cast<int32_t>(below(70));
-    }
-  }
 
   void prologue() {
     code_ << mov_reg(6, 1);
@@ -95,18 +71,6 @@ class Generator {
     // What was never written holds 0 here and anything in the kernel.
     for (int16_t off = -496; off < 0; off = static_cast<int16_t>(off + 8)) {
       code_ << store_imm(BPF_DW, 10, off, one_in(2) ? 0 : number());
-    }
-  }
-
-  // Jumps out of a statement, to its end.
-  void out(Insn jump) {
-    exits_.push_back(code_.size());
-    code_ << jump;
-  }
-  void close(size_t first) {
-    while (exits_.size() > first) {
-      code_[exits_.back()].off = static_cast<int16_t>(code_.size() - exits_.back() - 1);
-      exits_.pop_back();
     }
   }
 
@@ -151,92 +115,6 @@ class Generator {
       default:
         code_ << store(BPF_DW, 10, -8, 1) << alu(BPF_AND, 2, 7) << mov_reg(0, 10) << alu_reg(BPF_ADD, 0, 2)
               << load(BPF_B, 0, 0, -8) << exit();
-    }
-  }
-
-  // R`reg` becomes a number of which nothing or little is known.
-  void unknown(uint8_t reg) {
-    switch (below(5)) {
-      case 0:
-        if (is_skb()) {
-          code_ << load(BPF_W, reg, 6, pick({int16_t{offsetof(__sk_buff, len)}, int16_t{offsetof(__sk_buff, protocol)},
-                                             int16_t{offsetof(__sk_buff, mark)}}));
-          return;
-        }
-        [[fallthrough]];
-      case 1:
-        code_ << map_value(2, 1 - 1) << load(size(), reg, 2, static_cast<int16_t>(8 * below(7)));
-        return;
-      case 2:
-        if (is_skb()) {
-          code_ << load_abs(pick({BPF_B, BPF_H, BPF_W}), static_cast<int32_t>(below(20))) << mov_reg(reg, 0);
-          return;
-        }
-        [[fallthrough]];
-      case 3:
-        code_ << map_value(2, 0) << load_signed(pick({BPF_B, BPF_H, BPF_W}), reg, 2, static_cast<int16_t>(8 * below(7)));
-        return;
-      default: code_ << map_value(2, 0) << load(BPF_DW, reg, 2, static_cast<int16_t>(8 * below(7)));
-    }
-  }
-
-  void arithmetic(uint8_t dst) {
-    const bool wide = one_in(2);
-    const uint8_t src = number_reg();
-    switch (below(9)) {
-      case 0: {
-        const int op = pick({BPF_LSH, BPF_RSH, BPF_ARSH});
-        const auto count = static_cast<int32_t>(below(wide ? 64 : 32));
-        code_ << (wide ? alu(op, dst, count) : alu32(op, dst, count));
-        return;
-      }
-      case 1: {
-        const int op = pick({BPF_DIV, BPF_MOD});
-        const auto is_signed = static_cast<int16_t>(below(2));
-        code_ << (wide ? alu(op, dst, number() | 1, is_signed) : alu32(op, dst, number() | 1, is_signed));
-        return;
-      }
-      case 2: code_ << alu_reg(BPF_MOV, dst, src, static_cast<int16_t>(pick({0, 8, 16, 32}))); return;
-      case 3: code_ << alu32_reg(BPF_MOV, dst, src, static_cast<int16_t>(pick({0, 8, 16}))); return;
-      case 4: code_ << alu(BPF_AND, dst, number()); return;
-      case 5:
-        if (one_in(2)) {
-          code_ << alu(BPF_NEG, dst, 0);
-        } else {
-          code_ << endian(pick({BPF_TO_BE, BPF_TO_LE}), dst, pick({16, 32, 64}));
-        }
-        return;
-      default: {
-        const int op = pick({BPF_ADD, BPF_SUB, BPF_MUL, BPF_OR, BPF_AND, BPF_XOR, BPF_ADD});
-        if (one_in(2)) {
-          code_ << (wide ? alu_reg(op, dst, src) : alu32_reg(op, dst, src));
-        } else {
-          code_ << (wide ? alu(op, dst, number()) : alu32(op, dst, number()));
-        }
-      }
-    }
-  }
-
-  Insn condition(uint8_t reg) {
-    const int op = pick(kCompare);
-    const bool wide = !one_in(3);
-    if (one_in(4)) return wide ? jump_reg(op, reg, number_reg(), 0) : jump32_reg(op, reg, number_reg(), 0);
-    const int32_t to = one_in(4) ? number() : small();
-    return wide ? jump(op, reg, to, 0) : jump32(op, reg, to, 0);
-  }
-
-  void narrow(uint8_t reg) {
-    for (uint32_t i = 0, count = 1 + below(4); i < count; i++) {
-      switch (below(4)) {
-        case 0: arithmetic(reg); break;
-        case 1: {
-          const int32_t mask = pick({7, 15, 31, 63, 56, 60, 127});
-          code_ << (one_in(2) ? alu(BPF_AND, reg, mask) : alu32(BPF_AND, reg, mask));
-          break;
-        }
-        case 2: out(condition(reg)); break;
-        default: out(jump(pick({BPF_JGT, BPF_JGE, BPF_JSGT, BPF_JGT}), reg, static_cast<int32_t>(below(72)), 0)); break;
-      }
     }
   }
 
@@ -449,58 +327,6 @@ class Generator {
     code_ << mov_reg(1, 0) << mov(2, 0) << call(pick({BPF_FUNC_ringbuf_submit, BPF_FUNC_ringbuf_discard}));
   }
 
-  // One call of any helper that any type may call, its arguments mostly of the right kind.
-  void helper_program() {
-    code_ << mov_reg(6, 1);
-    for (int16_t off = -64; off < 0; off = static_cast<int16_t>(off + 8)) code_ << store_imm(BPF_DW, 10, off, 0);
-    const bool packet = has_packet();
-    if (packet) {
-      const bool xdp = type_ == BPF_PROG_TYPE_XDP;
-      code_ << load(BPF_W, 7, 6, xdp ? int16_t{offsetof(xdp_md, data)} : int16_t{offsetof(__sk_buff, data)});
-      code_ << load(BPF_W, 8, 6, xdp ? int16_t{offsetof(xdp_md, data_end)} : int16_t{offsetof(__sk_buff, data_end)});
-      code_ << mov_reg(2, 7) << alu(BPF_ADD, 2, static_cast<int32_t>(one_in(3) ? below(64) : 64))
-            << jump_reg(BPF_JLE, 2, 8, 2) << mov(0, 0) << exit();
-    }
-    const Helper* helper = nullptr;
-    uint32_t id = 0;
-    for (uint32_t tries = 0; helper == nullptr || (tries < 20 && !may_call(*find_program_type(type_), id)); tries++) {
-      id = below(kHelperIds);
-      helper = find_helper(id);
-    }
-    for (uint8_t i = 0; i < 5 && helper->arguments[i] != Arg::none; i++) {
-      give(static_cast<uint8_t>(i + 1), one_in(12) ? Arg::none : helper->arguments[i], packet);
-    }
-    code_ << call(static_cast<int32_t>(id));
-    if (packet && one_in(3)) code_ << load(BPF_B, 0, 7, 0);
-    if (one_in(4)) code_ << load(BPF_B, 1, 0, 0);
-    code_ << mov(0, 0) << exit();
-  }
-
-  void give(uint8_t reg, Arg kind, bool packet) {
-    switch (kind) {
-      case Arg::ctx:
-      case Arg::ctx_or_null: code_ << mov_reg(reg, 6); return;
-      case Arg::const_map: code_ << map_fd(reg, below(4)); return;
-      case Arg::size:
-      case Arg::size_or_zero:
-      case Arg::alloc_size: code_ << mov(reg, static_cast<int32_t>(one_in(3) ? below(70) : 8)); return;
-      case Arg::anything: code_ << mov(reg, static_cast<int32_t>(below(3))); return;
-      default: break;
-    }
-    switch (below(packet ? 7 : 5)) {
-      case 0: code_ << mov(reg, 0); return;
-      case 1: code_ << map_value(reg, 0, below(64)); return;
-      case 2: code_ << mov_reg(reg, 6); return;
-      case 3:
-      case 4: code_ << mov_reg(reg, 10) << alu(BPF_ADD, reg, -static_cast<int32_t>(one_in(3) ? below(66) : 64)); return;
-      default: code_ << mov_reg(reg, one_in(6) ? uint8_t{8} : uint8_t{7});
-    }
-  }
-
-  std::mt19937_64 random_;
-  uint32_t type_ = 0;
-  Code code_;
-  std::vector<size_t> exits_;
   std::vector<size_t> calls_;
 };
 

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "tests/unit/jit/insn_build.hpp"
+#include "tests/fuzz/random_code.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -10,9 +10,9 @@ namespace {
 using namespace build;
 
 // Between statements R6 is ctx, R9 a loop counter, the others hold numbers, and fp-8 to fp-64 are initialised.
-class Generator {
+class Generator : private RandomCode {
  public:
-  explicit Generator(uint64_t seed) : random_(seed) {}
+  explicit Generator(uint64_t seed) : RandomCode(std::mt19937_64(seed)) {}
 
   RandomProgram program() {
     type_ = one_in(3) ? BPF_PROG_TYPE_SCHED_CLS : BPF_PROG_TYPE_SOCKET_FILTER;
@@ -28,17 +28,11 @@ class Generator {
   }
 
  private:
-  uint32_t below(uint32_t bound) { return static_cast<uint32_t>(random_() % bound); }
-  bool one_in(uint32_t chances) { return below(chances) == 0; }
-  template <size_t N>
-  int pick(const int (&choices)[N]) { return choices[below(N)]; }
   uint64_t wide() { return one_in(3) ? below(300) : one_in(2) ? random_() : random_() >> 40; }
   int32_t number() { return static_cast<int32_t>(one_in(2) ? below(100) : random_()); }
   uint8_t target() { return static_cast<uint8_t>(pick({0, 2, 3, 4, 5, 7, 8})); }
   uint8_t source() { return one_in(40) ? uint8_t{1} : target(); }  // not readable after a call: refused
   int16_t frame(uint32_t size) { return static_cast<int16_t>(-64 + static_cast<int>(below(64 / size) * size)); }
-  int size() { return pick({BPF_B, BPF_H, BPF_W, BPF_DW}); }
-  static uint32_t bytes(int size) { return access_size({code(size), 0, 0, 0, 0}); }
 
   // What a call or a packet load has clobbered.
   void refresh() {
@@ -158,12 +152,7 @@ class Generator {
     const uint8_t dst = target();
     const bool wide = one_in(2);
     switch (below(6)) {
-      case 0: {
-        const int op = pick({BPF_LSH, BPF_RSH, BPF_ARSH});
-        const auto count = static_cast<int32_t>(below(wide ? 64 : 32));
-        code_ << (wide ? alu(op, dst, count) : alu32(op, dst, count));
-        return;
-      }
+      case 0: return shift(dst, wide);
       case 1: {
         const int op = pick({BPF_DIV, BPF_MOD});
         const auto is_signed = static_cast<int16_t>(below(2));
@@ -293,8 +282,6 @@ class Generator {
   }
 
   void branch(int depth) {
-    static const int kOps[] = {BPF_JEQ, BPF_JNE, BPF_JGT, BPF_JGE, BPF_JLT, BPF_JLE,
-                               BPF_JSGT, BPF_JSGE, BPF_JSLT, BPF_JSLE, BPF_JSET};
     Code outer;
     std::swap(outer, code_);
     const size_t first_callback = callbacks_.size();
@@ -303,7 +290,7 @@ class Generator {
     std::swap(outer, code_);
     for (size_t i = first_callback; i < callbacks_.size(); i++) callbacks_[i].first += code_.size() + 1;  // behind the jump
     const auto skip = static_cast<int16_t>(outer.size());
-    const int op = pick(kOps);
+    const int op = pick(kCompare);
     const bool wide = one_in(2);
     if (one_in(2)) {
       code_ << (wide ? jump_reg(op, target(), source(), skip) : jump32_reg(op, target(), source(), skip));
@@ -378,10 +365,8 @@ class Generator {
     }
   }
 
-  std::mt19937_64 random_;
   uint32_t type_ = 0;
   std::vector<std::pair<size_t, uint32_t>> callbacks_;  // where a callback's address is loaded, and which one's
-  Code code_;
   Code local_calls_;
 };
 
