@@ -1,4 +1,5 @@
-// Copies from and to memory that may not be there, without a system call: a fault ends the copy instead of the process. Any thread.
+// Copies from and to memory that may not be there, without a system call: a fault ends the copy
+// instead of the process. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -33,8 +33,8 @@ bool maps_for_writing(const std::string& process, const struct stat& file, Range
     unsigned major = 0;
     unsigned minor = 0;
     uint64_t inode = 0;
-    const int fields = std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64, &range.start, &range.end, access,
-                                   &major, &minor, &inode);
+    const int fields = std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64,
+                                   &range.start, &range.end, access, &major, &minor, &inode);
     found = fields == 6 && inode == file.st_ino && makedev(major, minor) == file.st_dev && access[1] == 'w' &&
             access[3] == 's' && !(own.start <= range.start && range.end <= own.end);
   }

@@ -32,6 +32,7 @@ inline constexpr uint32_t kMinFrame = 14;        // Ethernet header
 
 // API socket
 inline constexpr uint32_t kMaxApiConnections = 4096;
-inline constexpr uint64_t kMaxApiBytes = 512ull << 20;  // of requests and answers on their way, all connections together
+// Of requests and answers on their way, all connections together.
+inline constexpr uint64_t kMaxApiBytes = 512ull << 20;
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
-// The log: one line a message on standard error, "level: text". Control threads only; the packet path hands its messages
-// over (helpers/trace.hpp) instead of calling this.
+// The log: one line a message on standard error, "level: text". Control threads only; the packet
+// path hands its messages over (helpers/trace.hpp) instead of calling this.
 #pragma once
 
 #include <string_view>

@@ -15,7 +15,8 @@ void print_program(const control::Programs& programs, const control::ProgramEntr
   for (const auto& [name, map] : entry.loaded.maps) maps += (maps.empty() ? " maps: " : ", ") + name;
   std::printf("program %s: %zu instructions, %llu verified;%s\n", entry.loaded.name.c_str(),
               entry.loaded.program->insns.size(),
-              static_cast<unsigned long long>(object ? object->verified_insns : 0), maps.empty() ? " no maps" : maps.c_str());
+              static_cast<unsigned long long>(object ? object->verified_insns : 0),
+              maps.empty() ? " no maps" : maps.c_str());
 }
 
 // Loads, verifies and compiles all that the daemon would; opens nothing.

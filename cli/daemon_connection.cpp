@@ -11,7 +11,8 @@
 namespace sluice::cli {
 namespace {
 
-// The daemon has only the log to speak through: its reason, which stands at the log's end, is what a person reads first.
+// The daemon has only the log to speak through: its reason, which stands at the log's end, is what
+// a person reads first.
 std::string reason_first(const std::string& text) {
   constexpr std::string_view kReason = "\nreason: ";
   const size_t at = text.rfind(kReason);
@@ -65,7 +66,9 @@ Result<std::string> DaemonConnection::query(std::string_view what) {
 
 std::string DaemonConnection::load_failure(const std::vector<std::string>& programs) {
   for (const auto& program : programs) {
-    if (const auto* failure = session_->failure_of(program)) return "program " + program + ": " + reason_first(bpf::refusal(*failure).text);
+    if (const auto* failure = session_->failure_of(program)) {
+      return "program " + program + ": " + reason_first(bpf::refusal(*failure).text);
+    }
   }
   std::string map;
   if (const auto* failure = session_->map_failure(&map)) {
@@ -88,7 +91,8 @@ Result<uint32_t> DaemonConnection::port_index(const std::string& name) {
   if (!name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) {
     return static_cast<uint32_t>(std::strtoul(name.c_str(), nullptr, 10));
   }
-  return fail(ENODEV, "no port \"" + name + "\"; " + (names.empty() ? "the daemon has none" : "the daemon has " + names));
+  return fail(ENODEV, "no port \"" + name + "\"; " +
+                          (names.empty() ? "the daemon has none" : "the daemon has " + names));
 }
 
 std::string DaemonConnection::port_name(uint32_t index) {

@@ -25,7 +25,9 @@ class DaemonConnection final : public Connection {
   Status drop_privileges() override;
 
  private:
-  explicit DaemonConnection(std::unique_ptr<bpf::Client> client) : client_(std::move(client)) { session_.emplace(*client_); }
+  explicit DaemonConnection(std::unique_ptr<bpf::Client> client) : client_(std::move(client)) {
+    session_.emplace(*client_);
+  }
 
   std::unique_ptr<bpf::Client> client_;
   std::optional<bpf::LibbpfSession> session_;

@@ -95,7 +95,10 @@ int exit_status(int status, const sigset_t& mask) {
 int exec(const std::vector<std::string>& command) {
   auto quick = bpf::Client::connect();
   auto slow = bpf::Client::connect();
-  if (!quick || !slow) return print_error(std::move((quick ? slow : quick).error()).in(command[0] + " not started")), kFailed;
+  if (!quick || !slow) {
+    return print_error(std::move((quick ? slow : quick).error()).in(command[0] + " not started")),
+           kFailed;
+  }
   sigset_t blocked, before;
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGCHLD);

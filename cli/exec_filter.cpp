@@ -23,7 +23,9 @@ constexpr uint32_t kI386Bpf = 357;
 constexpr uint32_t kX32Bit = 0x40000000;
 
 constexpr sock_filter load(size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)); }
-constexpr sock_filter unless_equal(uint32_t value, uint8_t skip) { return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip); }
+constexpr sock_filter unless_equal(uint32_t value, uint8_t skip) {
+  return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip);
+}
 constexpr sock_filter answer(uint32_t action) { return BPF_STMT(BPF_RET | BPF_K, action); }
 // The low half; the kernel reads both arguments as int.
 constexpr size_t argument(int index) { return offsetof(seccomp_data, args) + static_cast<size_t>(index) * 8; }

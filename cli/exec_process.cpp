@@ -44,7 +44,8 @@ std::string directory_of(const std::string& path) {
 
 }  // namespace
 
-// A pidfd that was kept may be that of a dead task with the same number: the kernel says ESRCH then, and it is opened anew.
+// A pidfd that was kept may be that of a dead task with the same number: the kernel says ESRCH
+// then, and it is opened anew.
 int Tasks::descriptor(pid_t task, int fd) {
   if (const auto kept = pidfds_.find(task); kept != pidfds_.end()) {
     const int found = static_cast<int>(::syscall(__NR_pidfd_getfd, kept->second.get(), fd, 0));
@@ -69,7 +70,10 @@ bool ExecProcess::waits() const {
 }
 
 bool ExecProcess::read_window(uint64_t address, void* to, size_t size) const {
-  if (window_ == 0 || address < window_ || address - window_ > kPage || size > kPage - (address - window_)) return false;
+  if (window_ == 0 || address < window_ || address - window_ > kPage ||
+      size > kPage - (address - window_)) {
+    return false;
+  }
   std::memcpy(to, window_bytes_ + (address - window_), size);
   return true;
 }

@@ -1,6 +1,6 @@
-// A task under `sluice exec` while it waits in a system call: its memory, its descriptors, and paths as it sees them. What
-// is read counts only if the call still waited afterwards: a task that died may have left its number to another. One
-// call's thread.
+// A task under `sluice exec` while it waits in a system call: its memory, its descriptors, and
+// paths as it sees them. What is read counts only if the call still waited afterwards: a task that
+// died may have left its number to another. One call's thread.
 #pragma once
 
 #include <sys/types.h>

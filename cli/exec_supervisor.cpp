@@ -117,7 +117,8 @@ void ExecSupervisor::give(const Call& call, int fd, uint32_t flags) {
 void ExecSupervisor::answer_statfs(const Call& call) {
   ExecProcess process(listener_.get(), call.id, static_cast<pid_t>(call.pid), &quick_tasks_);
   const auto& args = call.data.args;
-  const int file = call.data.nr == __NR_fstatfs ? process.file(static_cast<int>(args[0])) : process.open(args[0], O_PATH);
+  const int file = call.data.nr == __NR_fstatfs ? process.file(static_cast<int>(args[0]))
+                                                : process.open(args[0], O_PATH);
   struct stat status;
   if (file < 0 || ::fstat(file, &status) != 0) return let_pass(call);
   int directory = file;

@@ -1,6 +1,7 @@
-// The supervisor of `sluice exec`: answers the system calls that the filter holds up (exec_filter.hpp), bpf by the daemon.
-// It acts with the rights it shares with the command, so nothing is given that the command could not have had. Quick
-// commands are answered on the main thread, others on a second one with a connection of its own.
+// The supervisor of `sluice exec`: answers the system calls that the filter holds up
+// (exec_filter.hpp), bpf by the daemon. It acts with the rights it shares with the command, so
+// nothing is given that the command could not have had. Quick commands are answered on the main
+// thread, others on a second one with a connection of its own.
 #pragma once
 
 #include <linux/seccomp.h>

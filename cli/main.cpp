@@ -21,7 +21,8 @@ int main(int argc, char** argv) {
     std::fputs(app.get_formatter()->make_help(&app, "sluice", CLI::AppFormatMode::All).c_str(), stdout);
     throw CLI::Success();
   });
-  const auto known = app.get_subcommands([&](const CLI::App* row) { return !words.empty() && row->get_name() == words[0]; });
+  const auto known = app.get_subcommands(
+      [&](const CLI::App* row) { return !words.empty() && row->get_name() == words[0]; });
   if (!words.empty() && words[0][0] != '-' && known.empty()) {
     std::fprintf(stderr, "sluice: what is \"%s\"? `sluice help` lists the commands\n", words[0].c_str());
     return sluice::cli::kUsage;

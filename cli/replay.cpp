@@ -96,7 +96,8 @@ Result<std::unique_ptr<Setup>> set_up_filter(const std::string& expression) {
 void print_progress(const dataplane::ReplayProgress& progress) {
   std::fprintf(stderr, "\r%llu packets", static_cast<unsigned long long>(progress.packets));
   if (progress.file_bytes > 0) {
-    std::fprintf(stderr, ", %3llu %%", static_cast<unsigned long long>(progress.read_bytes * 100 / progress.file_bytes));
+    std::fprintf(stderr, ", %3llu %%",
+                 static_cast<unsigned long long>(progress.read_bytes * 100 / progress.file_bytes));
   }
   if (progress.round > 0) std::fprintf(stderr, ", round %u", progress.round + 1);
   std::fputs("  ", stderr);
@@ -124,7 +125,8 @@ void print_results(const Arguments& arguments, const Setup& setup, const datapla
 }
 
 Status replay(const Arguments& arguments) {
-  auto setup = arguments.has_filter ? set_up_filter(arguments.filter) : set_up_config(arguments.files[0], arguments.port);
+  auto setup = arguments.has_filter ? set_up_filter(arguments.filter)
+                                    : set_up_config(arguments.files[0], arguments.port);
   if (!setup) return fail(std::move(setup.error()));
   const auto trace = std::make_unique<bpf::TraceSink>();
   control::TraceLog trace_log;
@@ -162,7 +164,9 @@ int usage(const char* text) {
 }
 
 int run(const Arguments& arguments) {
-  if (arguments.has_filter && arguments.files.size() != 1) return usage("--filter takes a capture and no configuration");
+  if (arguments.has_filter && arguments.files.size() != 1) {
+    return usage("--filter takes a capture and no configuration");
+  }
   if (!arguments.has_filter && arguments.files.size() != 2) return usage("a configuration and a capture are needed");
   if (arguments.has_filter && !arguments.port.empty()) return usage("--port belongs to a configuration");
   if (arguments.json && arguments.metrics) return usage("--json and --metrics exclude each other");
@@ -176,8 +180,11 @@ int run(const Arguments& arguments) {
 void add_replay(CLI::App& app, Action& action) {
   auto* verb = app.add_subcommand("replay", "Run a capture through a configuration's chain, or through a filter");
   auto arguments = std::make_shared<Arguments>();
-  verb->add_option("FILES", arguments->files, "CONFIG CAPTURE, or CAPTURE alone with --filter")->required()->expected(1, 2);
-  auto* filter = verb->add_option("--filter", arguments->filter, "A pcap-filter(7) expression in the place of a configuration");
+  verb->add_option("FILES", arguments->files, "CONFIG CAPTURE, or CAPTURE alone with --filter")
+      ->required()
+      ->expected(1, 2);
+  auto* filter = verb->add_option("--filter", arguments->filter,
+                                  "A pcap-filter(7) expression in the place of a configuration");
   verb->add_option("-w,--write", arguments->write, "Write what passes to this capture");
   verb->add_option("--expect", arguments->expect, "Compare what passes with this capture");
   verb->add_option("--loop", arguments->loops, "Replay so many times")->check(CLI::Range(1u, 1000000000u));

@@ -1,5 +1,5 @@
-// One function a verb of the command line. Each declares its arguments on `app` and stores in `run` what to do once they
-// are parsed; that returns the exit status: 0 done, 1 failed, 2 usage.
+// One function a verb of the command line. Each declares its arguments on `app` and stores in `run`
+// what to do once they are parsed; that returns the exit status: 0 done, 1 failed, 2 usage.
 #pragma once
 
 #include <CLI/App.hpp>

@@ -17,10 +17,17 @@ void read_document(Reader& reader, const YAML::Node& root, Config& config) {
   reader.mapping(root, "configuration",
                  {{"eal", [&](const auto& node) { read_eal(reader, node, config.eal); }},
                   {"ports", [&](const auto& node) { read_ports(reader, node, config.ports); }},
-                  {"programs", [&](const auto& node) { read_programs(reader, node, config.programs); }},
+                  {"programs",
+                   [&](const auto& node) { read_programs(reader, node, config.programs); }},
                   {"attach", [&](const auto& node) { read_attach(reader, node, config.attach); }},
-                  {"pins", [&](const auto& node) { read_access(reader, node, "pins", "directory", config.pins.emplace()); }},
-                  {"api", [&](const auto& node) { read_access(reader, node, "api", "socket", config.api.emplace()); }},
+                  {"pins",
+                   [&](const auto& node) {
+                     read_access(reader, node, "pins", "directory", config.pins.emplace());
+                   }},
+                  {"api",
+                   [&](const auto& node) {
+                     read_access(reader, node, "api", "socket", config.api.emplace());
+                   }},
                   {"licence",
                    [&](const auto& node) {
                      reader.choice<Licence>(node, "licence",
@@ -36,7 +43,8 @@ void read_document(Reader& reader, const YAML::Node& root, Config& config) {
                                                {"all", JitHarden::all}},
                                               config.jit_harden);
                    }},
-                  {"metrics", [&](const auto& node) { read_metrics(reader, node, config.metrics); }}});
+                  {"metrics",
+                   [&](const auto& node) { read_metrics(reader, node, config.metrics); }}});
 }
 
 // Listens for where a document begins. (YAML::LoadAll never ends on some texts, "," among them.)
@@ -82,7 +90,10 @@ void check_pins(Reader& reader, const Config& config) {
   if (config.pins) return;
   const char* remedy = "pins: {directory: /run/sluice/bpf}";
   for (const auto& program : config.programs) {
-    if (program.pin) reader.error(program.pin->at, "program " + program.name.value + ": pin without a `pins` section", remedy);
+    if (program.pin) {
+      reader.error(program.pin->at,
+                   "program " + program.name.value + ": pin without a `pins` section", remedy);
+    }
   }
   for (const auto& metric : config.metrics.metrics) {
     if (!metric.program.empty() || metric.map.value.empty()) continue;
@@ -110,7 +121,9 @@ Result<Config> parse_config(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return fail(errno_error(errno, "open configuration " + path));
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return fail(EISDIR, "open configuration " + path + ": it is a folder");
+  if (std::filesystem::is_directory(path, ignored)) {
+    return fail(EISDIR, "open configuration " + path + ": it is a folder");
+  }
   std::ostringstream text;
   text << file.rdbuf();
   return parse_config_text(text.str(), path);

@@ -1,5 +1,5 @@
-// YAML text -> Config. Every mistake is reported as `file:line:column: message (hint)`, one a line, all that can be found in
-// one pass. Any thread; no state.
+// YAML text -> Config. Every mistake is reported as `file:line:column: message (hint)`, one a line,
+// all that can be found in one pass. Any thread; no state.
 #pragma once
 
 #include <string>

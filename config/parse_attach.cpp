@@ -36,7 +36,8 @@ Attach read_one(Reader& reader, const YAML::Node& node) {
                        if (reader.name(item, "attach: programs", name)) attach.programs.push_back(std::move(name));
                      });
                      if (attach.programs.size() > kMaxChainPrograms) {
-                       reader.error(position(value), "attach: programs: more than " + std::to_string(kMaxChainPrograms));
+                       reader.error(position(value), "attach: programs: more than " +
+                                                         std::to_string(kMaxChainPrograms));
                      }
                    }},
                   {"forward",

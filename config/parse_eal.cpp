@@ -41,9 +41,11 @@ void read_eal(Reader& reader, const YAML::Node& node, Eal& eal) {
         }},
        {"hugepages",
         [&](const auto& value) {
-          reader.choice<Hugepages>(
-              value, "eal: hugepages",
-              {{"auto", Hugepages::automatic}, {"always", Hugepages::always}, {"never", Hugepages::never}}, eal.hugepages);
+          reader.choice<Hugepages>(value, "eal: hugepages",
+                                   {{"auto", Hugepages::automatic},
+                                    {"always", Hugepages::always},
+                                    {"never", Hugepages::never}},
+                                   eal.hugepages);
         }},
        {"extra_args", [&](const auto& value) {
           reader.sequence(value, "eal: extra_args", [&](const YAML::Node& item) {

@@ -10,7 +10,8 @@ namespace {
 // prometheus.io/docs/concepts/data_model: names of metrics (with colons) and labels (without).
 bool is_metric_name(const std::string& name, bool colons) {
   const auto allowed = [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (colons && c == ':');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (colons && c == ':');
   };
   return !name.empty() && (name[0] < '0' || name[0] > '9') && std::all_of(name.begin(), name.end(), allowed);
 }
@@ -79,10 +80,14 @@ void check_label(Reader& reader, const YAML::Node& node, const Label& label) {
   const Decode kind = label.decoders[0].kind;
   const uint32_t size = label.size;
   if (kind == Decode::uint && size != 1 && size != 2 && size != 4 && size != 8) {
-    reader.error(position(node), "label " + label.name.value + ": uint decodes 1, 2, 4 or 8 bytes, not " + std::to_string(size));
+    reader.error(position(node), "label " + label.name.value +
+                                     ": uint decodes 1, 2, 4 or 8 bytes, not " +
+                                     std::to_string(size));
   }
   if (kind == Decode::inet_ip && size != 4 && size != 16) {
-    reader.error(position(node), "label " + label.name.value + ": inet_ip decodes 4 or 16 bytes, not " + std::to_string(size));
+    reader.error(position(node), "label " + label.name.value +
+                                     ": inet_ip decodes 4 or 16 bytes, not " +
+                                     std::to_string(size));
   }
 }
 
@@ -127,7 +132,8 @@ void read_map(Reader& reader, const YAML::Node& node, Metric& metric) {
   }
   const size_t slash = path.find('/');
   if (slash == std::string::npos || slash == 0 || slash + 1 == path.size()) {
-    reader.error(metric.map.at, "metric: map \"" + path + "\" does not name a map", "PROGRAM/MAP, or a pin path from /");
+    reader.error(metric.map.at, "metric: map \"" + path + "\" does not name a map",
+                 "PROGRAM/MAP, or a pin path from /");
     metric.map.value.clear();
     return;
   }
@@ -155,7 +161,8 @@ void read_listen(Reader& reader, const YAML::Node& node, Metrics& metrics) {
   const std::string port = colon == std::string::npos ? "" : listen.value.substr(colon + 1);
   const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
   if (colon == std::string::npos || colon == 0 || !digits || std::stoul(port) > 65535) {
-    reader.error(listen.at, "metrics: listen: \"" + listen.value + "\" is not ADDRESS:PORT", "as in 127.0.0.1:9435; port 0 takes a free one");
+    reader.error(listen.at, "metrics: listen: \"" + listen.value + "\" is not ADDRESS:PORT",
+                 "as in 127.0.0.1:9435; port 0 takes a free one");
     return;
   }
   metrics.listen = std::move(listen);
@@ -164,10 +171,13 @@ void read_listen(Reader& reader, const YAML::Node& node, Metrics& metrics) {
 }  // namespace
 
 void read_metrics(Reader& reader, const YAML::Node& node, Metrics& metrics) {
-  reader.mapping(node, "metrics",
-                 {{"listen", [&](const auto& value) { read_listen(reader, value, metrics); }},
-                  {"counters", [&](const auto& value) { read_list(reader, value, "metrics: counters", true, metrics); }},
-                  {"gauges", [&](const auto& value) { read_list(reader, value, "metrics: gauges", false, metrics); }}});
+  reader.mapping(
+      node, "metrics",
+      {{"listen", [&](const auto& value) { read_listen(reader, value, metrics); }},
+       {"counters",
+        [&](const auto& value) { read_list(reader, value, "metrics: counters", true, metrics); }},
+       {"gauges",
+        [&](const auto& value) { read_list(reader, value, "metrics: gauges", false, metrics); }}});
 }
 
 void check_metrics(Reader& reader, Config& config) {

@@ -36,7 +36,9 @@ Program read_program(Reader& reader, const YAML::Node& node) {
           Text pin;
           if (!reader.text(value, "program: pin", pin)) return;
           if (pin.value.empty() || pin.value[0] != '/') {
-            reader.error(pin.at, "program: pin: \"" + pin.value + "\" is not a path in the pin directory", "it begins with /");
+            reader.error(pin.at,
+                         "program: pin: \"" + pin.value + "\" is not a path in the pin directory",
+                         "it begins with /");
           }
           program.pin = std::move(pin);
         }}});
@@ -102,8 +104,10 @@ void resolve_objects(Reader& reader, Config& config, const std::vector<std::stri
       sought += (sought.empty() ? "" : ", ") + place.string();
     }
     if (program.path.empty()) {
-      reader.error(program.object.at, "program " + program.name.value + ": object \"" + program.object.value + "\" is missing",
-                   "sought: " + sought);
+      reader.error(
+          program.object.at,
+          "program " + program.name.value + ": object \"" + program.object.value + "\" is missing",
+          "sought: " + sought);
     }
   }
 }

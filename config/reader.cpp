@@ -174,7 +174,8 @@ bool Reader::name(const YAML::Node& node, const std::string& what, Text& out) {
   Text word;
   if (!text(node, what, word)) return false;
   const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   };
   if (word.value.empty() || word.value.size() > 63 || !std::all_of(word.value.begin(), word.value.end(), allowed)) {
     error(word.at, what + ": \"" + word.value + "\" is not a name", "letters, digits, _ - . and at most 63 of them");

@@ -8,7 +8,8 @@ namespace {
 
 template <class Items>
 auto* find_by_name(const Items& items, const std::string& name) {
-  const auto found = std::find_if(items.begin(), items.end(), [&](const auto& item) { return item.name.value == name; });
+  const auto found = std::find_if(items.begin(), items.end(),
+                                  [&](const auto& item) { return item.name.value == name; });
   return found == items.end() ? nullptr : &*found;
 }
 

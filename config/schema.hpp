@@ -1,6 +1,7 @@
-// The configuration as plain structs: what the YAML said, checked for everything that can be known without loading a
-// program or opening a port. Made by config/parse.hpp; immutable afterwards, any thread. Each part keeps the place it was
-// written at, so that later stages (a program that does not verify, a map that no program has) can name it too.
+// The configuration as plain structs: what the YAML said, checked for everything that can be known
+// without loading a program or opening a port. Made by config/parse.hpp; immutable afterwards, any
+// thread. Each part keeps the place it was written at, so that later stages (a program that does
+// not verify, a map that no program has) can name it too.
 #pragma once
 
 #include <cstdint>

@@ -80,8 +80,8 @@ ApiReply answer_query(const ApiQuery& query, bpf::wire::FrameReader& reader, con
   constexpr size_t kQueryMax = 256;
   bpf::wire::TextHeader header;
   std::span<const char> text;
-  if (!reader.get(&header) || header.length > kQueryMax || !reader.get_bytes(header.length, &text) || !reader.at_end() ||
-      !request.descriptors.empty()) {
+  if (!reader.get(&header) || header.length > kQueryMax ||
+      !reader.get_bytes(header.length, &text) || !reader.at_end() || !request.descriptors.empty()) {
     return {};
   }
   const auto found = query({text.data(), text.size()});
@@ -104,8 +104,8 @@ ApiNature nature_of(const ApiRequest& request) {
   return {bpf::is_quick(header.cmd) ? ApiPace::quick : ApiPace::load, header.cpu};
 }
 
-ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest& request, const std::atomic<bool>* cancelled,
-                bool* slow) {
+ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest& request,
+                const std::atomic<bool>* cancelled, bool* slow) {
   bpf::wire::FrameReader reader(request.frame);
   if (reader.type() == FrameType::call) return answer_call(surface, reader, request, cancelled, slow);
   if (reader.type() == FrameType::query) return answer_query(query, reader, request);

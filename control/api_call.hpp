@@ -1,4 +1,5 @@
-// One request of the API socket, from its frame to the answer's, without a socket. Any thread; the surface locks for itself.
+// One request of the API socket, from its frame to the answer's, without a socket. Any thread; the
+// surface locks for itself.
 #pragma once
 
 #include <sys/types.h>
@@ -41,9 +42,9 @@ struct ApiNature {
 // Answers "status" and the like with JSON text. ENOENT: no such query.
 using ApiQuery = std::function<Result<std::string>(std::string_view what)>;
 
-// `cancelled`, where there is one, is set by another thread when nobody waits for the answer any more.
-// `slow`, where there is one, is set by a call that would take long after all: it has done nothing, `request` is as it was,
-// and is to be answered by who has time.
+// `cancelled`, where there is one, is set by another thread when nobody waits for the answer any
+// more. `slow`, where there is one, is set by a call that would take long after all: it has done
+// nothing, `request` is as it was, and is to be answered by who has time.
 [[nodiscard]] ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest& request,
                               const std::atomic<bool>* cancelled, bool* slow);
 

@@ -1,5 +1,5 @@
-// One connection of the API socket: bytes and descriptors gathered into requests, answers sent as far as the client takes
-// them. Never blocks. The socket's thread alone.
+// One connection of the API socket: bytes and descriptors gathered into requests, answers sent as
+// far as the client takes them. Never blocks. The socket's thread alone.
 #pragma once
 
 #include <sys/socket.h>

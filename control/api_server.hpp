@@ -1,6 +1,7 @@
-// The API socket: bpf(2) for other processes (bpf/client/socket_protocol.hpp). One thread serves all connections and waits
-// for none; what takes long is answered on three threads beside it, programs' test runs on one, queries on one, loads and
-// the rest on another. A client that lies, stalls or vanishes costs its connection. start and the destructor: main thread.
+// The API socket: bpf(2) for other processes (bpf/client/socket_protocol.hpp). One thread serves
+// all connections and waits for none; what takes long is answered on three threads beside it,
+// programs' test runs on one, queries on one, loads and the rest on another. A client that lies,
+// stalls or vanishes costs its connection. start and the destructor: main thread.
 #pragma once
 
 #include <memory>

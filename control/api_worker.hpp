@@ -1,4 +1,5 @@
-// A thread that answers the requests which take long, one after another. `submit` and `take_done` by the socket's thread.
+// A thread that answers the requests which take long, one after another. `submit` and `take_done`
+// by the socket's thread.
 #pragma once
 
 #include <atomic>

@@ -53,7 +53,9 @@ Status Chains::attach_configured() {
       attachment->ifindex = ifindex;
       attachment->of_configuration = true;
       attachment->program = surface.objects().program(programs_.find(name)->loaded.id);
-      attachment->attach_type = bpf::goes_to(attachment->program->type, BPF_XDP) ? uint32_t{BPF_XDP} : bpf::kAttachTcxIngress;
+      attachment->attach_type = bpf::goes_to(attachment->program->type, BPF_XDP)
+                                    ? uint32_t{BPF_XDP}
+                                    : bpf::kAttachTcxIngress;
       auto link = std::make_shared<bpf::LinkObject>();
       link->uid = ::geteuid();
       link->attach_type = attachment->attach_type;
@@ -83,7 +85,8 @@ std::string Chains::name_of(const bpf::ProgramObject& program, const std::vector
   for (const auto& entry : programs_.entries()) {
     if (entry.loaded.id == program.id) name = entry.loaded.name;
   }
-  const bool taken = std::any_of(before.begin(), before.end(), [&name](const auto& other) { return other.name == name; });
+  const bool taken = std::any_of(before.begin(), before.end(),
+                                 [&name](const auto& other) { return other.name == name; });
   return taken ? name + "#" + std::to_string(program.id) : name;
 }
 

@@ -1,5 +1,6 @@
-// The ports' chains: the configuration's attachments first, then those of bpf(2)'s links, compiled and published whenever one
-// of them changes. The surface calls it (Attacher) on control threads, one at a time.
+// The ports' chains: the configuration's attachments first, then those of bpf(2)'s links, compiled
+// and published whenever one of them changes. The surface calls it (Attacher) on control threads,
+// one at a time.
 #pragma once
 
 #include <map>
@@ -23,7 +24,8 @@ class Chains final : public bpf::Attacher {
   Chains(const Chains&) = delete;
   Chains& operator=(const Chains&) = delete;
 
-  // Every `attach` of the configuration, each program with a link of the configuration's. The error has file:line:column.
+  // Every `attach` of the configuration, each program with a link of the configuration's. The error
+  // has file:line:column.
   Status attach_configured();
 
   [[nodiscard]] bool has_port(uint32_t ifindex) const override;
@@ -34,7 +36,8 @@ class Chains final : public bpf::Attacher {
   [[nodiscard]] bpf::RunStatistics statistics(uint32_t ifindex, const bpf::ProgramObject& program) const override;
 
  private:
-  [[nodiscard]] std::string name_of(const bpf::ProgramObject& program, const std::vector<Programs::Named>& before) const;
+  [[nodiscard]] std::string name_of(const bpf::ProgramObject& program,
+                                    const std::vector<Programs::Named>& before) const;
 
   const config::Config& config_;
   Programs& programs_;

@@ -74,8 +74,9 @@ void set_limits(const CompileLimits& limits) {
     const rlimit limit{value, value};
     return ::setrlimit(static_cast<__rlimit_resource_t>(what), &limit) == 0;
   };
-  const bool done = set(RLIMIT_AS, address_space_bytes() + limits.memory_bytes) && set(RLIMIT_CPU, limits.cpu_seconds) &&
-                    set(RLIMIT_CORE, 0) && set(RLIMIT_FSIZE, limits.memory_bytes);
+  const bool done = set(RLIMIT_AS, address_space_bytes() + limits.memory_bytes) &&
+                    set(RLIMIT_CPU, limits.cpu_seconds) && set(RLIMIT_CORE, 0) &&
+                    set(RLIMIT_FSIZE, limits.memory_bytes);
   if (!done) ::_exit(1);
 }
 
@@ -148,7 +149,9 @@ Error why_dead(int status) {
 
 Result<std::unique_ptr<CompileServer>> CompileServer::start(const CompileLimits& limits) {
   int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return fail(errno_error(errno, "compile server"));
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+    return fail(errno_error(errno, "compile server"));
+  }
   UniqueFd ours(pair[0]);
   UniqueFd theirs(pair[1]);
   const pid_t daemon = ::getpid();
@@ -172,7 +175,9 @@ Result<bpf::jit::ObjectCode> CompileServer::compile(const bpf::jit::ChainImage& 
   auto input = memory_file("chain-image");
   auto output = memory_file("object-code");
   if (!input || !output) return fail((input ? output : input).error());
-  if (!write_file(input->get(), bytes.data(), bytes.size())) return fail(errno_error(errno, "compile: write the image"));
+  if (!write_file(input->get(), bytes.data(), bytes.size())) {
+    return fail(errno_error(errno, "compile: write the image"));
+  }
 
   int status = 0;
   {
@@ -186,7 +191,9 @@ Result<bpf::jit::ObjectCode> CompileServer::compile(const bpf::jit::ChainImage& 
   if (status != 0) return fail(why_dead(status));
   std::vector<char> result;
   int code = 0;
-  if (!read_file(output->get(), &result) || result.size() < sizeof code) return fail(ENOMEM, "the compiler gave nothing");
+  if (!read_file(output->get(), &result) || result.size() < sizeof code) {
+    return fail(ENOMEM, "the compiler gave nothing");
+  }
   std::memcpy(&code, result.data(), sizeof code);
   result.erase(result.begin(), result.begin() + sizeof code);
   if (code != 0) return fail(code, std::string(result.begin(), result.end()));

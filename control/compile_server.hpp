@@ -1,6 +1,7 @@
-// The JIT compiler in processes of its own: what verified programs do to LLVM, they do to a process that may die. A server is
-// forked before the daemon has threads or descriptors; for each compilation it forks a child with limits, which reads the
-// chain's image and writes object code. The daemon links that. Any thread; one compilation at a time.
+// The JIT compiler in processes of its own: what verified programs do to LLVM, they do to a process
+// that may die. A server is forked before the daemon has threads or descriptors; for each
+// compilation it forks a child with limits, which reads the chain's image and writes object code.
+// The daemon links that. Any thread; one compilation at a time.
 #pragma once
 
 #include <sys/types.h>

@@ -217,7 +217,8 @@ void Daemon::report_broken_maps() {
   for (auto map = objects.map_after(0); map != nullptr; map = objects.map_after(map->id)) {
     if (!map->map->broken() || !broken_maps_.insert(map->id).second) continue;
     log_error("map " + map->map->spec().name + ", id " + std::to_string(map->id) +
-              ": its file in the pin directory was truncated: what was lost reads as zeros. Remove its pins and make it anew");
+              ": its file in the pin directory was truncated: what was lost reads as zeros. Remove "
+              "its pins and make it anew");
   }
 }
 

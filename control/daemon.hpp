@@ -1,5 +1,5 @@
-// The appliance: `sluice run`. Everything is made before the first packet flows; what cannot be is an error, and nothing
-// is left behind. Main thread.
+// The appliance: `sluice run`. Everything is made before the first packet flows; what cannot be is
+// an error, and nothing is left behind. Main thread.
 #pragma once
 
 #include "base/result.hpp"

@@ -16,9 +16,11 @@ void add_port(Families& families, const dataplane::PortSnapshot& port) {
   families.gauge("sluice_port_link_up", "Whether the port's link is up.", labels, port.link_up ? 1 : 0);
   families.counter("sluice_port_receive_packets_total", "Packets received.", labels, number(stats.rx_packets));
   families.counter("sluice_port_receive_bytes_total", "Bytes received.", labels, number(stats.rx_bytes));
-  families.counter("sluice_port_receive_missed_total", "Packets the device dropped for want of room in its queue.", labels,
+  families.counter("sluice_port_receive_missed_total",
+                   "Packets the device dropped for want of room in its queue.", labels,
                    number(stats.rx_missed));
-  families.counter("sluice_port_receive_errors_total", "Packets received with errors.", labels, number(stats.rx_errors));
+  families.counter("sluice_port_receive_errors_total", "Packets received with errors.", labels,
+                   number(stats.rx_errors));
   families.counter("sluice_port_receive_no_buffer_total", "Receive buffers that could not be had.", labels,
                    number(stats.rx_no_buffer));
   families.counter("sluice_port_transmit_packets_total", "Packets transmitted.", labels, number(stats.tx_packets));
@@ -38,7 +40,8 @@ void add_queue(Families& families, const std::string& port, const dataplane::Que
   families.gauge("sluice_queue_worker_info", "Which worker polls a receive queue; always 1.",
                  {{"port", port}, {"queue", std::to_string(queue.queue)}, {"worker", std::to_string(queue.worker)}}, 1);
   families.counter("sluice_queue_packets_total", "Packets taken from a receive queue.", labels, number(queue.packets));
-  families.counter("sluice_queue_sent_total", "Packets of a receive queue that were handed to a transmit queue.", labels,
+  families.counter("sluice_queue_sent_total",
+                   "Packets of a receive queue that were handed to a transmit queue.", labels,
                    number(queue.sent));
   families.counter("sluice_queue_trimmed_total", "Packets that passed, shortened by a verdict.", labels,
                    number(queue.trimmed));
@@ -55,7 +58,8 @@ void add_worker(Families& families, const dataplane::WorkerSnapshot& worker) {
                  {{"worker", std::to_string(worker.worker)}, {"core", std::to_string(worker.core)}}, 1);
   families.counter("sluice_worker_packets_total", "Packets a worker has processed.", labels, number(worker.packets));
   families.counter("sluice_worker_bursts_total", "Polls that brought packets.", labels, number(worker.bursts));
-  families.counter("sluice_worker_iterations_total", "Rounds over the worker's queues.", labels, number(worker.iterations));
+  families.counter("sluice_worker_iterations_total", "Rounds over the worker's queues.", labels,
+                   number(worker.iterations));
   families.counter("sluice_worker_sleeps_total", "Times a worker slept because nothing came.", labels,
                    number(worker.sleeps));
   families.counter("sluice_worker_busy_seconds_total", "Time a worker spent on bursts that brought packets.", labels,
@@ -73,7 +77,8 @@ void add_program_counters(Families& families, const std::string& port, const std
   families.counter("sluice_program_passed_total", "Packets a program kept.", labels, number(counters.passed));
   families.counter("sluice_program_dropped_total", "Packets a program dropped.", labels,
                    number(counters.dropped()));
-  families.counter("sluice_program_trimmed_total", "Packets a program kept a part of.", labels, number(counters.trimmed));
+  families.counter("sluice_program_trimmed_total", "Packets a program kept a part of.", labels,
+                   number(counters.trimmed));
   families.counter("sluice_program_transmitted_total", "Packets a program sent back to their port.", labels,
                    number(counters.transmitted));
   families.counter("sluice_program_redirected_total", "Packets a program sent to a port of its choice.", labels,

@@ -35,7 +35,9 @@ int answer_health(mg_connection* connection) {
   if (std::strcmp(uri, "/-/healthy") == 0) text = "sluice is healthy.\n";
   if (std::strcmp(uri, "/-/ready") == 0) text = "sluice is ready.\n";
   if (text == nullptr) return 0;
-  mg_printf(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+  mg_printf(connection,
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+            "Connection: close\r\n\r\n%s",
             std::strlen(text), text);
   return 200;
 }
@@ -83,8 +85,10 @@ Result<std::vector<MapMetric>> make_map_metrics(const config::Config& config, co
     if (map == entry->loaded.maps.end()) {
       std::string has;
       for (const auto& [name, unused] : entry->loaded.maps) has += (has.empty() ? "" : ", ") + name;
-      report(config.message(metric.map.at, "metric " + metric.name.value + ": program " + metric.program + " has no map \"" +
-                                               metric.map_name + "\" (it has: " + (has.empty() ? "none" : has) + ")"));
+      report(config.message(metric.map.at, "metric " + metric.name.value + ": program " +
+                                               metric.program + " has no map \"" + metric.map_name +
+                                               "\" (it has: " + (has.empty() ? "none" : has) +
+                                               ")"));
       continue;
     }
     auto made = MapMetric::create(config, metric, map->second);

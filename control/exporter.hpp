@@ -19,8 +19,8 @@ class Exposer;
 
 namespace sluice::control {
 
-// The configuration's metrics over the programs' maps. A metric whose map is a pin path is left out. The error has a line
-// for each mistake, with its file:line:column.
+// The configuration's metrics over the programs' maps. A metric whose map is a pin path is left
+// out. The error has a line for each mistake, with its file:line:column.
 Result<std::vector<MapMetric>> make_map_metrics(const config::Config& config, const Programs& programs);
 
 // The exposition: build, programs, maps, what `more` adds, and the configuration's metrics.
@@ -31,8 +31,9 @@ std::string render_text(const std::vector<prometheus::MetricFamily>& families);
 
 class Exporter {
  public:
-  // Listens on "address:port" (port 0: a free one) and serves /metrics, /-/healthy and /-/ready, the last two with 200 for
-  // as long as it listens: it is started when the packets flow, and ends before they stop.
+  // Listens on "address:port" (port 0: a free one) and serves /metrics, /-/healthy and /-/ready,
+  // the last two with 200 for as long as it listens: it is started when the packets flow, and ends
+  // before they stop.
   static Result<std::unique_ptr<Exporter>> start(const std::string& listen,
                                                  std::function<std::vector<prometheus::MetricFamily>()> collect);
   ~Exporter();

@@ -66,12 +66,14 @@ void add_program_series(Families& families, const Programs& programs) {
     const auto object = programs.surface().objects().program(entry.loaded.id);
     if (!object) continue;
     const std::string id = std::to_string(entry.loaded.id);
-    families.gauge("sluice_program_info", "A loaded program; always 1.",
-                   {{"id", id},
-                    {"name", entry.loaded.name},
-                    {"type", object->type == BPF_PROG_TYPE_SOCKET_FILTER ? "socket_filter" : std::to_string(object->type)},
-                    {"tag", hex(object->tag)}},
-                   1);
+    families.gauge(
+        "sluice_program_info", "A loaded program; always 1.",
+        {{"id", id},
+         {"name", entry.loaded.name},
+         {"type", object->type == BPF_PROG_TYPE_SOCKET_FILTER ? "socket_filter"
+                                                              : std::to_string(object->type)},
+         {"tag", hex(object->tag)}},
+        1);
     families.gauge("sluice_program_verified_instructions", "Instructions the verifier walked through.", {{"id", id}},
                    static_cast<double>(object->verified_insns));
     families.gauge("sluice_program_load_seconds", "Time to read, relocate and verify the program.", {{"id", id}},

@@ -29,7 +29,8 @@ uint64_t element_value(const bpf::MapSpec& spec, const std::vector<uint8_t>& val
   return sum;
 }
 
-std::vector<prometheus::ClientMetric::Label> decode_labels(const config::Metric& metric, const std::vector<uint8_t>& key,
+std::vector<prometheus::ClientMetric::Label> decode_labels(const config::Metric& metric,
+                                                           const std::vector<uint8_t>& key,
                                                            bool& known) {
   std::vector<prometheus::ClientMetric::Label> labels;
   size_t at = 0;
@@ -56,8 +57,10 @@ Result<MapMetric> MapMetric::create(const config::Config& config, const config::
                                                           " elements (describe the key under labels)"));
   }
   if (!metric.labels.empty() && label_bytes != spec.key_size) {
-    return fail(EINVAL, config.message(metric.map.at, name + "the labels' sizes add up to " + std::to_string(label_bytes) +
-                                                          " bytes, but the key has " + std::to_string(spec.key_size)));
+    return fail(EINVAL,
+                config.message(metric.map.at,
+                               name + "the labels' sizes add up to " + std::to_string(label_bytes) +
+                                   " bytes, but the key has " + std::to_string(spec.key_size)));
   }
   const uint32_t size = spec.value_size;
   if (size != 1 && size != 2 && size != 4 && size != 8) {

@@ -1,5 +1,5 @@
-// A metric of the configuration: a map's contents as a Prometheus family. Reads the map as bpf(2) does, never through the
-// packet path, so a scrape stalls no worker. Control threads.
+// A metric of the configuration: a map's contents as a Prometheus family. Reads the map as bpf(2)
+// does, never through the packet path, so a scrape stalls no worker. Control threads.
 #pragma once
 
 #include <prometheus/metric_family.h>

@@ -52,7 +52,8 @@ Result<std::shared_ptr<ProgramObject>> pinned_program(bpf::BpfSurface& surface, 
 }
 
 // The new program takes the name over in one step: whoever looks finds the one or the other.
-Status put_pin(bpf::BpfSurface& surface, const std::string& path, size_t root, const std::shared_ptr<ProgramObject>& program) {
+Status put_pin(bpf::BpfSurface& surface, const std::string& path, size_t root,
+               const std::shared_ptr<ProgramObject>& program) {
   if (Status made = make_directories(path, root, 0755); !made) return made;
   const std::string next = path + "~";
   ::unlink(next.c_str());
@@ -72,7 +73,10 @@ bool same_contents(bpf::Map& one, bpf::Map& other) {
   std::vector<uint8_t> first(one.user_value_size());
   std::vector<uint8_t> second(other.user_value_size());
   for (uint32_t index = 0; index < one.spec().max_entries; index++) {
-    if (one.lookup(&index, first.data()) != 0 || other.lookup(&index, second.data()) != 0 || first != second) return false;
+    if (one.lookup(&index, first.data()) != 0 || other.lookup(&index, second.data()) != 0 ||
+        first != second) {
+      return false;
+    }
   }
   return true;
 }
@@ -108,7 +112,9 @@ Status open_pins(const config::Config& config, bpf::BpfSurface& surface) {
   const auto owner = owner_of(config, *config.pins);
   if (!owner) return fail(owner.error());
   const std::string& path = config.pins->path;
-  const auto say = [&](Error error) { return fail(error.code, config.message(config.pins->at, "pins: " + error.text)); };
+  const auto say = [&](Error error) {
+    return fail(error.code, config.message(config.pins->at, "pins: " + error.text));
+  };
   if (Status made = make_directories(path + "/", 0, 0755); !made) return say(std::move(made.error()));
   if (::chown(path.c_str(), owner->uid, owner->gid) != 0 || ::chmod(path.c_str(), config.pins->mode) != 0) {
     return say(errno_error(errno, "owner and mode of " + path));

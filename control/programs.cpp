@@ -27,11 +27,13 @@ constexpr bpf::JitHarden kJitHarden[] = {bpf::JitHarden::none, bpf::JitHarden::u
 bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer* compiler, bpf::Grace* grace) {
   bpf::SurfaceOptions options;
   options.grace = grace;
-  options.licence = config.licence == config::Licence::gpl_only ? bpf::LicencePolicy::gpl_only : bpf::LicencePolicy::kernel;
+  options.licence = config.licence == config::Licence::gpl_only ? bpf::LicencePolicy::gpl_only
+                                                                : bpf::LicencePolicy::kernel;
   options.jit_harden = kJitHarden[static_cast<size_t>(config.jit_harden)];
   if (config.jit) {
     options.compile = [compiler](std::shared_ptr<const bpf::AnnotatedProgram> program) {
-      return compiler != nullptr ? compiler->make_program(std::move(program)) : bpf::jit::make_program(std::move(program));
+      return compiler != nullptr ? compiler->make_program(std::move(program))
+                                 : bpf::jit::make_program(std::move(program));
     };
   }
   return options;

@@ -1,4 +1,5 @@
-// A configuration's programs, loaded and verified, and the chains made of them. Control thread. Nothing here opens a port.
+// A configuration's programs, loaded and verified, and the chains made of them. Control thread.
+// Nothing here opens a port.
 #pragma once
 
 #include <atomic>
@@ -27,8 +28,8 @@ enum class Pins { ignored, used };
 
 class Programs {
  public:
-  // Loads every program of `config`, which must outlive this, as must `compiler`; null: the JIT runs in this process. The
-  // error has a line for each that fails, with its file:line:column.
+  // Loads every program of `config`, which must outlive this, as must `compiler`; null: the JIT
+  // runs in this process. The error has a line for each that fails, with its file:line:column.
   // `grace` (null: no workers) frees what maps let go of; it outlives this too.
   static Result<std::unique_ptr<Programs>> load(const config::Config& config, CompileServer* compiler = nullptr,
                                                 bpf::Grace* grace = nullptr, Pins pins = Pins::ignored);
@@ -45,7 +46,8 @@ class Programs {
     std::shared_ptr<const bpf::AnnotatedProgram> program;
   };
   Result<dataplane::Chain> make_chain(std::vector<Named> programs, const bpf::PacketLayout& layout);
-  // The programs named, in that order, as one function for packets of `layout`: compiled, or interpreted under `jit: off`.
+  // The programs named, in that order, as one function for packets of `layout`: compiled, or
+  // interpreted under `jit: off`.
   Result<dataplane::Chain> make_chain(const std::vector<std::string>& names, const bpf::PacketLayout& layout);
   // Time that compilation has taken so far.
   [[nodiscard]] double jit_seconds() const { return jit_seconds_.load(); }

@@ -126,7 +126,9 @@ std::string status_json(const QuerySources& sources) {
 Result<std::string> trace_from(const TraceLog& trace, std::string_view number) {
   uint64_t first = 0;
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), first);
-  if (error != std::errc() || end != number.data() + number.size()) return fail(EINVAL, "trace: the number of a line is wanted");
+  if (error != std::errc() || end != number.data() + number.size()) {
+    return fail(EINVAL, "trace: the number of a line is wanted");
+  }
   return trace.since(first);
 }
 
@@ -142,7 +144,8 @@ Result<std::string> answer_query(const QuerySources& sources, std::string_view w
   if (what == "ports") return array(snapshot.ports, port_json);
   if (what == "workers") return array(snapshot.workers, worker_json);
   if (what == "chains") return array(snapshot.chains, [&](const auto& chain) { return chain_json(snapshot, chain); });
-  return fail(ENOENT, "no query \"" + std::string(what) + "\"; there are chains, maps, metrics, ports, status, trace, workers");
+  return fail(ENOENT, "no query \"" + std::string(what) +
+                          "\"; there are chains, maps, metrics, ports, status, trace, workers");
 }
 
 }  // namespace sluice::control

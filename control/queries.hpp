@@ -1,5 +1,5 @@
-// What the daemon tells a person over the API socket, as JSON. `sluice status`, `port`, `chain` and `metrics` show it. Any
-// control thread.
+// What the daemon tells a person over the API socket, as JSON. `sluice status`, `port`, `chain` and
+// `metrics` show it. Any control thread.
 #pragma once
 
 #include <functional>

@@ -17,7 +17,10 @@ bool RemoteProcess::take(bpf::wire::FrameReader& frame, uint32_t count, std::vec
     const bool memory = need.kind == NeedKind::memory;
     if (item.answer.status > 0 || need.kind < NeedKind::memory || need.kind > NeedKind::link_unnamed) return false;
     if (!memory && need.kind != NeedKind::open_directory && item.answer.size != 0) return false;
-    if (memory && (need.address + item.answer.size < need.address || need.address + need.size < need.address)) return false;
+    if (memory && (need.address + item.answer.size < need.address ||
+                   need.address + need.size < need.address)) {
+      return false;
+    }
     if (!memory && need.kind != NeedKind::link_unnamed && item.answer.status == 0) {
       if (next == descriptors.size()) return false;
       item.descriptor = std::move(descriptors[next++]);

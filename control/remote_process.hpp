@@ -1,6 +1,6 @@
-// A client of the API socket as the surface's handlers see it: what one call carried of its memory, descriptors and paths.
-// What is missing is noted, for the client to send the call again with it; what is written is kept for the answer. One
-// call's thread.
+// A client of the API socket as the surface's handlers see it: what one call carried of its memory,
+// descriptors and paths. What is missing is noted, for the client to send the call again with it;
+// what is written is kept for the answer. One call's thread.
 #pragma once
 
 #include <span>
@@ -14,8 +14,8 @@ namespace sluice::control {
 
 class RemoteProcess final : public bpf::Process {
  public:
-  // Takes `count` answers from the frame, whose bytes must outlive this, and their descriptors. False: they are not what
-  // the protocol says.
+  // Takes `count` answers from the frame, whose bytes must outlive this, and their descriptors.
+  // False: they are not what the protocol says.
   bool take(bpf::wire::FrameReader& frame, uint32_t count, std::vector<UniqueFd> descriptors);
 
   // The descriptors that it took, in their order.

@@ -100,19 +100,24 @@ std::string format_replay(const dataplane::ReplayStats& stats, const std::vector
   return text;
 }
 
-std::string format_replay_json(const dataplane::ReplayStats& stats, const std::vector<prometheus::MetricFamily>& metrics) {
+std::string format_replay_json(const dataplane::ReplayStats& stats,
+                               const std::vector<prometheus::MetricFamily>& metrics) {
   std::string programs;
   for (const auto& program : stats.programs) {
     programs += (programs.empty() ? "" : ", ") + ("{\"name\": " + json_string(program.name)) + ", " +
                 counters_json(program.counters) + "}";
   }
   const double packets = static_cast<double>(std::max<uint64_t>(stats.packets, 1));
-  return "{\"packets\": " + std::to_string(stats.packets) + ", \"bytes\": " + std::to_string(stats.bytes) +
-         ", \"captured_bytes\": " + std::to_string(stats.captured_bytes) + ", \"passed\": " + std::to_string(stats.passed) +
-         ", \"passed_bytes\": " + std::to_string(stats.passed_bytes) + ", \"dropped\": " + std::to_string(stats.dropped) +
-         ", \"trimmed\": " + std::to_string(stats.trimmed) + ", \"seconds\": " + fixed(stats.seconds, 9) +
-         ", \"ns_per_packet\": " + fixed(stats.seconds * 1e9 / packets, 2) + ", \"programs\": [" + programs +
-         "], \"metrics\": " + metrics_json(metrics) +
+  return "{\"packets\": " + std::to_string(stats.packets) +
+         ", \"bytes\": " + std::to_string(stats.bytes) +
+         ", \"captured_bytes\": " + std::to_string(stats.captured_bytes) +
+         ", \"passed\": " + std::to_string(stats.passed) +
+         ", \"passed_bytes\": " + std::to_string(stats.passed_bytes) +
+         ", \"dropped\": " + std::to_string(stats.dropped) +
+         ", \"trimmed\": " + std::to_string(stats.trimmed) +
+         ", \"seconds\": " + fixed(stats.seconds, 9) +
+         ", \"ns_per_packet\": " + fixed(stats.seconds * 1e9 / packets, 2) + ", \"programs\": [" +
+         programs + "], \"metrics\": " + metrics_json(metrics) +
          (stats.difference ? ", \"difference\": " + json_string(*stats.difference) : "") + "}\n";
 }
 
@@ -128,8 +133,9 @@ std::string format_final(const dataplane::Snapshot& snapshot) {
                  queue.dropped_redirect;
       trimmed += queue.trimmed;
     }
-    ports.push_back({port.name, std::to_string(port.stats.rx_packets), std::to_string(port.stats.rx_bytes),
-                     std::to_string(port.stats.tx_packets), std::to_string(port.stats.tx_bytes), std::to_string(dropped),
+    ports.push_back({port.name, std::to_string(port.stats.rx_packets),
+                     std::to_string(port.stats.rx_bytes), std::to_string(port.stats.tx_packets),
+                     std::to_string(port.stats.tx_bytes), std::to_string(dropped),
                      std::to_string(trimmed)});
   }
   text += format_table(ports);

@@ -18,7 +18,8 @@ std::string json_string(const std::string& text);
 std::string format_metric(const prometheus::MetricFamily& family);
 
 std::string format_replay(const dataplane::ReplayStats& stats, const std::vector<prometheus::MetricFamily>& metrics);
-std::string format_replay_json(const dataplane::ReplayStats& stats, const std::vector<prometheus::MetricFamily>& metrics);
+std::string format_replay_json(const dataplane::ReplayStats& stats,
+                               const std::vector<prometheus::MetricFamily>& metrics);
 // A daemon's last words.
 std::string format_final(const dataplane::Snapshot& snapshot);
 

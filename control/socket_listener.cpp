@@ -54,11 +54,14 @@ Result<SocketListener> SocketListener::open(const SocketSpec& spec) {
   UniqueFd fd = stream_socket();
   struct stat status;
   const mode_t mask = ::umask(0777);  // nobody connects before owner and mode are right
-  const bool bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*temporary_address), sizeof *temporary_address) == 0;
+  const bool bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*temporary_address),
+                            sizeof *temporary_address) == 0;
   ::umask(mask);
   if (!bound) return fail(errno_error(errno, "bind " + temporary));
-  const bool ready = ::lchown(temporary.c_str(), spec.uid, spec.gid) == 0 && ::chmod(temporary.c_str(), spec.mode) == 0 &&
-                     ::listen(fd.get(), kBacklog) == 0 && ::lstat(temporary.c_str(), &status) == 0 &&
+  const bool ready = ::lchown(temporary.c_str(), spec.uid, spec.gid) == 0 &&
+                     ::chmod(temporary.c_str(), spec.mode) == 0 &&
+                     ::listen(fd.get(), kBacklog) == 0 &&
+                     ::lstat(temporary.c_str(), &status) == 0 &&
                      ::rename(temporary.c_str(), spec.path.c_str()) == 0;
   if (!ready) {
     const int code = errno;

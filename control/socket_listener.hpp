@@ -19,8 +19,9 @@ struct SocketSpec {
 
 class SocketListener {
  public:
-  // Listens first and takes its name then, in one step; a name that nobody answers to is replaced. Makes the folder if it
-  // is missing. errors: EADDRINUSE (another daemon answers there, or the name is no socket), EACCES, ENOENT, ...
+  // Listens first and takes its name then, in one step; a name that nobody answers to is replaced.
+  // Makes the folder if it is missing. errors: EADDRINUSE (another daemon answers there, or the
+  // name is no socket), EACCES, ENOENT, ...
   static Result<SocketListener> open(const SocketSpec& spec);
   SocketListener(SocketListener&&) = default;
   SocketListener& operator=(SocketListener&&) = delete;
@@ -29,7 +30,8 @@ class SocketListener {
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:
-  SocketListener(UniqueFd fd, std::string path, ino_t inode) : fd_(std::move(fd)), path_(std::move(path)), inode_(inode) {}
+  SocketListener(UniqueFd fd, std::string path, ino_t inode)
+      : fd_(std::move(fd)), path_(std::move(path)), inode_(inode) {}
 
   UniqueFd fd_;
   std::string path_;

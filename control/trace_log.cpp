@@ -47,7 +47,8 @@ std::string TraceLog::since(uint64_t first) const {
   std::string lines;
   for (uint64_t i = from; i < next_; i++) lines += (i == from ? "" : ", ") + json_string(kept_[i - oldest]);
   const uint64_t lost = first < oldest ? oldest - first : 0;
-  return "{\"next\": " + std::to_string(next_) + ", \"lost\": " + std::to_string(lost) + ", \"lines\": [" + lines + "]}";
+  return "{\"next\": " + std::to_string(next_) + ", \"lost\": " + std::to_string(lost) +
+         ", \"lines\": [" + lines + "]}";
 }
 
 }  // namespace sluice::control

@@ -19,8 +19,8 @@ class TraceLog {
   // Takes all lines that wait; logs those within the rate and counts the others, to say so once a second.
   void drain(const std::function<bool(std::string&)>& take);
 
-  // JSON: the lines kept from number `first` on, `next` (the number of the line to come) and `lost` (how many of those asked
-  // for are kept no more).
+  // JSON: the lines kept from number `first` on, `next` (the number of the line to come) and `lost`
+  // (how many of those asked for are kept no more).
   [[nodiscard]] std::string since(uint64_t first) const;
   // The number of the oldest line kept.
   [[nodiscard]] uint64_t oldest() const;

@@ -56,7 +56,9 @@ Result<CaptureReader> CaptureReader::open(const std::string& path) {
                          PcapClose{std::move(buffer)});
   if (reader.pcap_ == nullptr) {
     std::fclose(file);
-    return fail(EINVAL, where + (status.st_size == 0 && S_ISREG(status.st_mode) ? ": empty file" : ": " + std::string(error)));
+    return fail(EINVAL, where + (status.st_size == 0 && S_ISREG(status.st_mode)
+                                     ? ": empty file"
+                                     : ": " + std::string(error)));
   }
   const int data_link = pcap_datalink(reader.pcap_.get());
   if (data_link != DLT_EN10MB) {

@@ -20,13 +20,15 @@ std::string byte_text(uint8_t byte) {
 
 std::string byte_difference(const CaptureRecord& got, const CaptureRecord& expected) {
   const auto at = std::mismatch(got.bytes, got.bytes + got.captured, expected.bytes).first - got.bytes;
-  return "byte " + std::to_string(at) + " is " + byte_text(got.bytes[at]) + ", expected " + byte_text(expected.bytes[at]);
+  return "byte " + std::to_string(at) + " is " + byte_text(got.bytes[at]) + ", expected " +
+         byte_text(expected.bytes[at]);
 }
 
 }  // namespace
 
 CaptureRxQueue::CaptureRxQueue() {
-  void* memory = mmap(nullptr, kHeaderBytes + kArenaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = mmap(nullptr, kHeaderBytes + kArenaBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return;  // ready() says so
   packets_of_batch_ = static_cast<ReplayPacket*>(memory);
   arena_ = static_cast<uint8_t*>(memory) + kHeaderBytes;
@@ -95,12 +97,14 @@ void CaptureTxQueue::compare(const CaptureRecord& got) {
   }
   const std::string which = "packet " + std::to_string(packets_) + " that passed";
   if (next == CaptureReader::Next::end) {
-    difference_ = which + " is not in " + expected_->path() + ", which ends after " + std::to_string(expected_->records());
+    difference_ = which + " is not in " + expected_->path() + ", which ends after " +
+                  std::to_string(expected_->records());
   } else if (got.wire_length != expected.wire_length) {
     difference_ = which + ": length on the wire is " + std::to_string(got.wire_length) + ", expected " +
                   std::to_string(expected.wire_length);
   } else if (got.captured != expected.captured) {
-    difference_ = which + ": " + std::to_string(got.captured) + " bytes captured, expected " + std::to_string(expected.captured);
+    difference_ = which + ": " + std::to_string(got.captured) + " bytes captured, expected " +
+                  std::to_string(expected.captured);
   } else if (!std::equal(got.bytes, got.bytes + got.captured, expected.bytes)) {
     difference_ = which + ": " + byte_difference(got, expected);
   }
@@ -116,7 +120,8 @@ void CaptureTxQueue::expect_end() {
   expected_unreadable_ = next == CaptureReader::Next::error;
   const uint64_t more = expected_->records() - seen;
   if (more == 0) return;
-  difference_ = expected_->path() + " has " + std::to_string(more) + " more than the " + std::to_string(seen) + " that passed";
+  difference_ = expected_->path() + " has " + std::to_string(more) + " more than the " +
+                std::to_string(seen) + " that passed";
 }
 
 }  // namespace sluice::dataplane

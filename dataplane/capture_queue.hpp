@@ -1,5 +1,5 @@
-// The two ends of a replay, in the place of a port's queues: records of a capture come in, what passes goes to a file, is
-// compared with another, or both.
+// The two ends of a replay, in the place of a port's queues: records of a capture come in, what
+// passes goes to a file, is compared with another, or both.
 #pragma once
 
 #include <cstdint>

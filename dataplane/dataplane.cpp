@@ -312,7 +312,10 @@ WorkerSnapshot worker_snapshot(const WorkerThread& thread) {
 }
 
 ChainSnapshot chain_snapshot(uint32_t port, const ActiveChain& active) {
-  ChainSnapshot snapshot{.port = port, .action = active.chain.action, .run_seconds = seconds(active.cycles()), .programs = {}};
+  ChainSnapshot snapshot{.port = port,
+                         .action = active.chain.action,
+                         .run_seconds = seconds(active.cycles()),
+                         .programs = {}};
   for (size_t i = 0; i < active.chain.programs.size(); i++) {
     snapshot.programs.push_back({active.chain.programs[i], active.total(i)});
   }

@@ -80,7 +80,8 @@ class Dataplane {
   Status set_chain(uint32_t port, Chain chain);
   void clear_chain(uint32_t port);
 
-  // What a worker may still be looking at is free once grace_over(begin_grace()): each has been quiescent since. Neither waits.
+  // What a worker may still be looking at is free once grace_over(begin_grace()): each has been
+  // quiescent since. Neither waits.
   [[nodiscard]] uint64_t begin_grace();
   [[nodiscard]] bool grace_over(uint64_t token);
 

@@ -25,7 +25,9 @@ uint64_t free_hugepage_bytes() {
   while (const dirent* entry = readdir(dir.get())) {
     unsigned long kilobytes = 0;
     if (std::sscanf(entry->d_name, "hugepages-%lukB", &kilobytes) != 1) continue;
-    const FilePtr file(std::fopen((std::string(kRoot) + "/" + entry->d_name + "/free_hugepages").c_str(), "re"), std::fclose);
+    const FilePtr file(
+        std::fopen((std::string(kRoot) + "/" + entry->d_name + "/free_hugepages").c_str(), "re"),
+        std::fclose);
     unsigned long pages = 0;
     if (file != nullptr && std::fscanf(file.get(), "%lu", &pages) == 1) bytes += uint64_t{pages} * kilobytes * 1024;
   }

@@ -55,8 +55,12 @@ bool is_pci_address(std::string_view device) {
   // [domain:]bus:device.function in hexadecimal
   const size_t dot = device.rfind('.');
   const size_t colon = device.rfind(':');
-  if (dot == std::string_view::npos || colon == std::string_view::npos || dot < colon || dot + 2 != device.size()) return false;
-  return std::all_of(device.begin(), device.end(), [](unsigned char c) { return std::isxdigit(c) || c == ':' || c == '.'; });
+  if (dot == std::string_view::npos || colon == std::string_view::npos || dot < colon ||
+      dot + 2 != device.size()) {
+    return false;
+  }
+  return std::all_of(device.begin(), device.end(),
+                     [](unsigned char c) { return std::isxdigit(c) || c == ':' || c == '.'; });
 }
 
 Result<Port> Port::open(const PortSpec& spec, uint16_t tx_queues) {
@@ -112,14 +116,17 @@ Status Port::configure(uint16_t tx_queues) {
 
 Status Port::set_up_queues(uint16_t rx_descriptors, uint16_t tx_descriptors) {
   const int socket = rte_eth_dev_socket_id(id_);
-  const uint32_t packets = spec_.rx_queues * (rx_descriptors + kPoolCache + kBurst) + tx_queues_ * tx_descriptors + 4096;
+  const uint32_t packets =
+      spec_.rx_queues * (rx_descriptors + kPoolCache + kBurst) + tx_queues_ * tx_descriptors + 4096;
   pool_ = rte_pktmbuf_pool_create(("sluice_port_" + std::to_string(id_)).c_str(), packets - 1, kPoolCache, 0,
                                   RTE_MBUF_DEFAULT_BUF_SIZE, socket);
   if (pool_ == nullptr) {
-    return fail(rte_errno, "memory for " + std::to_string(packets) + " packets: " + dpdk_error(0) + " (see eal: memory_mb)");
+    return fail(rte_errno, "memory for " + std::to_string(packets) + " packets: " + dpdk_error(0) +
+                               " (see eal: memory_mb)");
   }
   for (uint16_t queue = 0; queue < spec_.rx_queues; queue++) {
-    const int result = rte_eth_rx_queue_setup(id_, queue, rx_descriptors, static_cast<unsigned>(socket), nullptr, pool_);
+    const int result = rte_eth_rx_queue_setup(id_, queue, rx_descriptors,
+                                              static_cast<unsigned>(socket), nullptr, pool_);
     if (result != 0) return fail(-result, "receive queue " + std::to_string(queue) + ": " + dpdk_error(result));
   }
   for (uint16_t queue = 0; queue < tx_queues_; queue++) {

@@ -85,7 +85,10 @@ Status Run::round(uint32_t number, CaptureReader& reader) {
   }
   seconds_ += monotonic_seconds() - start;
   if (rx_.failed()) return fail(reader.error());
-  if (stopped_) return fail(ECANCELED, "capture " + request_.capture + ": stopped after packet " + std::to_string(rx_.packets()));
+  if (stopped_) {
+    return fail(ECANCELED, "capture " + request_.capture + ": stopped after packet " +
+                               std::to_string(rx_.packets()));
+  }
   tx_.expect_end();
   if (tx_.expected_unreadable()) return fail(expected->error().in("expect"));
   return {};

@@ -1,5 +1,5 @@
-// Replay: a capture file through a chain, by the same worker code as a port's packets; the calling thread is the worker.
-// Needs no Eal, no hugepages, no root.
+// Replay: a capture file through a chain, by the same worker code as a port's packets; the calling
+// thread is the worker. Needs no Eal, no hugepages, no root.
 #pragma once
 
 #include <atomic>

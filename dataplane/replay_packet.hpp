@@ -1,5 +1,6 @@
-// A capture's record as a packet: an mbuf that points at the record's bytes, and what a mbuf has no field for. It belongs
-// to its capture queue, never to a pool, and no port ever sees it (pkt_len holds more than the 16 bits of data_len).
+// A capture's record as a packet: an mbuf that points at the record's bytes, and what a mbuf has no
+// field for. It belongs to its capture queue, never to a pool, and no port ever sees it (pkt_len
+// holds more than the 16 bits of data_len).
 #pragma once
 
 #include <rte_mbuf.h>

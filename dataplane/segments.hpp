@@ -1,5 +1,5 @@
-// Packets in several segments, for programs that see one piece: copied to a worker's own memory, and back where programs
-// may change them.
+// Packets in several segments, for programs that see one piece: copied to a worker's own memory,
+// and back where programs may change them.
 #pragma once
 
 #include <cstdint>

@@ -154,8 +154,8 @@ void Worker::put_back(WorkerQueue& queue, rte_mbuf* const* views) {
   batch_.count = kept;
 }
 
-// Verdicts into actions: the kept to the front, in order, trimmed; the others given back. Packets that a program sends to a
-// port of its choice leave in runs for the same port.
+// Verdicts into actions: the kept to the front, in order, trimmed; the others given back. Packets
+// that a program sends to a port of its choice leave in runs for the same port.
 void Worker::finish(WorkerQueue& queue, ChainRun& run) {
   rte_mbuf* dropped[kBurst];
   rte_mbuf* leaving[kBurst];

@@ -12,8 +12,8 @@ constexpr uint64_t kAround = 256;          // bytes sent beyond those asked for,
 
 #define AT(field) offsetof(union bpf_attr, field)
 
-// Memory that the handler of a command reads: the pointer's place in the attribute, and the bytes: a constant, times the
-// 32-bit field at `count` unless that is kOne.
+// Memory that the handler of a command reads: the pointer's place in the attribute, and the bytes:
+// a constant, times the 32-bit field at `count` unless that is kOne.
 constexpr size_t kOne = SIZE_MAX;
 struct MemoryRow {
   int cmd;
@@ -123,7 +123,8 @@ void Answers::guess_map_loads(const union bpf_attr& attr) {
   std::vector<uint32_t> files;
   for (const Item& item : answers_) {
     if (item.answer.need.kind != wire::NeedKind::memory || item.answer.need.address != attr.insns) continue;
-    for (size_t at = 0; at + sizeof(bpf_insn) <= item.bytes.size() && files.size() < kFilesMax; at += sizeof(bpf_insn)) {
+    for (size_t at = 0; at + sizeof(bpf_insn) <= item.bytes.size() && files.size() < kFilesMax;
+         at += sizeof(bpf_insn)) {
       bpf_insn insn;
       std::memcpy(&insn, item.bytes.data() + at, sizeof insn);
       if (insn.code != (BPF_LD | BPF_IMM | BPF_DW)) continue;

@@ -1,6 +1,7 @@
-// The daemon as a client sees it: bpf(2) with the kernel's ABI over the API socket (bpf/client/socket_protocol.hpp).
-// Descriptors are real ones of this process and close with close(2). Thread-safe: a Client makes one call at a time, and
-// threads that want calls side by side take a Client each.
+// The daemon as a client sees it: bpf(2) with the kernel's ABI over the API socket
+// (bpf/client/socket_protocol.hpp). Descriptors are real ones of this process and close with
+// close(2). Thread-safe: a Client makes one call at a time, and threads that want calls side by
+// side take a Client each.
 #pragma once
 
 #include <linux/bpf.h>
@@ -33,7 +34,8 @@ class Client {
   // As the system call: a descriptor, 0 or a negative errno. ENOTCONN: the daemon is gone.
   long bpf(int cmd, union bpf_attr* attr, unsigned size);
 
-  // The same on behalf of `process`, in whose memory the attribute lies: a descriptor stays ours until it is handed over.
+  // The same on behalf of `process`, in whose memory the attribute lies: a descriptor stays ours
+  // until it is handed over.
   struct Outcome {
     long value = 0;       // where `descriptor` is set it means nothing
     UniqueFd descriptor;

@@ -1,7 +1,8 @@
-// Helper bodies, shared by the binary and the JIT's bitcode (where they are inlined): plain C++, no library calls; those
-// in bodies_called.hpp are called by address. Body of bpf_NAME: sluice_helper_NAME. Each
-// takes the running program's context and R1 to R5, and returns R0 (Linux: bpf-helpers(7)). The verifier has checked the
-// arguments against the prototype in helper_table.cpp.
+// Helper bodies, shared by the binary and the JIT's bitcode (where they are inlined): plain C++, no
+// library calls; those in bodies_called.hpp are called by address. Body of bpf_NAME:
+// sluice_helper_NAME. Each takes the running program's context and R1 to R5, and returns R0 (Linux:
+// bpf-helpers(7)). The verifier has checked the arguments against the prototype in
+// helper_table.cpp.
 #pragma once
 
 #include <linux/bpf.h>

@@ -55,7 +55,8 @@ extern "C" uint64_t sluice_helper_ktime_get_boot_ns(PacketContext*, uint64_t, ui
   return read_clock_ns(CLOCK_BOOTTIME);
 }
 
-extern "C" uint64_t sluice_helper_ktime_get_coarse_ns(PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t) {
+extern "C" uint64_t sluice_helper_ktime_get_coarse_ns(PacketContext*, uint64_t, uint64_t, uint64_t,
+                                                      uint64_t, uint64_t) {
   return read_clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
@@ -63,7 +64,8 @@ extern "C" uint64_t sluice_helper_ktime_get_tai_ns(PacketContext*, uint64_t, uin
   return read_clock_ns(CLOCK_TAI);
 }
 
-// The coarse clock moves once a tick, so its resolution is 1/HZ; the count starts five minutes before it wraps at 32 bits.
+// The coarse clock moves once a tick, so its resolution is 1/HZ; the count starts five minutes
+// before it wraps at 32 bits.
 extern "C" uint64_t sluice_helper_jiffies64(PacketContext*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t) {
   timespec tick;
   clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
@@ -78,8 +80,8 @@ extern "C" uint64_t sluice_helper_get_numa_node_id(PacketContext*, uint64_t, uin
   return node;
 }
 
-extern "C" uint64_t sluice_helper_trace_printk(PacketContext* ctx, uint64_t format, uint64_t size, uint64_t a, uint64_t b,
-                                               uint64_t c) {
+extern "C" uint64_t sluice_helper_trace_printk(PacketContext* ctx, uint64_t format, uint64_t size,
+                                               uint64_t a, uint64_t b, uint64_t c) {
   const uint64_t values[3] = {a, b, c};
   return as_return(print_line(ctx, format, size, values, 3));
 }

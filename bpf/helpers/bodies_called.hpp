@@ -22,8 +22,8 @@ uint64_t sluice_helper_trace_vprintk(sluice::bpf::PacketContext*, uint64_t forma
                                      uint64_t data_size, uint64_t);
 // The text's length with its zero, though it was cut; -EINVAL as helpers/text.hpp says, or for data that is no array of
 // at most 12 words.
-uint64_t sluice_helper_snprintf(sluice::bpf::PacketContext*, uint64_t out, uint64_t room, uint64_t format, uint64_t data,
-                                uint64_t data_size);
+uint64_t sluice_helper_snprintf(sluice::bpf::PacketContext*, uint64_t out, uint64_t room,
+                                uint64_t format, uint64_t data, uint64_t data_size);
 // -1, 0 or 1.
 uint64_t sluice_helper_strncmp(sluice::bpf::PacketContext*, uint64_t left, uint64_t size, uint64_t right, uint64_t,
                                uint64_t);

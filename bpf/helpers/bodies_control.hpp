@@ -1,7 +1,8 @@
 // Bodies that run other code: tail calls, loops, iteration. Shared with the JIT's bitcode.
 //
-// A callback argument is a function of a body's own shape: in machine code the subprogram, in the interpreter a way back
-// into it. A tail call's body only finds the program; the engine that called it runs the target and leaves.
+// A callback argument is a function of a body's own shape: in machine code the subprogram, in the
+// interpreter a way back into it. A tail call's body only finds the program; the engine that called
+// it runs the target and leaves.
 #pragma once
 
 #include <linux/bpf.h>

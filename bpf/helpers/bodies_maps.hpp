@@ -42,14 +42,14 @@ inline uint64_t sluice_helper_map_push_elem(sluice::bpf::PacketContext*, uint64_
       map_push_elem(reinterpret_cast<const MapCore*>(map), reinterpret_cast<const void*>(value), flags));
 }
 
-inline uint64_t sluice_helper_map_pop_elem(sluice::bpf::PacketContext*, uint64_t map, uint64_t value, uint64_t, uint64_t,
-                                           uint64_t) {
+inline uint64_t sluice_helper_map_pop_elem(sluice::bpf::PacketContext*, uint64_t map,
+                                           uint64_t value, uint64_t, uint64_t, uint64_t) {
   using namespace sluice::bpf;
   return static_cast<uint64_t>(map_pop_elem(reinterpret_cast<const MapCore*>(map), reinterpret_cast<void*>(value)));
 }
 
-inline uint64_t sluice_helper_map_peek_elem(sluice::bpf::PacketContext*, uint64_t map, uint64_t value, uint64_t, uint64_t,
-                                            uint64_t) {
+inline uint64_t sluice_helper_map_peek_elem(sluice::bpf::PacketContext*, uint64_t map,
+                                            uint64_t value, uint64_t, uint64_t, uint64_t) {
   using namespace sluice::bpf;
   return static_cast<uint64_t>(map_peek_elem(reinterpret_cast<const MapCore*>(map), reinterpret_cast<void*>(value)));
 }
@@ -73,13 +73,13 @@ inline uint64_t sluice_helper_ringbuf_submit(sluice::bpf::PacketContext* ctx, ui
   return sluice::bpf::finish_record(ctx, record, flags, 0);
 }
 
-inline uint64_t sluice_helper_ringbuf_discard(sluice::bpf::PacketContext* ctx, uint64_t record, uint64_t flags, uint64_t,
-                                              uint64_t, uint64_t) {
+inline uint64_t sluice_helper_ringbuf_discard(sluice::bpf::PacketContext* ctx, uint64_t record,
+                                              uint64_t flags, uint64_t, uint64_t, uint64_t) {
   return sluice::bpf::finish_record(ctx, record, flags, BPF_RINGBUF_DISCARD_BIT);
 }
 
-inline uint64_t sluice_helper_ringbuf_query(sluice::bpf::PacketContext*, uint64_t map, uint64_t what, uint64_t, uint64_t,
-                                            uint64_t) {
+inline uint64_t sluice_helper_ringbuf_query(sluice::bpf::PacketContext*, uint64_t map,
+                                            uint64_t what, uint64_t, uint64_t, uint64_t) {
   using namespace sluice::bpf;
   return ring_query(reinterpret_cast<const MapCore*>(map), what);
 }

@@ -26,8 +26,8 @@ inline constexpr uint32_t kNetworkHeader = 14;  // behind the Ethernet header, t
   return 0;
 }
 
-// Adds 4-byte words with end-around carry (RFC 1071), the last one filled up with zeros; a ones' complement sum, not yet
-// folded to 16 bits.
+// Adds 4-byte words with end-around carry (RFC 1071), the last one filled up with zeros; a ones'
+// complement sum, not yet folded to 16 bits.
 inline uint32_t add_words(uint64_t from, uint32_t size, uint32_t start) {
   uint64_t sum = start;
   const auto* bytes = reinterpret_cast<const uint8_t*>(from);

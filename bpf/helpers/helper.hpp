@@ -1,6 +1,7 @@
-// The helper table: one row a helper, its prototype for the verifier and its body for the interpreter and the JIT.
-// Adding a helper: body (helpers/bodies.hpp), row (helpers/helper_table*.cpp), test. Every helper that one of the program
-// types may call in Linux 6.18 has a row. Constant; any thread.
+// The helper table: one row a helper, its prototype for the verifier and its body for the
+// interpreter and the JIT. Adding a helper: body (helpers/bodies.hpp), row
+// (helpers/helper_table*.cpp), test. Every helper that one of the program types may call in Linux
+// 6.18 has a row. Constant; any thread.
 #pragma once
 
 #include <linux/bpf.h>
@@ -13,8 +14,8 @@ namespace sluice::bpf {
 
 struct PacketContext;
 
-// Argument kinds, after the kernel's enum bpf_arg_type. Memory kinds take stack, map values and keys, ring buffer records,
-// and packet bytes where the helper has packet_memory.
+// Argument kinds, after the kernel's enum bpf_arg_type. Memory kinds take stack, map values and
+// keys, ring buffer records, and packet bytes where the helper has packet_memory.
 enum class Arg : uint8_t {
   none,
   anything,            // any initialised register

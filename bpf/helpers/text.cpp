@@ -26,7 +26,9 @@ struct Output {
   }
 };
 
-enum class Kind : uint8_t { signed_number, unsigned_number, hex, hex_upper, character, text, address, symbol, ipv4, ipv6 };
+enum class Kind : uint8_t {
+  signed_number, unsigned_number, hex, hex_upper, character, text, address, symbol, ipv4, ipv6
+};
 
 struct Conversion {
   Kind kind = Kind::signed_number;
@@ -154,7 +156,8 @@ void put_symbol(Output& out, const Conversion& how, uint64_t value) {
   put_padded(out, how, "0x", digits, write_digits(digits, value, 16, false));
 }
 
-// What cannot be read is empty, as in Linux. Pages are asked for one at a time, since the string may end before the next.
+// What cannot be read is empty, as in Linux. Pages are asked for one at a time, since the string
+// may end before the next.
 void put_text(Output& out, const Conversion& how, uint64_t from) {
   constexpr uint64_t kPage = 4096;
   char text[kMaxText];

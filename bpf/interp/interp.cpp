@@ -238,7 +238,8 @@ class InterpretedBurst final : public Burst {
     return forwards_ ? finish_packet(&ctx, spec_.layout, packet, step, kept) : std::min(kept, ctx.captured);
   }
 
-  static Step run_program(const AnnotatedProgram& program, PacketContext* ctx, uint32_t* kept, ProgramCounters* counters) {
+  static Step run_program(const AnnotatedProgram& program, PacketContext* ctx, uint32_t* kept,
+                          ProgramCounters* counters) {
     if (program.type != BPF_PROG_TYPE_XDP) enter_stack(ctx);
     ctx->tail_calls = 0;
     const auto result = static_cast<uint32_t>(interpret(program, ctx));

@@ -11,8 +11,8 @@
 
 namespace sluice::bpf {
 
-// Runs a verified program to its exit and returns R0 (64 bits). Any thread with its own ctx->env. ctx->tail_calls counts on
-// from what it is; a new context has 0.
+// Runs a verified program to its exit and returns R0 (64 bits). Any thread with its own ctx->env.
+// ctx->tail_calls counts on from what it is; a new context has 0.
 uint64_t interpret(const AnnotatedProgram& program, PacketContext* ctx);
 // TailTarget::code of a program that is interpreted.
 uint64_t interpret_target(PacketContext* ctx, const TailTarget* target);

@@ -46,7 +46,8 @@ T exchange(int32_t op, T* at, T operand, T expected) {
 template <class T>
 void atomic_as(const Insn& insn, uint64_t* registers) {
   auto* at = reinterpret_cast<T*>(registers[insn.dst_reg] + static_cast<uint64_t>(int64_t{insn.off}));
-  const T old = exchange<T>(insn.imm, at, static_cast<T>(registers[insn.src_reg]), static_cast<T>(registers[BPF_REG_0]));
+  const T old = exchange<T>(insn.imm, at, static_cast<T>(registers[insn.src_reg]),
+                            static_cast<T>(registers[BPF_REG_0]));
   if (insn.imm == BPF_CMPXCHG) {
     registers[BPF_REG_0] = old;
   } else if ((insn.imm & BPF_FETCH) != 0) {

@@ -84,8 +84,9 @@ long LibbpfSession::bpf(int cmd, union bpf_attr* attr, unsigned size) {
   if (record == nullptr) return pass_on(cmd, attr, size, nullptr);
   const std::string name = name_in(cmd == BPF_PROG_LOAD ? attr->prog_name : attr->map_name);
   LoadFailure failure;
-  // Only skeletons map global data, and none runs in our own process. Refusing the flag would not do: libbpf 1.1 answers a refused
-  // probe by *toggling* the flag on every map, which sets it where it was not (objects with nothing but string literals).
+  // Only skeletons map global data, and none runs in our own process. Refusing the flag would not
+  // do: libbpf 1.1 answers a refused probe by *toggling* the flag on every map, which sets it where
+  // it was not (objects with nothing but string literals).
   union bpf_attr own;
   std::memset(&own, 0, sizeof own);
   std::memcpy(&own, attr, std::min<size_t>(size, sizeof own));

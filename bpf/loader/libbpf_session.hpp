@@ -1,6 +1,7 @@
-// libbpf in our own process: while a session lives, the bpf() calls of libbpf (linked statically, its syscall() wrapped
-// by the linker) go to the session's surface or daemon, on the thread that made it. One session at a time in the process; the
-// constructor waits. Without a session libbpf's bpf() fails with ENOSYS: none ever reaches the kernel.
+// libbpf in our own process: while a session lives, the bpf() calls of libbpf (linked statically,
+// its syscall() wrapped by the linker) go to the session's surface or daemon, on the thread that
+// made it. One session at a time in the process; the constructor waits. Without a session libbpf's
+// bpf() fails with ENOSYS: none ever reaches the kernel.
 #pragma once
 
 #include <linux/bpf.h>

@@ -110,7 +110,9 @@ Status reuse_maps(BpfSurface& surface, bpf_object* object, const std::vector<std
       if (!may_replace(*former, map)) continue;
       const UniqueFd fd(surface.objects().open({former}));
       if (!fd) return fail(errno_error(-fd.get(), "open map"));
-      if (const int error = ::bpf_map__reuse_fd(map, fd.get()); error != 0) return fail(errno_error(-error, "reuse map"));
+      if (const int error = ::bpf_map__reuse_fd(map, fd.get()); error != 0) {
+        return fail(errno_error(-error, "reuse map"));
+      }
     }
   }
   return {};

@@ -24,7 +24,8 @@ struct LoadedProgram {
 struct ObjectRequest {
   std::string name;          // for messages and for LoadedProgram::name
   std::string path;          // the ELF object
-  std::string program;       // function or section name inside; empty: the object's only program (error if it has several)
+  // Function or section name inside; empty: the object's only program (error if it has several).
+  std::string program;
   std::vector<std::shared_ptr<MapObject>> maps;  // to take in place of the object's of the same name and shape
 };
 

@@ -56,13 +56,15 @@ void* open_restricted(void* argument) {
   const landlock_ruleset_attr rules{.handled_access_fs = kLandlockTruncate};
   const UniqueFd ruleset(static_cast<int>(::syscall(__NR_landlock_create_ruleset, &rules, sizeof rules, 0)));
   // Older kernels: whoever shrinks the file gets zeros in its place (base/bus_error.hpp).
-  if (ruleset && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) ::syscall(__NR_landlock_restrict_self, ruleset.get(), 0);
+  if (ruleset && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
+    ::syscall(__NR_landlock_restrict_self, ruleset.get(), 0);
+  }
   opening->fd = open_plainly(opening->path, opening->flags);
   return nullptr;
 }
 
-// What Landlock denies the opener, the open file is denied for good, whoever gets a descriptor of it. The opener is denied
-// it for good too, and so is a thread that does nothing else.
+// What Landlock denies the opener, the open file is denied for good, whoever gets a descriptor of
+// it. The opener is denied it for good too, and so is a thread that does nothing else.
 int open_without_truncate(const char* path, int flags) {
   Opening opening{path, flags, -EAGAIN};
   pthread_t thread;
@@ -79,7 +81,8 @@ int make_token(const std::string& text, Token* token) {
     uint64_t random = 0;
     if (::getrandom(&random, sizeof random, 0) != sizeof random) return -errno;
     char path[128];
-    std::snprintf(path, sizeof path, "%s/%.32s.%016llx", directory, text.c_str(), static_cast<unsigned long long>(random));
+    std::snprintf(path, sizeof path, "%s/%.32s.%016llx", directory, text.c_str(),
+                  static_cast<unsigned long long>(random));
     if (::mkfifo(path, 0600) != 0) {
       error = -errno;
       continue;

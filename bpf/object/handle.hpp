@@ -1,12 +1,14 @@
-// The files behind the descriptors that bpf(2) hands out, and how the last close of one is seen. A descriptor may be
-// duplicated, inherited, passed on over sockets and lost by kill -9; what stands for it here must notice exactly when the
-// last copy is gone, and not before.
+// The files behind the descriptors that bpf(2) hands out, and how the last close of one is seen. A
+// descriptor may be duplicated, inherited, passed on over sockets and lost by kill -9; what stands
+// for it here must notice exactly when the last copy is gone, and not before.
 //
-// - A token is an unlinked FIFO of which the client has the reading end and the table the writing end: EPOLLERR there says
-//   that no reader is left. Its name is what tools look for in /proc/PID/fd ("bpf-map", "bpf-prog", ...).
-// - A map that clients may mmap hands out its own memory file. Only a mapping of that file keeps it open after a close, so
-//   the kernel is asked: a write lease is granted when nobody else has the file open. inotify says when to ask. Nobody can
-//   resize it: a memfd is sealed, and a file of the store is opened without the right to.
+// - A token is an unlinked FIFO of which the client has the reading end and the table the writing
+//   end: EPOLLERR there says that no reader is left. Its name is what tools look for in
+//   /proc/PID/fd ("bpf-map", "bpf-prog", ...).
+// - A map that clients may mmap hands out its own memory file. Only a mapping of that file keeps it
+//   open after a close, so the kernel is asked: a write lease is granted when nobody else has the
+//   file open. inotify says when to ask. Nobody can resize it: a memfd is sealed, and a file of the
+//   store is opened without the right to.
 //
 // Control threads; the table locks.
 #pragma once
@@ -53,14 +55,15 @@ struct MemoryAccess {
   bool mappable_for_writing = true;
 };
 
-// A new open file of `file` (a memory file of ours), close-on-exec; or -errno. Not for what is writable by bpf(2) alone.
+// A new open file of `file` (a memory file of ours), close-on-exec; or -errno. Not for what is
+// writable by bpf(2) alone.
 int open_memory_file(int file, MemoryAccess access);
 [[nodiscard]] MemoryAccess memory_access(int fd);
 // Whether no new mapping of the memfd can be writable; false for other files.
 [[nodiscard]] bool is_sealed_for_writing(int file);
 
-// True where `file` is the only open file of its inode, mappings counted. `file` must have been opened by open(2) (not by
-// memfd_create, whose first description the kernel does not count).
+// True where `file` is the only open file of its inode, mappings counted. `file` must have been
+// opened by open(2) (not by memfd_create, whose first description the kernel does not count).
 [[nodiscard]] bool only_opener(int file);
 
 }  // namespace sluice::bpf

@@ -159,7 +159,9 @@ Result<std::string> ObjectStore::save_btf(const std::shared_ptr<BtfObject>& btf)
   RecordWriter writer;
   btf_fields(writer, record);
   const std::string name = random_name("btf");
-  if (Status written = write_record(directory(), name, writer.bytes()); !written) return fail(std::move(written.error()));
+  if (Status written = write_record(directory(), name, writer.bytes()); !written) {
+    return fail(std::move(written.error()));
+  }
   adopt(btf, name);
   return name;
 }
@@ -181,7 +183,9 @@ Result<std::string> ObjectStore::save_map(const std::shared_ptr<MapObject>& map,
   RecordWriter writer;
   map_fields(writer, record);
   const std::string name = spec.store->stem();
-  if (Status written = write_record(directory(), name, writer.bytes()); !written) return fail(std::move(written.error()));
+  if (Status written = write_record(directory(), name, writer.bytes()); !written) {
+    return fail(std::move(written.error()));
+  }
   if (map->record == nullptr) adopt(map, name);
   return name;
 }
@@ -213,7 +217,9 @@ Result<std::string> ObjectStore::save_program(const std::shared_ptr<ProgramObjec
   RecordWriter writer;
   program_fields(writer, record);
   const std::string name = program->record != nullptr ? program->record->name() : random_name("bpf-prog");
-  if (Status written = write_record(directory(), name, writer.bytes()); !written) return fail(std::move(written.error()));
+  if (Status written = write_record(directory(), name, writer.bytes()); !written) {
+    return fail(std::move(written.error()));
+  }
   if (program->record == nullptr) adopt(program, name);
   return name;
 }
@@ -229,7 +235,9 @@ Result<std::string> ObjectStore::save_link(const std::shared_ptr<LinkObject>& li
   RecordWriter writer;
   link_fields(writer, record);
   const std::string name = link->record != nullptr ? link->record->name() : random_name("bpf-link");
-  if (Status written = write_record(directory(), name, writer.bytes()); !written) return fail(std::move(written.error()));
+  if (Status written = write_record(directory(), name, writer.bytes()); !written) {
+    return fail(std::move(written.error()));
+  }
   if (link->record == nullptr) adopt(link, name);
   return name;
 }

@@ -1,8 +1,10 @@
-// The private part of a pin directory, PINS/.store: the records and the memory of what is pinned. Files are called
-// KIND.ID (the record) and KIND.ID.PART (memory); KIND is bpf-map, bpf-prog, bpf-link or btf, ID a random 64-bit number.
+// The private part of a pin directory, PINS/.store: the records and the memory of what is pinned.
+// Files are called KIND.ID (the record) and KIND.ID.PART (memory); KIND is bpf-map, bpf-prog,
+// bpf-link or btf, ID a random 64-bit number.
 //
-// A pin's handle file has a second name here, pin.KIND.ID.NUMBER: so the kernel's link count says how many names people
-// have given it, whether the daemon runs or not, and a copy of a handle is not a pin. Control threads; every call locks.
+// A pin's handle file has a second name here, pin.KIND.ID.NUMBER: so the kernel's link count says
+// how many names people have given it, whether the daemon runs or not, and a copy of a handle is
+// not a pin. Control threads; every call locks.
 #pragma once
 
 #include <memory>

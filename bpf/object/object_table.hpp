@@ -1,6 +1,6 @@
-// The object tables: ids, and the descriptors that stand for objects. A descriptor is known by its file (handle.hpp), so
-// that dup, fork, SCM_RIGHTS and plain close work on it as on the kernel's, in this process and in others. Control
-// threads; every call locks.
+// The object tables: ids, and the descriptors that stand for objects. A descriptor is known by its
+// file (handle.hpp), so that dup, fork, SCM_RIGHTS and plain close work on it as on the kernel's,
+// in this process and in others. Control threads; every call locks.
 #pragma once
 
 #include <linux/bpf.h>
@@ -64,7 +64,8 @@ class ObjectTable {
   [[nodiscard]] int closed_fd() const { return epoll_.get(); }
 
  private:
-  // What is known of one file given out. A token is one open of the object; a memory file stands for all opens of its map.
+  // What is known of one file given out. A token is one open of the object; a memory file stands
+  // for all opens of its map.
   struct Given {
     Handle handle;
     std::shared_ptr<Map> user = use_object(handle.object);

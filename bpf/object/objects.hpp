@@ -1,6 +1,7 @@
-// What bpf(2) hands out: maps, programs and BTF with what the subsystem knows of each beside the thing itself. Shared by
-// std::shared_ptr: descriptors, programs and in-process users are references, the last one gone frees the object.
-// Constant after creation, but where a field says otherwise. Control threads only.
+// What bpf(2) hands out: maps, programs and BTF with what the subsystem knows of each beside the
+// thing itself. Shared by std::shared_ptr: descriptors, programs and in-process users are
+// references, the last one gone frees the object. Constant after creation, but where a field says
+// otherwise. Control threads only.
 #pragma once
 
 #include <linux/bpf.h>
@@ -51,7 +52,8 @@ struct MapObject {
   return {object, object->map.get()};
 }
 
-// A constant to programs is one to those who map it. So is a frozen map; where its file is sealed, that is told by the seal.
+// A constant to programs is one to those who map it. So is a frozen map; where its file is sealed,
+// that is told by the seal.
 [[nodiscard]] bool mappable_for_writing(const MapObject& map);
 
 using Tag = std::array<uint8_t, 8>;

@@ -1,6 +1,6 @@
-// The pins: handle files, each a reference to an object for as long as it has a name outside the store. What people do to
-// the files (rename, link, unlink, chmod) goes by without us; inotify on a handle's inode tells of a changed link count.
-// Control threads; every call locks.
+// The pins: handle files, each a reference to an object for as long as it has a name outside the
+// store. What people do to the files (rename, link, unlink, chmod) goes by without us; inotify on a
+// handle's inode tells of a changed link count. Control threads; every call locks.
 #pragma once
 
 #include <memory>

@@ -48,7 +48,8 @@ bool read_all(int fd, void* to, size_t size) {
 
 Status write_record(int directory, const std::string& name, const Bytes& bytes) {
   const std::string temporary = "tmp." + name;
-  const UniqueFd file(::openat(directory, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const UniqueFd file(::openat(directory, temporary.c_str(),
+                               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   Header header{.magic = {}, .version = kVersion, .size = bytes.size(), .digest = sha256(bytes)};
   std::copy(std::begin(kMagic), std::end(kMagic), header.magic);
   if (!file || !write_all(file.get(), &header, sizeof header) || !write_all(file.get(), bytes.data(), bytes.size()) ||

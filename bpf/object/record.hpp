@@ -1,5 +1,6 @@
-// Records: the small files of the store that say what an object is. Written whole or not at all, checked by a digest when
-// read. One function per record lists its fields, for writing and for reading alike. Control threads.
+// Records: the small files of the store that say what an object is. Written whole or not at all,
+// checked by a digest when read. One function per record lists its fields, for writing and for
+// reading alike. Control threads.
 #pragma once
 
 #include <cstdint>

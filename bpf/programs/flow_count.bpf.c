@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Flow counter: packets and bytes (wire lengths) of every IPv4 TCP and UDP flow, one direction a flow. Passes everything.
-// When the table is full, packets of new flows are counted in `flows_missed`.
+// Flow counter: packets and bytes (wire lengths) of every IPv4 TCP and UDP flow, one direction a
+// flow. Passes everything. When the table is full, packets of new flows are counted in
+// `flows_missed`.
 //   flows: (source, destination, ports, protocol, ifindex) -> (packets, bytes)
 #include "packet.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// What the programs of this folder share: verdicts, header offsets and loads from the packet. A load beyond the packet's
-// end fails instead of ending the program, so that a counter never drops what it cannot read.
+// What the programs of this folder share: verdicts, header offsets and loads from the packet. A
+// load beyond the packet's end fails instead of ending the program, so that a counter never drops
+// what it cannot read.
 #pragma once
 
 #include <linux/bpf.h>

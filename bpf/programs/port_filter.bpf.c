@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Port filter: passes untagged TCP and UDP packets (IPv4 and IPv6) whose source or destination port is allowed, and
-// ARP; drops the rest. Allowed are the ports built in below (web by default) and those put into `allowed_ports` at run time.
+// Port filter: passes untagged TCP and UDP packets (IPv4 and IPv6) whose source or destination port
+// is allowed, and ARP; drops the rest. Allowed are the ports built in below (web by default) and
+// those put into `allowed_ports` at run time.
 //   allowed_ports: port -> anything
 #include "packet.h"
 

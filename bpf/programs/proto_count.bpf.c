@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Protocol counter: packets and bytes by IP protocol number, of untagged IPv4, as tcpdump counts `ip proto N`. Bytes are
-// wire lengths. Passes everything.
+// Protocol counter: packets and bytes by IP protocol number, of untagged IPv4, as tcpdump counts
+// `ip proto N`. Bytes are wire lengths. Passes everything.
 //   proto_packets, proto_bytes: protocol (0 to 255) -> count
 #include "packet.h"
 

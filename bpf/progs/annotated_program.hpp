@@ -22,10 +22,11 @@ struct InsnFact {
   bool aligned = false;        // the access is naturally aligned on every path
   // helper call that looks up an array's element: the index is known to be in range, R0 is not null.
   bool in_range = false;
-  // helper call with a callback: the subprogram it calls, else -1. (BPF_PSEUDO_FUNC loads: imm is the subprogram's index.)
+  // helper call with a callback: the subprogram it calls, else -1. (BPF_PSEUDO_FUNC loads: imm is
+  // the subprogram's index.)
   int32_t callback = -1;
-  // ctx access: the offset in the type's ctx structure. stack access: offset from the accessed frame's top (negative), or
-  // kUnknownOffset where it differs between paths or is variable.
+  // ctx access: the offset in the type's ctx structure. stack access: offset from the accessed
+  // frame's top (negative), or kUnknownOffset where it differs between paths or is variable.
   int32_t offset = kUnknownOffset;
   // stack access: how many frames above the current one the pointed-at frame is (0: own). Only if offset is known.
   uint8_t frame_up = 0;
@@ -47,11 +48,11 @@ struct Subprogram {
 
 // What the JIT does against whoever loaded the program. Asked for at load, not proved.
 struct Hardening {
-  // An array's index stays in range under speculation too (Spectre variant 1; Kocher et al., S&P 2019). The interpreter and
-  // the helpers' bodies always see to that.
+  // An array's index stays in range under speculation too (Spectre variant 1; Kocher et al., S&P
+  // 2019). The interpreter and the helpers' bodies always see to that.
   bool mask_indices = false;
-  // No immediate of the program appears in its machine code, so that nobody can spray instructions through them: each is
-  // xored with a key of its own, drawn from this. 0: they do appear.
+  // No immediate of the program appears in its machine code, so that nobody can spray instructions
+  // through them: each is xored with a key of its own, drawn from this. 0: they do appear.
   uint64_t blinding_seed = 0;
 };
 
@@ -59,9 +60,10 @@ struct AnnotatedProgram {
   std::string name;
   uint32_t type = BPF_PROG_TYPE_UNSPEC;
   Hardening hardening;
-  // As loaded, without what no path reaches; and in a 64-bit immediate load with src_reg BPF_PSEUDO_MAP_FD or
-  // BPF_PSEUDO_MAP_VALUE, imm is an index into `maps` (the second slot's imm keeps the offset into the value).
-  // BPF_PSEUDO_MAP_FD yields the address of the map's MapCore, BPF_PSEUDO_MAP_VALUE the address of value 0 plus the offset.
+  // As loaded, without what no path reaches; and in a 64-bit immediate load with src_reg
+  // BPF_PSEUDO_MAP_FD or BPF_PSEUDO_MAP_VALUE, imm is an index into `maps` (the second slot's imm
+  // keeps the offset into the value). BPF_PSEUDO_MAP_FD yields the address of the map's MapCore,
+  // BPF_PSEUDO_MAP_VALUE the address of value 0 plus the offset.
   std::vector<Insn> insns;
   std::vector<InsnFact> facts;           // one an instruction slot
   std::vector<Subprogram> subprograms;   // [0] is the main program; in order of start

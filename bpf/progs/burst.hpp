@@ -24,9 +24,10 @@ struct ProgramCounters {
 class Burst {
  public:
   virtual ~Burst() = default;
-  // Runs the chain on packets[0..count), count <= kBurst. verdicts[i]: 0 drop, else how many bytes to keep, the minimum of
-  // the socket filters' verdicts and the packet's captured length (an empty chain keeps it whole), and where to send it
-  // (progs/chain_step.hpp). counters: one a program of the chain.
+  // Runs the chain on packets[0..count), count <= kBurst. verdicts[i]: 0 drop, else how many bytes
+  // to keep, the minimum of the socket filters' verdicts and the packet's captured length (an empty
+  // chain keeps it whole), and where to send it (progs/chain_step.hpp). counters: one a program of
+  // the chain.
   // Thread-safe for distinct env and counters. No allocation, no lock, no system call.
   virtual void run(void* const* packets, uint32_t count, uint32_t* verdicts, RunEnv* env,
                    ProgramCounters* counters) const = 0;

@@ -13,8 +13,8 @@
 
 namespace sluice::bpf {
 
-// A verdict word: the bytes to keep, and above them where to: 0 and kToAction as the chain's action says, else the port of
-// that ifindex. 0 as a whole drops.
+// A verdict word: the bytes to keep, and above them where to: 0 and kToAction as the chain's action
+// says, else the port of that ifindex. 0 as a whole drops.
 inline constexpr uint32_t kVerdictLength = 0x00ffffff;
 inline constexpr uint32_t kVerdictPortShift = 24;
 inline constexpr uint32_t kToAction = 0xff;

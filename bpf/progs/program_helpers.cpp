@@ -1,5 +1,5 @@
-// Which program types may call which helpers: asked of Linux 6.18, helper by helper. Ids 210 and 211 are cgrp_storage_get and
-// cgrp_storage_delete, newer than Debian's linux/bpf.h.
+// Which program types may call which helpers: asked of Linux 6.18, helper by helper. Ids 210 and
+// 211 are cgrp_storage_get and cgrp_storage_delete, newer than Debian's linux/bpf.h.
 #include "bpf/progs/program_type.hpp"
 
 namespace sluice::bpf {

@@ -1,5 +1,5 @@
-// THE program-type table: one row a type. What the verifier, the loader and the surface know of a type is here. Constant;
-// any thread.
+// THE program-type table: one row a type. What the verifier, the loader and the surface know of a
+// type is here. Constant; any thread.
 #pragma once
 
 #include <linux/bpf.h>
@@ -37,8 +37,8 @@ struct ProgramType {
   PacketAccess packet;
   // 512 bytes of stack for each frame, instead of for all of them together (Linux: private stacks).
   bool stack_per_frame;
-  // The return values allowed where expected_attach_type is one of a session's (Linux: BPF_TRACE_*_SESSION), else none is
-  // refused.
+  // The return values allowed where expected_attach_type is one of a session's (Linux:
+  // BPF_TRACE_*_SESSION), else none is refused.
   bool sessions;
 };
 

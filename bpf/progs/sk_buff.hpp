@@ -1,5 +1,6 @@
-// Reading and writing struct __sk_buff's fields on a PacketContext, and packet loads. Shared with the JIT's bitcode; the
-// field offset is a constant there, so one case remains. Field meanings: docs/ARCHITECTURE.md, Packets and context.
+// Reading and writing struct __sk_buff's fields on a PacketContext, and packet loads. Shared with
+// the JIT's bitcode; the field offset is a constant there, so one case remains. Field meanings:
+// docs/ARCHITECTURE.md, Packets and context.
 #pragma once
 
 #include <linux/bpf.h>
@@ -74,8 +75,8 @@ inline uint32_t ctx_load(const PacketContext* ctx, uint32_t offset) {
   }
 }
 
-// The fields wider than they look: data, data_end and data_meta are addresses in a sched_cls program, tstamp has 8 bytes.
-// False: an ordinary field.
+// The fields wider than they look: data, data_end and data_meta are addresses in a sched_cls
+// program, tstamp has 8 bytes. False: an ordinary field.
 inline bool ctx_load_wide(const PacketContext* ctx, uint32_t offset, uint64_t* value) {
   switch (offset) {
     case offsetof(__sk_buff, data): *value = reinterpret_cast<uint64_t>(ctx->data); return true;
@@ -96,8 +97,8 @@ inline bool packet_load_linear(const PacketContext* ctx, uint32_t offset, uint32
   return true;
 }
 
-// What the JIT and the interpreter call for a program's access of `size` bytes at `offset`; the verifier has allowed it:
-// inside one 4-byte field, or anywhere inside cb[], which is plain memory.
+// What the JIT and the interpreter call for a program's access of `size` bytes at `offset`; the
+// verifier has allowed it: inside one 4-byte field, or anywhere inside cb[], which is plain memory.
 inline bool in_cb(uint32_t offset) {
   return offset >= offsetof(__sk_buff, cb[0]) && offset < offsetof(__sk_buff, cb[4]) + 4;
 }
@@ -138,12 +139,16 @@ inline void ctx_write(PacketContext* ctx, uint32_t offset, uint32_t size, uint64
   if (size == 8) __builtin_memcpy(at, &value, 8);
 }
 
-// Packet bytes at `offset` as LD_ABS and LD_IND read them (Linux: Documentation/networking/filter.rst). Non-negative
-// offsets count from the Ethernet header; SKF_LL_OFF the same, SKF_NET_OFF from behind it (14 bytes). False: out of range, the program ends with 0.
+// Packet bytes at `offset` as LD_ABS and LD_IND read them (Linux:
+// Documentation/networking/filter.rst). Non-negative offsets count from the Ethernet header;
+// SKF_LL_OFF the same, SKF_NET_OFF from behind it (14 bytes). False: out of range, the program ends
+// with 0.
 inline bool packet_load(const PacketContext* ctx, int32_t offset, uint32_t size, uint32_t* value) {
   if (offset >= 0) [[likely]] return packet_load_linear(ctx, static_cast<uint32_t>(offset), size, value);
   // eBPF (unlike classic BPF, whose SKF_AD_OFF the converter has turned into ctx loads) knows these two bases only.
-  if (offset >= kSkfNetOff) return packet_load_linear(ctx, static_cast<uint32_t>(offset - kSkfNetOff) + 14, size, value);
+  if (offset >= kSkfNetOff) {
+    return packet_load_linear(ctx, static_cast<uint32_t>(offset - kSkfNetOff) + 14, size, value);
+  }
   if (offset >= kSkfLlOff) return packet_load_linear(ctx, static_cast<uint32_t>(offset - kSkfLlOff), size, value);
   return false;
 }

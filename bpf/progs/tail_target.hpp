@@ -1,5 +1,6 @@
-// What an element of a prog_array points at: a program and how to run it. Immutable; owned by the map's reference, retired
-// through the grace period. Programs load the pointer (acquire) from value `index` of the map.
+// What an element of a prog_array points at: a program and how to run it. Immutable; owned by the
+// map's reference, retired through the grace period. Programs load the pointer (acquire) from value
+// `index` of the map.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What can run programs: the data plane's ports as bpf(2) sees them. The daemon has one; where there is none, nothing can be
-// attached. Called by control threads, one at a time.
+// What can run programs: the data plane's ports as bpf(2) sees them. The daemon has one; where
+// there is none, nothing can be attached. Called by control threads, one at a time.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,9 @@ class Attacher {
   [[nodiscard]] virtual uint32_t find_port(const std::string& name) const = 0;
   // Of a port that there is.
   [[nodiscard]] virtual std::string port_name(uint32_t ifindex) const = 0;
-  // Makes `programs`, in this order, what the port's ingress runs: compiles them, publishes them and returns when no worker
-  // runs the former ones. Of type xdp, then socket_filter and sched_cls. On an error what ran before still runs.
+  // Makes `programs`, in this order, what the port's ingress runs: compiles them, publishes them
+  // and returns when no worker runs the former ones. Of type xdp, then socket_filter and sched_cls.
+  // On an error what ran before still runs.
   virtual Status set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<ProgramObject>>& programs) = 0;
   // Of a program's runs on the port, since it was attached there.
   [[nodiscard]] virtual RunStatistics statistics(uint32_t ifindex, const ProgramObject& program) const = 0;

@@ -57,7 +57,9 @@ std::vector<std::shared_ptr<ProgramObject>> Attachments::programs_of(uint32_t if
 Status Attachments::publish(uint32_t ifindex, Changes changes) {
   for (auto& [attach_type, items] : changes) std::swap(lists_[{ifindex, attach_type}].items, items);
   Status status;
-  if (attacher_ != nullptr && attacher_->has_port(ifindex)) status = attacher_->set_programs(ifindex, programs_of(ifindex));
+  if (attacher_ != nullptr && attacher_->has_port(ifindex)) {
+    status = attacher_->set_programs(ifindex, programs_of(ifindex));
+  }
   for (auto& [attach_type, items] : changes) {
     List& list = lists_[{ifindex, attach_type}];
     if (status) {
@@ -116,7 +118,11 @@ int Attachments::insert(const std::shared_ptr<Attachment>& attachment, const Att
   if (programs_of(attachment->ifindex).size() >= kMaxChainPrograms) return -ERANGE;
   auto items = list.items;
   items.insert(items.begin() + static_cast<ptrdiff_t>(index), attachment);
-  if (const auto status = publish(attachment->ifindex, {{attachment->attach_type, std::move(items)}}); !status) return -status.error().code;
+  if (const auto status =
+          publish(attachment->ifindex, {{attachment->attach_type, std::move(items)}});
+      !status) {
+    return -status.error().code;
+  }
   attachment->port = attacher_->port_name(attachment->ifindex);
   return 0;
 }
@@ -130,7 +136,10 @@ int Attachments::replace(const std::shared_ptr<Attachment>& attachment, const st
   if (program == attachment->program) return 0;
   const Key key{attachment->ifindex, attachment->attach_type};
   const auto& items = lists_[key].items;
-  if (std::any_of(items.begin(), items.end(), [&](const auto& item) { return item->program == program; })) return -EEXIST;
+  if (std::any_of(items.begin(), items.end(),
+                  [&](const auto& item) { return item->program == program; })) {
+    return -EEXIST;
+  }
   keep_statistics(*attachment);
   auto former = std::exchange(attachment->program, program);
   const auto status = publish(attachment->ifindex, {{attachment->attach_type, items}});

@@ -1,5 +1,6 @@
-// What is attached where: an ordered list of programs per port and attach type. Every change goes to the Attacher first and
-// is kept only if that takes it. Control threads; locks, and may hold the lock for as long as a chain takes to compile.
+// What is attached where: an ordered list of programs per port and attach type. Every change goes
+// to the Attacher first and is kept only if that takes it. Control threads; locks, and may hold the
+// lock for as long as a chain takes to compile.
 #pragma once
 
 #include <cstdint>
@@ -48,15 +49,15 @@ class Attachments {
   void set_attacher(Attacher* attacher);
 
   // errors, negative: ENODEV (no port), EEXIST (the program is there already), ENOENT
-  // (relative to nothing), EINVAL, ERANGE (full), ESTALE (revision), EPERM (before the configuration's), and what compiling
-  // says.
+  // (relative to nothing), EINVAL, ERANGE (full), ESTALE (revision), EPERM (before the
+  // configuration's), and what compiling says.
   int add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
   // A former daemon's, last on the port of its name; where that fails it stays detached, but keeps the name.
   int add_again(const std::shared_ptr<Attachment>& attachment);
   // The link takes its attachment off when it ends, and tells what it is attached to. Its owner keeps this alive.
   void tie(LinkObject& link);
-  // The configuration's, all of a port at once and before any other; their links keep them. An empty list says what the port
-  // does without programs.
+  // The configuration's, all of a port at once and before any other; their links keep them. An
+  // empty list says what the port does without programs.
   Status add_configured(uint32_t ifindex, const Items& attachments);
   // Another program in its place. EINVAL (another type), EPERM (`expected` is not the one there), ENOLINK (detached).
   int replace(const std::shared_ptr<Attachment>& attachment, const std::shared_ptr<ProgramObject>& program,

@@ -48,7 +48,8 @@ inline constexpr uint32_t kLinkTypeTcx = 11;         // BPF_LINK_TYPE_TCX
 // Attach types whose target_fd is a cgroup's: there are none here, so that it is a bad descriptor.
 [[nodiscard]] constexpr bool is_cgroup_attach(uint32_t attach_type) {
   return attach_type <= BPF_CGROUP_INET_SOCK_CREATE || attach_type == BPF_CGROUP_SOCK_OPS ||
-         attach_type == BPF_CGROUP_DEVICE || (attach_type >= BPF_CGROUP_INET4_BIND && attach_type <= BPF_CGROUP_UDP6_SENDMSG) ||
+         attach_type == BPF_CGROUP_DEVICE ||
+         (attach_type >= BPF_CGROUP_INET4_BIND && attach_type <= BPF_CGROUP_UDP6_SENDMSG) ||
          (attach_type >= BPF_CGROUP_SYSCTL && attach_type <= BPF_CGROUP_SETSOCKOPT);
 }
 

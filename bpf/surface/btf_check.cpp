@@ -182,7 +182,9 @@ BtfFault check_btf_sections(std::span<const uint8_t> blob) {
   if (blob.size() == header.hdr_len) return bad("No data");
   // Two sections, in either order, that fill the rest without gap or overlap; the strings come last.
   const size_t rest = blob.size() - header.hdr_len;
-  if (uint64_t{header.type_off} + header.type_len != header.str_off || header.type_off != 0) return bad("Invalid sections");
+  if (uint64_t{header.type_off} + header.type_len != header.str_off || header.type_off != 0) {
+    return bad("Invalid sections");
+  }
   if (uint64_t{header.str_off} + header.str_len != rest) return bad("String section is not at the end");
   const auto strings = blob.subspan(size_t{header.hdr_len} + header.str_off, header.str_len);
   if (strings.empty() || strings.front() != 0 || strings.back() != 0) return bad("Invalid string section");

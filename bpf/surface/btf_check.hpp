@@ -16,8 +16,8 @@ struct BtfFault {
   std::string reason;
 };
 
-// Header and sections: EINVAL, E2BIG (a longer header with bytes we do not know), ENOTSUPP (524). Nothing else may touch a
-// blob before this.
+// Header and sections: EINVAL, E2BIG (a longer header with bytes we do not know), ENOTSUPP (524).
+// Nothing else may touch a blob before this.
 [[nodiscard]] BtfFault check_btf_sections(std::span<const uint8_t> blob);
 // Each record by itself: EINVAL, ENOTSUPP.
 [[nodiscard]] BtfFault check_btf_records(const BtfTypes& types);

@@ -1,5 +1,6 @@
-// Types as they refer to each other. A walk in depth, as deep as Linux goes; where it may stop (a structure behind a pointer,
-// a pointer inside a structure) decides what counts as a type that contains itself.
+// Types as they refer to each other. A walk in depth, as deep as Linux goes; where it may stop (a
+// structure behind a pointer, a pointer inside a structure) decides what counts as a type that
+// contains itself.
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -12,8 +13,8 @@ namespace {
 
 constexpr uint32_t kDepthMax = 32;  // Linux: MAX_RESOLVE_DEPTH
 
-// What the walk started from: it does not look behind a structure when it came through a pointer, nor behind a pointer when
-// it came through a structure.
+// What the walk started from: it does not look behind a structure when it came through a pointer,
+// nor behind a pointer when it came through a structure.
 enum class Mode : uint8_t { start, pointer, aggregate };
 enum class Visit : uint8_t { no, now, done };
 
@@ -163,7 +164,9 @@ class Walk {
     const uint32_t prototype = types_.type(id).type;
     if (!types_.known(prototype) || types_.kind(prototype) != BTF_KIND_FUNC_PROTO) return EINVAL;
     for (uint32_t i = 0; i < BTF_INFO_VLEN(types_.type(prototype).info); i++) {
-      if (types_.word(prototype, 2 * i) == 0 && types_.word(prototype, 2 * i + 1) != 0) return EINVAL;  // without a name
+      if (types_.word(prototype, 2 * i) == 0 && types_.word(prototype, 2 * i + 1) != 0) {
+        return EINVAL;  // without a name
+      }
     }
     return 0;
   }
@@ -229,7 +232,9 @@ BtfFault check_btf_references(const BtfTypes& types) {
   Walk walk(types);
   for (uint32_t id = 1; id <= types.count(); id++) {
     if (const int error = walk.check(id); error != 0) {
-      const char* reason = error == EEXIST ? "Loop detected" : error == E2BIG ? "Resolve depth exceeded" : "Invalid type_id";
+      const char* reason = error == EEXIST  ? "Loop detected"
+                           : error == E2BIG ? "Resolve depth exceeded"
+                                            : "Invalid type_id";
       return {error, "[" + std::to_string(id) + "] " + reason};
     }
   }

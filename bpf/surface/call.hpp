@@ -1,5 +1,6 @@
-// One bpf(2) call on its way to its handler, and the handlers. Private to bpf/surface. A handler reads everything it needs
-// from the caller, acts, and writes last: behind the socket it may run again from its start when a read lacked something.
+// One bpf(2) call on its way to its handler, and the handlers. Private to bpf/surface. A handler
+// reads everything it needs from the caller, acts, and writes last: behind the socket it may run
+// again from its start when a read lacked something.
 #pragma once
 
 #include <linux/bpf.h>
@@ -142,7 +143,8 @@ long obj_get(Call& call);
 // After a change of an object that the store may keep: 0, or -errno of writing it.
 long save_changed(Call& call, const ObjectRef& object);
 
-// An object's name: letters, digits, '_' and '.', ended by a zero inside the 16 bytes; what lies behind does not matter. False: it is not one.
+// An object's name: letters, digits, '_' and '.', ended by a zero inside the 16 bytes; what lies
+// behind does not matter. False: it is not one.
 bool read_name(const char (&field)[BPF_OBJ_NAME_LEN], std::string* name);
 
 }  // namespace surface

@@ -62,7 +62,9 @@ Status check_functions(const ProgSpec& spec, const BtfTypes& types, const std::s
   }
   auto start = starts.begin();
   for (const auto& function : spec.func_info) {
-    if (function.insn_off != *start++) return fail(EINVAL, "func_info BTF section doesn't match subprog layout in BPF program");
+    if (function.insn_off != *start++) {
+      return fail(EINVAL, "func_info BTF section doesn't match subprog layout in BPF program");
+    }
     if (!types.known(function.type_id) || types.kind(function.type_id) != BTF_KIND_FUNC) {
       return fail(EINVAL, "invalid type id " + std::to_string(function.type_id) + " in func info");
     }
@@ -75,7 +77,9 @@ Status check_lines(const ProgSpec& spec, const BtfTypes& types, const std::set<u
   std::set<uint32_t> missing = starts;
   for (const auto& line : spec.line_info) {
     const std::string where = "line_info at instruction " + std::to_string(line.insn_off);
-    if (!types.has_string(line.line_off) || !types.has_string(line.file_name_off)) return fail(EINVAL, where + ": bad string");
+    if (!types.has_string(line.line_off) || !types.has_string(line.file_name_off)) {
+      return fail(EINVAL, where + ": bad string");
+    }
     if (spec.insns[line.insn_off].code == 0) return fail(EINVAL, where + ": Invalid insn code");
     missing.erase(line.insn_off);
   }
@@ -91,7 +95,8 @@ Status read_debug_info(Call& call, ProgSpec* spec) {
   if (const int error = call.object_of(attr.prog_btf_fd, &spec->btf); error != 0) {
     return fail(-error, "prog_btf_fd is not a BTF descriptor");
   }
-  auto read = read_records(call, attr.func_info, attr.func_info_cnt, attr.func_info_rec_size, "func_info", &spec->func_info);
+  auto read = read_records(call, attr.func_info, attr.func_info_cnt, attr.func_info_rec_size,
+                           "func_info", &spec->func_info);
   if (!read) return read;
   return read_records(call, attr.line_info, attr.line_info_cnt, attr.line_info_rec_size, "line_info", &spec->line_info);
 }

@@ -82,9 +82,11 @@ bool fill_machine_code(Call& call, ProgramObject& program, const bpf_prog_info& 
   info->nr_jited_ksyms = info->nr_jited_func_lens = 1;
   info->jited_ksyms = wanted.jited_ksyms;
   info->jited_func_lens = wanted.jited_func_lens;
-  return copy_array(call, wanted.jited_prog_insns, wanted.jited_prog_len, std::vector<char>(text.begin(), text.end())) &&
+  return copy_array(call, wanted.jited_prog_insns, wanted.jited_prog_len,
+                    std::vector<char>(text.begin(), text.end())) &&
          copy_array(call, wanted.jited_ksyms, wanted.nr_jited_ksyms, std::vector<uint64_t>{0}) &&
-         copy_array(call, wanted.jited_func_lens, wanted.nr_jited_func_lens, std::vector<uint32_t>{info->jited_prog_len});
+         copy_array(call, wanted.jited_func_lens, wanted.nr_jited_func_lens,
+                    std::vector<uint32_t>{info->jited_prog_len});
 }
 
 int fill(Call& call, ProgramObject& program, bpf_prog_info* info) {
@@ -167,7 +169,9 @@ long info_by_fd(Call& call) {
     return give<bpf_prog_info>(call, **program);
   }
   if (const auto* btf = std::get_if<std::shared_ptr<BtfObject>>(&handle.object)) return give<bpf_btf_info>(call, **btf);
-  if (const auto* link = std::get_if<std::shared_ptr<LinkObject>>(&handle.object)) return give<bpf_link_info>(call, **link);
+  if (const auto* link = std::get_if<std::shared_ptr<LinkObject>>(&handle.object)) {
+    return give<bpf_link_info>(call, **link);
+  }
   return -EINVAL;
 }
 

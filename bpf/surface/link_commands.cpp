@@ -33,8 +33,9 @@ int read_relative(Call& call, uint32_t flags, uint32_t relative, AttachPlace* pl
   return 0;
 }
 
-// The link's sequence becomes one that says its place. One put in before others takes the number of the first of them, that
-// one the next one's, and so on. Written from the last one on: a kill in between leaves the others in their order.
+// The link's sequence becomes one that says its place. One put in before others takes the number of
+// the first of them, that one the next one's, and so on. Written from the last one on: a kill in
+// between leaves the others in their order.
 long take_place(Call& call, uint32_t ifindex, LinkObject& added) {
   const AttachedList list = call.state.attachments.list(added.attach_type, ifindex);
   uint64_t sequence = added.sequence;
@@ -104,7 +105,10 @@ long link_update(Call& call) {
   }
   // Lives until the link's record names the new program: a kill in between must leave what the record names.
   const LinkTarget former = link->target();
-  if (const int error = call.state.attachments.replace(link->attachment, program, expected.get()); error != 0) return error;
+  if (const int error = call.state.attachments.replace(link->attachment, program, expected.get());
+      error != 0) {
+    return error;
+  }
   return save_changed(call, link);
 }
 
@@ -172,7 +176,10 @@ long prog_query(Call& call) {
   }
   const size_t count = std::min<size_t>(room, programs.size());
   const uint64_t link_ids = call.newer<uint64_t>(kQueryLinkIdsAt);
-  if (query.prog_ids != 0 && call.copy_out(query.prog_ids, programs.data(), count * sizeof programs[0]) != 0) return -EFAULT;
+  if (query.prog_ids != 0 &&
+      call.copy_out(query.prog_ids, programs.data(), count * sizeof programs[0]) != 0) {
+    return -EFAULT;
+  }
   if (link_ids != 0 && call.copy_out(link_ids, links.data(), count * sizeof links[0]) != 0) return -EFAULT;
   query.prog_cnt = static_cast<uint32_t>(programs.size());
   call.write_back(query.prog_cnt);

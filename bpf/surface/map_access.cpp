@@ -32,7 +32,8 @@ int refer_to_descriptor(Call& call, uint32_t fd, MapReference* reference) {
 
 }  // namespace
 
-int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<ProgramObject> program, MapReference* reference) {
+int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<ProgramObject> program,
+             MapReference* reference) {
   auto held = std::make_shared<HeldProgram>();
   held->code = machine_code_of(state.options, caller, *program);
   if (caller.slow != nullptr && *caller.slow) return -EAGAIN;

@@ -20,7 +20,8 @@ struct Access {
 // EBADF, EINVAL, EPERM.
 int map_for(Call& call, uint32_t fd, Access access, std::shared_ptr<MapObject>* map);
 
-// What an element that refers to the object holds; the store keeps the object for that long. 0, or -errno of its record.
+// What an element that refers to the object holds; the store keeps the object for that long. 0, or
+// -errno of its record.
 int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<ProgramObject> program,
              MapReference* reference);
 int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<MapObject> map, MapReference* reference);
@@ -28,7 +29,8 @@ int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<Map
 // BPF_F_LOCK needs a value with a bpf_spin_lock.
 [[nodiscard]] bool lock_allowed(const MapObject& map, uint64_t flags);
 
-// Map::update of copies in our memory; what holds references takes the object behind the caller's descriptor in `value`.
+// Map::update of copies in our memory; what holds references takes the object behind the caller's
+// descriptor in `value`.
 int update_element(Call& call, const MapObject& map, const void* key, const void* value, uint64_t flags);
 
 }  // namespace sluice::bpf::surface

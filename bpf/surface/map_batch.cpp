@@ -31,7 +31,10 @@ bool may_look_up_with_flags(uint32_t type) {
 long look_up(Call& call, bool and_erase) {
   const auto& attr = call.attr.batch;
   std::shared_ptr<MapObject> object;
-  if (const int error = map_for(call, attr.map_fd, {.read = true, .write = and_erase}, &object); error != 0) return error;
+  if (const int error = map_for(call, attr.map_fd, {.read = true, .write = and_erase}, &object);
+      error != 0) {
+    return error;
+  }
   Map& map = *object->map;
   const BatchSupport support = batch_support(map.spec().type);
   if (!(and_erase ? support.lookup_and_erase : support.lookup)) return -int{kEnotsupp};

@@ -10,8 +10,9 @@ namespace {
 constexpr int kNotSupported = 524;
 constexpr std::string_view kSpinLock = "bpf_spin_lock";
 // Fields that only kernel objects could fill: out of sluice's scope.
-constexpr std::array<std::string_view, 8> kForeignFields{"bpf_timer",   "bpf_wq",      "bpf_list_head", "bpf_list_node",
-                                                         "bpf_rb_root", "bpf_rb_node", "bpf_refcount",  "bpf_res_spin_lock"};
+constexpr std::array<std::string_view, 8> kForeignFields{
+    "bpf_timer",   "bpf_wq",      "bpf_list_head", "bpf_list_node",
+    "bpf_rb_root", "bpf_rb_node", "bpf_refcount",  "bpf_res_spin_lock"};
 
 struct Found {
   uint32_t spin_locks = 0;

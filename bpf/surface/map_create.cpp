@@ -70,7 +70,9 @@ long map_create(Call& call) {
   if (const int error = check_fields(attr); error != 0) return refuse(call, {error, "bad fields of MAP_CREATE"});
   MapSpec spec = spec_of(call);
   const bool named = read_name(attr.map_name, &spec.name);
-  if (const int error = read_inner(call, &spec); error != 0) return refuse(call, {-error, "inner_map_fd is no such map"});
+  if (const int error = read_inner(call, &spec); error != 0) {
+    return refuse(call, {-error, "inner_map_fd is no such map"});
+  }
   auto object = std::make_shared<MapObject>();
   const int btf_error = read_btf(call, &spec, &object->btf);
   // What is wrong with the shape is told before what is wrong with name and BTF.

@@ -1,5 +1,6 @@
-// OBJ_PIN and OBJ_GET. The caller's own process makes and opens the files, so the file system has checked its rights by the
-// time a descriptor is seen here; what is left are bpffs's rules (bpf(2) on Linux 6.18, observed).
+// OBJ_PIN and OBJ_GET. The caller's own process makes and opens the files, so the file system has
+// checked its rights by the time a descriptor is seen here; what is left are bpffs's rules (bpf(2)
+// on Linux 6.18, observed).
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -42,8 +43,8 @@ bool is_new_handle(int file, uid_t uid, int store) {
   struct stat status;
   struct stat home;
   if (::fstat(file, &status) != 0 || ::fstat(store, &home) != 0) return false;
-  return S_ISREG(status.st_mode) && status.st_dev == home.st_dev && status.st_uid == uid && status.st_size <= PATH_MAX &&
-         (::fcntl(file, F_GETFL) & O_ACCMODE) == O_RDWR;
+  return S_ISREG(status.st_mode) && status.st_dev == home.st_dev && status.st_uid == uid &&
+         status.st_size <= PATH_MAX && (::fcntl(file, F_GETFL) & O_ACCMODE) == O_RDWR;
 }
 
 int fill_handle(int file, const char* type) {

@@ -42,7 +42,9 @@ size_t read_parts_of(pid_t process, std::span<const Process::Part> parts) {
   }
   ssize_t left = ::process_vm_readv(process, here, count, there, count, 0);
   size_t whole = 0;
-  while (whole < count && left >= static_cast<ssize_t>(parts[whole].size)) left -= static_cast<ssize_t>(parts[whole++].size);
+  while (whole < count && left >= static_cast<ssize_t>(parts[whole].size)) {
+    left -= static_cast<ssize_t>(parts[whole++].size);
+  }
   return whole;
 }
 

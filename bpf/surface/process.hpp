@@ -1,7 +1,7 @@
-// The process that made a bpf(2) call, as the handlers see it: its memory, its descriptors, its paths. In our own process
-// that is plain memory; behind the socket it is a client, of which a request carries only so much: what is missing is
-// asked for and the handler runs again from its start. So a handler reads everything first, then acts, then writes.
-// One thread at a time.
+// The process that made a bpf(2) call, as the handlers see it: its memory, its descriptors, its
+// paths. In our own process that is plain memory; behind the socket it is a client, of which a
+// request carries only so much: what is missing is asked for and the handler runs again from its
+// start. So a handler reads everything first, then acts, then writes. One thread at a time.
 #pragma once
 
 #include <sys/types.h>
@@ -34,13 +34,14 @@ class Process {
   // A descriptor of its as one of ours, valid until the call ends; -EBADF.
   virtual int file(int fd) = 0;
 
-  // Its file system, with its root, directory and rights; `path` is the address of a zero-ended string of its.
-  // Opens an existing file (flags: O_RDONLY, O_RDWR, O_PATH...): a descriptor of ours, valid until the call ends, or -errno.
+  // Its file system, with its root, directory and rights; `path` is the address of a zero-ended
+  // string of its. Opens an existing file (flags: O_RDONLY, O_RDWR, O_PATH...): a descriptor of
+  // ours, valid until the call ends, or -errno.
   virtual int open(uint64_t path, int flags) = 0;
   // The directory that `path` lies in (O_PATH, valid until the call ends; or -errno), and the name in it.
   virtual int open_directory(uint64_t path, std::string* name) = 0;
-  // An unnamed file (O_TMPFILE, mode 0600) in the directory that `path` lies in, and its name: the two halves of making a
-  // file that is there whole or not at all. -EEXIST, -EACCES, ...
+  // An unnamed file (O_TMPFILE, mode 0600) in the directory that `path` lies in, and its name: the
+  // two halves of making a file that is there whole or not at all. -EEXIST, -EACCES, ...
   virtual int create_unnamed(uint64_t path) = 0;
   virtual int link_unnamed(int file, uint64_t path) = 0;
 };

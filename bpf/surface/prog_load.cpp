@@ -32,10 +32,16 @@ long prog_load(Call& call) {
   if (!log.valid()) return refuse(call, {{EINVAL, "log_level, log_size and log_buf disagree"}, {}, {}});
   const bool gpl_compatible = is_gpl_compatible(spec->licence);
   if (call.options.licence == LicencePolicy::gpl_only && !gpl_compatible) {
-    return refuse_logged(call, log, {{EINVAL, "licence \"" + spec->licence + "\" is not GPL-compatible, and the licence policy is gpl_only"}, {}, {}});
+    const std::string why = "licence \"" + spec->licence +
+                            "\" is not GPL-compatible, and the licence policy is gpl_only";
+    return refuse_logged(call, log, {{EINVAL, why}, {}, {}});
   }
-  if (auto checked = check_debug_info(*spec); !checked) return refuse_logged(call, log, {std::move(checked.error()), {}, {}});
-  if (auto resolved = resolve_maps(call, &*spec); !resolved) return refuse_logged(call, log, {std::move(resolved.error()), {}, {}});
+  if (auto checked = check_debug_info(*spec); !checked) {
+    return refuse_logged(call, log, {std::move(checked.error()), {}, {}});
+  }
+  if (auto resolved = resolve_maps(call, &*spec); !resolved) {
+    return refuse_logged(call, log, {std::move(resolved.error()), {}, {}});
+  }
   // Level 1 costs little and a rejection without a log helps nobody.
   const uint32_t level = log.level != 0 || call.caller.failure == nullptr ? log.level : 1;
   VerifierInput input = verifier_input(*spec, gpl_compatible, level, call.state.map_slots);
@@ -52,7 +58,8 @@ long prog_load(Call& call) {
   }
   auto program = make_program(call.caller.uid, std::move(*spec), std::move(result));
   if (!call.objects.add(program, call.options.max_programs)) {
-    return refuse(call, {{ENOSPC, "the limit of " + std::to_string(call.options.max_programs) + " programs is reached"}, {}, {}});
+    const std::string limit = std::to_string(call.options.max_programs);
+    return refuse(call, {{ENOSPC, "the limit of " + limit + " programs is reached"}, {}, {}});
   }
   return call.objects.open({std::move(program)});
 }

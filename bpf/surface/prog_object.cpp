@@ -14,8 +14,8 @@ uint64_t boot_time_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// The instructions as Linux shows them: map ids in place of descriptors, functions by their distance, calls with that as
-// offset and the subprogram's number as immediate.
+// The instructions as Linux shows them: map ids in place of descriptors, functions by their
+// distance, calls with that as offset and the subprogram's number as immediate.
 std::vector<Insn> shown_insns(const AnnotatedProgram& program, const std::vector<std::shared_ptr<MapObject>>& maps) {
   std::vector<Insn> insns = program.insns;
   for (size_t i = 0; i < insns.size(); i += insn_length(insns[i])) {
@@ -69,7 +69,8 @@ std::vector<bpf_func_info> functions_left(const std::vector<bpf_func_info>& func
 // The prog_arrays the program uses are from now on for programs of its kind.
 bool claim_tail_calls(const ProgSpec& spec) {
   const uint64_t kind = spec.type | uint64_t{spec.expected_attach_type} << 32;
-  return std::all_of(spec.maps.begin(), spec.maps.end(), [kind](const auto& map) { return map->map->claim_kind(kind); });
+  return std::all_of(spec.maps.begin(), spec.maps.end(),
+                     [kind](const auto& map) { return map->map->claim_kind(kind); });
 }
 
 Hardening hardening_for(JitHarden harden, uid_t uid) {

@@ -32,8 +32,9 @@ bool read_map_load(const Insn& insn, MapLoad* load) {
 
 Status check_direct_value(const Map& map, uint32_t offset) {
   if (map.spec().type != BPF_MAP_TYPE_ARRAY || map.spec().max_entries != 1) {
-    return fail(map.spec().type == BPF_MAP_TYPE_ARRAY ? int{kEnotsupp} : EINVAL, "a pointer to the value of map \"" + map.spec().name +
-                                   "\" needs an array with one element");
+    return fail(map.spec().type == BPF_MAP_TYPE_ARRAY ? int{kEnotsupp} : EINVAL,
+                "a pointer to the value of map \"" + map.spec().name +
+                    "\" needs an array with one element");
   }
   if (offset < map.spec().value_size) return {};
   return fail(EINVAL, "invalid access to map value pointer, value_size=" + std::to_string(map.spec().value_size) +

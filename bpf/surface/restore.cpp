@@ -309,9 +309,12 @@ void attach_pinned(BpfSurface::State& state) {
   for (const auto& link : links) {
     const int error = state.attachments.add_again(link->attachment);
     if (error == 0) continue;
-    const std::string why = error == -ENODEV ? "is not there" : "does not take it: " + std::string(std::strerror(-error));
-    log_warning("pins: link " + std::to_string(link->id) + " of program " + link->attachment->program->name + ": port " +
-                link->attachment->port + " " + why + ": inactive");
+    const std::string why = error == -ENODEV
+                                ? "is not there"
+                                : "does not take it: " + std::string(std::strerror(-error));
+    log_warning("pins: link " + std::to_string(link->id) + " of program " +
+                link->attachment->program->name + ": port " + link->attachment->port + " " + why +
+                ": inactive");
   }
   state.restored.clear();
 }

@@ -1,5 +1,6 @@
-// The one way in: bpf(2) with the kernel's ABI. The YAML loader, the command line and libbpf are all its clients; nobody
-// else touches the object tables. Control thread(s); the call locks for itself.
+// The one way in: bpf(2) with the kernel's ABI. The YAML loader, the command line and libbpf are
+// all its clients; nobody else touches the object tables. Control thread(s); the call locks for
+// itself.
 #pragma once
 
 #include <linux/bpf.h>
@@ -22,7 +23,9 @@ namespace sluice::bpf {
 
 // Why a PROG_LOAD or MAP_CREATE failed, for people. bpf(2) itself has only an errno and the log buffer.
 struct LoadFailure {
-  Error error;          // one line: `licence "Proprietary" is not GPL-compatible, but it calls bpf_trace_printk (gpl_only)`
+  // One line: `licence "Proprietary" is not GPL-compatible, but it calls bpf_trace_printk
+  // (gpl_only)`
+  Error error;
   std::string log;      // the verifier's, in the kernel's format, whole
   std::string details;  // reason, at, path, suggestion: one a line; empty where the verifier was not reached
 };
@@ -32,9 +35,10 @@ struct Caller {
   gid_t gid = 0;
   LoadFailure* failure = nullptr;  // filled by a PROG_LOAD or MAP_CREATE that fails; null: not wanted
   Process* process = nullptr;      // whose addresses and descriptors the attribute holds; null: this process
-  const std::atomic<bool>* cancelled = nullptr;  // set by another thread: nobody waits for the call any more; may be null
-  // Where there is one the call must not take long: one that would sets it, has done nothing, and is to be made again by a
-  // thread that has time; what it returned means nothing.
+  // Set by another thread: nobody waits for the call any more; may be null.
+  const std::atomic<bool>* cancelled = nullptr;
+  // Where there is one the call must not take long: one that would sets it, has done nothing, and
+  // is to be made again by a thread that has time; what it returned means nothing.
   bool* slow = nullptr;
 
   // Whether to leave the call to a thread that has time: asked before anything long, and before any change.
@@ -69,14 +73,16 @@ class BpfSurface {
   long bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size);
   void close(int fd);
 
-  // Pins live in `directory`, which exists, from now on: OBJ_PIN and OBJ_GET work there, and what a former daemon's pins
-  // refer to is here again. What is damaged is logged with its path and set aside. Once, before the first bpf().
-  // errors: EBUSY (another daemon's), those of opening the directory.
+  // Pins live in `directory`, which exists, from now on: OBJ_PIN and OBJ_GET work there, and what a
+  // former daemon's pins refer to is here again. What is damaged is logged with its path and set
+  // aside. Once, before the first bpf(). errors: EBUSY (another daemon's), those of opening the
+  // directory.
   Status open_pins(const std::string& directory);
 
-  // Attaches the pinned links that a former daemon left, in their order, behind what is attached already. One whose port
-  // is gone, or that cannot be attached, stays without a port and is logged. Once, before the first packet. A prog_array that
-  // nothing but programs refers to by now lets its own go.
+  // Attaches the pinned links that a former daemon left, in their order, behind what is attached
+  // already. One whose port is gone, or that cannot be attached, stays without a port and is
+  // logged. Once, before the first packet. A prog_array that nothing but programs refers to by now
+  // lets its own go.
   void attach_pinned();
 
   [[nodiscard]] ObjectTable& objects();

@@ -1,5 +1,5 @@
-// The context a test run starts with (ctx_in) and ends with (ctx_out): struct __sk_buff or struct xdp_md. Which fields a
-// caller may set is what Linux 6.18 lets it set. Private to bpf/surface.
+// The context a test run starts with (ctx_in) and ends with (ctx_out): struct __sk_buff or struct
+// xdp_md. Which fields a caller may set is what Linux 6.18 lets it set. Private to bpf/surface.
 #pragma once
 
 #include <linux/bpf.h>
@@ -16,8 +16,8 @@ class TestContext {
  public:
   explicit TestContext(uint32_t program_type) : xdp_(program_type == BPF_PROG_TYPE_XDP) {}
 
-  // EINVAL (a field that may not be set), E2BIG (a longer structure with bytes we do not know), EFAULT. XDP: data_end cuts the
-  // packet.
+  // EINVAL (a field that may not be set), E2BIG (a longer structure with bytes we do not know),
+  // EFAULT. XDP: data_end cuts the packet.
   int read(Call& call, std::vector<uint8_t>* frame);
   void prepare(RunEnv* env) const;
   [[nodiscard]] uint32_t wire_length(uint32_t captured) const { return skb_.wire_len != 0 ? skb_.wire_len : captured; }

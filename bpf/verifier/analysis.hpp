@@ -165,7 +165,8 @@ class Analysis {
   bool split_mask(const Insn& insn);
   bool move(const Insn& insn);
   void move_number(const Insn& insn);
-  bool pointer_alu(const Insn& insn, uint32_t pointer_reg, const Register& pointer, const Scalar& scalar, bool reversed);
+  bool pointer_alu(const Insn& insn, uint32_t pointer_reg, const Register& pointer,
+                   const Scalar& scalar, bool reversed);
   bool check_pointer_operand(uint8_t op, uint32_t regno, const Register& pointer, const Scalar& scalar);
   bool check_sane_offset(const Register& pointer, const Scalar& scalar);
 

@@ -67,7 +67,9 @@ bool Analysis::check_argument_type(uint32_t index, const Call& call) {
     case Arg::callback:
       return (given.type == RegType::function || fail_type(regno, "func")) && check_unmoved(regno, given);
     case Arg::stack_or_null: return given.type == RegType::stack || fail_type(regno, "fp");
-    case Arg::spin_lock: return (given.type == RegType::map_value && !given.or_null) || fail_type(regno, "map_value, ptr_");
+    case Arg::spin_lock:
+      return (given.type == RegType::map_value && !given.or_null) ||
+             fail_type(regno, "map_value, ptr_");
     case Arg::timer:
     case Arg::kptr:
     case Arg::const_str: return (given.type == RegType::map_value && !given.or_null) || fail_type(regno, "map_value");
@@ -171,7 +173,8 @@ bool Analysis::check_size_argument(uint32_t index, Call* call) {
     return fail(EACCES, "R%u min value is negative, either use unsigned or 'var &= const'", regno);
   }
   if (range.umin == 0 && !zero_allowed) {
-    return fail(EACCES, "R%u invalid zero-sized read: u64=[%llu,%llu]", regno, static_cast<unsigned long long>(range.umin),
+    return fail(EACCES, "R%u invalid zero-sized read: u64=[%llu,%llu]", regno,
+                static_cast<unsigned long long>(range.umin),
                 static_cast<unsigned long long>(range.umax));
   }
   if (range.umax >= static_cast<uint64_t>(kMaxVariableOffset)) {
@@ -189,7 +192,8 @@ bool Analysis::check_size_argument(uint32_t index, Call* call) {
   return true;
 }
 
-bool Analysis::check_memory_argument(uint32_t regno, uint32_t size, Access access, bool zero_allowed, const Call& call) {
+bool Analysis::check_memory_argument(uint32_t regno, uint32_t size, Access access,
+                                     bool zero_allowed, const Call& call) {
   const Register& pointer = reg(regno);
   // Nothing is read from nowhere.
   if (zero_allowed && size == 0 && pointer.is_const(0)) return true;
@@ -248,7 +252,9 @@ bool Analysis::check_const_string(uint32_t regno) {
   const auto index = static_cast<size_t>(given.map_index);
   const MapSpec& spec = map_spec(given.map_index);
   const bool frozen = index < input_.frozen.size() && input_.frozen[index] != 0;
-  if ((spec.flags & BPF_F_RDONLY_PROG) == 0 || !frozen) return fail(EACCES, "R%u does not point to a readonly map'", regno);
+  if ((spec.flags & BPF_F_RDONLY_PROG) == 0 || !frozen) {
+    return fail(EACCES, "R%u does not point to a readonly map'", regno);
+  }
   if (!given.value.is_const()) return fail(EACCES, "R%u is not a constant address'", regno);
   if (spec.type != BPF_MAP_TYPE_ARRAY) return fail(EACCES, "no direct value access support for this map type");
   const int64_t at = given.offset + static_cast<int64_t>(given.value.value());

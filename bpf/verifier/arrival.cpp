@@ -6,8 +6,8 @@
 namespace sluice::bpf {
 namespace {
 
-// When a checkpoint is made, and when one that never covers anything is given up: Linux's measures, so that a program that
-// is just within its budget there is within ours.
+// When a checkpoint is made, and when one that never covers anything is given up: Linux's measures,
+// so that a program that is just within its budget there is within ours.
 constexpr uint64_t kMinJumps = 2;
 constexpr uint64_t kMinInsns = 8;
 constexpr uint64_t kLoopJumps = 20;
@@ -53,7 +53,8 @@ void Analysis::drop_single_ids(State* state) {
 }
 
 Arrival Analysis::arrive() {
-  const bool forced = cfg_.forced[insn_] != 0 || marks_since_ > kMaxMarks || (input_.flags & BPF_F_TEST_STATE_FREQ) != 0;
+  const bool forced = cfg_.forced[insn_] != 0 || marks_since_ > kMaxMarks ||
+                      (input_.flags & BPF_F_TEST_STATE_FREQ) != 0;
   const uint64_t jumps = jumps_ - last_jumps_;
   const uint64_t insns = processed_ - last_processed_;
   bool add = forced || (jumps >= kMinJumps && insns >= kMinInsns);
@@ -76,7 +77,10 @@ Arrival Analysis::arrive() {
       return Arrival::failed;
     }
     // Rounds of a loop differ from one another: remembering each helps no later path.
-    if (point->branches != 0 && cfg_.forced[insn_] == 0 && !forced && jumps < kLoopJumps && insns < kLoopInsns) add = false;
+    if (point->branches != 0 && cfg_.forced[insn_] == 0 && !forced && jumps < kLoopJumps &&
+        insns < kLoopInsns) {
+      add = false;
+    }
     if (add) point->misses++;
     const uint32_t patience = cfg_.forced[insn_] != 0 && point->branches != 0 ? kCallbackPatience : kPatience;
     if (point->misses > point->hits * patience + patience) pruner_.drop(&list, i);
@@ -93,8 +97,8 @@ void Analysis::checkpoint() {
   parent_ = pruner_.add(insn_, copy_for_checkpoint(), parent_, path_node_);
 }
 
-// Numbers are followed back to the last checkpoint that had them marked. Where there is none for long, as in code without
-// jumps, each would be followed all the way.
+// Numbers are followed back to the last checkpoint that had them marked. Where there is none for
+// long, as in code without jumps, each would be followed all the way.
 void Analysis::waypoint() { parent_ = pruner_.add_waypoint(insn_, copy_for_checkpoint(), parent_, path_node_); }
 
 State Analysis::copy_for_checkpoint() {

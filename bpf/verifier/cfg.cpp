@@ -17,7 +17,9 @@ class Builder {
 
   void build() {
     if (count_ == 0) return fail(EINVAL, 0, "empty program");
-    if (count_ > kMaxInsns) return fail(E2BIG, 0, "program of " + std::to_string(count_) + " instructions is too large");
+    if (count_ > kMaxInsns) {
+      return fail(E2BIG, 0, "program of " + std::to_string(count_) + " instructions is too large");
+    }
     find_second_slots();
     if (!find_subprograms() || !check_jumps() || !check_opcodes() || !check_reachable()) return;
     mark_prune_points();

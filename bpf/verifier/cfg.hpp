@@ -1,5 +1,6 @@
-// The shape of a program before any path is followed: instructions that exist, subprograms, jumps that stay inside them,
-// nothing unreachable, no falling off the end. Also which registers are live at each instruction. Pure; any thread.
+// The shape of a program before any path is followed: instructions that exist, subprograms, jumps
+// that stay inside them, nothing unreachable, no falling off the end. Also which registers are live
+// at each instruction. Pure; any thread.
 #pragma once
 
 #include <cstdint>

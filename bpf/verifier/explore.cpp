@@ -47,7 +47,9 @@ bool Analysis::prepare() {
 bool Analysis::check_program() {
   type_ = find_program_type(input_.type);
   if (type_ == nullptr) return fail(EINVAL, "program type %u is not supported", input_.type);
-  if (input_.maps.size() > kMaxMapsPerProgram) return fail(E2BIG, "the program uses more than %u maps", kMaxMapsPerProgram);
+  if (input_.maps.size() > kMaxMapsPerProgram) {
+    return fail(E2BIG, "the program uses more than %u maps", kMaxMapsPerProgram);
+  }
   if ((input_.flags & BPF_F_SLEEPABLE) != 0 && input_.type != BPF_PROG_TYPE_KPROBE) {
     return fail(EINVAL, "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable");
   }
@@ -131,7 +133,8 @@ bool Analysis::explore_globals() {
       if (logging()) log_ += "Validating " + infos_[i].name + "() func#" + std::to_string(i) + "...\n";
       if (!explore(i)) return false;
       if (!logging()) continue;
-      log_ += "Func#" + std::to_string(i) + " ('" + infos_[i].name + "') is safe for any args that match its prototype\n";
+      log_ += "Func#" + std::to_string(i) + " ('" + infos_[i].name +
+              "') is safe for any args that match its prototype\n";
     }
   }
   return true;
@@ -171,7 +174,8 @@ bool Analysis::push(uint32_t insn, State&& state) {
   Pruner::open(parent_);
   const size_t bytes = state.bytes();
   pending_bytes_ += bytes;
-  pending_.push_back({std::move(state), insn, insn_, path_, path_node_, parent_, log_end(), marks_since_, steps_since_, bytes});
+  pending_.push_back({std::move(state), insn, insn_, path_, path_node_, parent_, log_end(),
+                      marks_since_, steps_since_, bytes});
   return true;
 }
 

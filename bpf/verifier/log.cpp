@@ -120,7 +120,8 @@ void Analysis::log_call() {
 }
 
 void Analysis::log_return(const std::string& callee) {
-  log_ += "returning from callee:\n" + callee + "\nto caller at " + number_text(insn_) + ":\n" + frame_text(top_frame()) + "\n";
+  log_ += "returning from callee:\n" + callee + "\nto caller at " + number_text(insn_) + ":\n" +
+          frame_text(top_frame()) + "\n";
 }
 
 void Analysis::log_totals() {
@@ -131,7 +132,9 @@ void Analysis::log_totals() {
             number_text(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(spent).count())) +
             " usec\nstack depth ";
     const auto& subprograms = program_->subprograms.empty() ? cfg_.subprograms : program_->subprograms;
-    for (size_t i = 0; i < subprograms.size(); i++) log_ += (i == 0 ? "" : "+") + number_text(subprograms[i].stack_depth);
+    for (size_t i = 0; i < subprograms.size(); i++) {
+      log_ += (i == 0 ? "" : "+") + number_text(subprograms[i].stack_depth);
+    }
     log_ += subprograms.empty() ? "0\n" : "\n";
   }
   log_ += "processed " + number_text(processed_) + " insns (limit " + number_text(kMaxVerifiedInsns) +

@@ -60,7 +60,8 @@ std::string bounds_text(const Scalar& value) {
       out += std::string("=") + bounds[j].name;
     }
     const uint64_t number = bounds[i].number;
-    out += "=" + (bounds[i].is_signed ? signed_text(static_cast<int64_t>(number), bounds[i].low) : unsigned_text(number));
+    out += "=" + (bounds[i].is_signed ? signed_text(static_cast<int64_t>(number), bounds[i].low)
+                                      : unsigned_text(number));
   }
   return out;
 }
@@ -133,7 +134,9 @@ std::string register_text(const Register& reg, const std::vector<const Map*>& ma
     return precise + "scalar" + facts.text();
   }
   if (reg.type == RegType::stack) name += reg.frame == frame ? "" : "[" + std::to_string(reg.frame) + "]";
-  if (reg.type == RegType::stack && fixed) return name + (reg.offset != 0 || name == "fp" ? signed_text(reg.offset) : "");
+  if (reg.type == RegType::stack && fixed) {
+    return name + (reg.offset != 0 || name == "fp" ? signed_text(reg.offset) : "");
+  }
   if (reg.id != 0) facts.put("id", std::to_string(reg.id));
   if (reg.reference != 0) facts.put("ref_obj_id", std::to_string(reg.reference));
   const bool of_map = reg.type == RegType::map_key || reg.type == RegType::map_value || reg.type == RegType::const_map;

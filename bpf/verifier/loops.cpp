@@ -1,6 +1,7 @@
-// Callbacks are walked in rounds, until a round brings nothing new: it ends at a state that is unfinished itself. What
-// matters there is known only when all its paths have ended. Until then states on the loop are compared whole; then marks are
-// carried round the loop until there are no new ones.
+// Callbacks are walked in rounds, until a round brings nothing new: it ends at a state that is
+// unfinished itself. What matters there is known only when all its paths have ended. Until then
+// states on the loop are compared whole; then marks are carried round the loop until there are no
+// new ones.
 #include <algorithm>
 
 #include "bpf/verifier/analysis.hpp"

@@ -1,5 +1,5 @@
-// Which helper goes with which type of map: some types are for their own helpers alone, some helpers for their own types
-// alone. Asked of Linux 6.18.
+// Which helper goes with which type of map: some types are for their own helpers alone, some
+// helpers for their own types alone. Asked of Linux 6.18.
 #include <algorithm>
 #include <span>
 

@@ -33,7 +33,8 @@ bool Analysis::check_packet(uint32_t regno, const Register& pointer, int32_t off
   return fail(code,
               "invalid access to packet, off=%lld size=%u, R%u(id=%u,off=%lld,r=%d)\n"
               "R%u offset is outside of the packet",
-              static_cast<long long>(from), size, regno, pointer.id, static_cast<long long>(from), pointer.range, regno);
+              static_cast<long long>(from), size, regno, pointer.id, static_cast<long long>(from),
+              pointer.range, regno);
 }
 
 // All pointers with the same base may reach as far as this one. open: it lies before the end, not at it.

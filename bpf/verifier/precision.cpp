@@ -1,7 +1,8 @@
-// Which numbers matter. A path may be pruned although its numbers differ from those of an earlier path, as long as nothing
-// was decided by them: an address, a size, a branch that could go one way only. When such a decision is made, the numbers
-// it rests on are followed back along the executed instructions, and marked in every checkpoint passed. Likewise for stack
-// slots: one that nothing reads need not match.
+// Which numbers matter. A path may be pruned although its numbers differ from those of an earlier
+// path, as long as nothing was decided by them: an address, a size, a branch that could go one way
+// only. When such a decision is made, the numbers it rests on are followed back along the executed
+// instructions, and marked in every checkpoint passed. Likewise for stack slots: one that nothing
+// reads need not match.
 #include "bpf/helpers/helper.hpp"
 #include "bpf/verifier/analysis.hpp"
 

@@ -43,7 +43,8 @@ bool same_shape(const Register& old, const Register& now) {
 
 bool covers_exactly(const Register& old, const Register& now, IdMap* ids) {
   return same_shape(old, now) && old.offset == now.offset && old.added == now.added &&
-         old.added_low == now.added_low && old.range == now.range && old.map_index == now.map_index && old.frame == now.frame && old.value == now.value &&
+         old.added_low == now.added_low && old.range == now.range &&
+         old.map_index == now.map_index && old.frame == now.frame && old.value == now.value &&
          ids->match(old.id, now.id) && ids->match(old.reference, now.reference);
 }
 

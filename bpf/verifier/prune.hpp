@@ -1,5 +1,6 @@
-// State pruning: a path that arrives where an earlier, finished path with no fewer possibilities went on safely need not
-// be walked again. An arrival at a state that its own path has been in is an infinite loop.
+// State pruning: a path that arrives where an earlier, finished path with no fewer possibilities
+// went on safely need not be walked again. An arrival at a state that its own path has been in is
+// an infinite loop.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +25,8 @@ struct Checkpoint {
   uint32_t hits = 0;
   uint32_t misses = 0;
   uint32_t depth = 0;  // checkpoints before it on its path
-  // An unfinished state that a loop through this one led back to: what matters there is not known yet, so neither is what
-  // matters here. Null: all is known once `branches` is zero.
+  // An unfinished state that a loop through this one led back to: what matters there is not known
+  // yet, so neither is what matters here. Null: all is known once `branches` is zero.
   Checkpoint* awaits = nullptr;
   size_t bytes = 0;
   bool dropped = false;  // nothing is compared with it any more; it stays until its paths have ended

@@ -18,29 +18,40 @@ struct Advice {
   std::string_view text;
 };
 constexpr std::array kAdvice{
-    Advice{"map_value_or_null", "compare the pointer that the lookup returned with NULL before using it"},
-    Advice{"offset is outside of the packet", "compare the pointer plus the bytes needed with data_end on every path: "
-                                              "`if (p + 1 > data_end) return 0;`"},
-    Advice{"invalid access to packet", "compare the pointer plus the bytes needed with data_end on every path"},
+    Advice{"map_value_or_null",
+           "compare the pointer that the lookup returned with NULL before using it"},
+    Advice{"offset is outside of the packet",
+           "compare the pointer plus the bytes needed with data_end on every path: "
+           "`if (p + 1 > data_end) return 0;`"},
+    Advice{"invalid access to packet",
+           "compare the pointer plus the bytes needed with data_end on every path"},
     Advice{"_or_null", "compare the pointer with NULL before using it"},
-    Advice{"reference leak", "submit or discard the ring buffer record (or release the socket) on every path"},
-    Advice{"while holding a lock", "take the lock for loads and stores alone, and unlock before any call"},
+    Advice{"reference leak",
+           "submit or discard the ring buffer record (or release the socket) on every path"},
+    Advice{"while holding a lock",
+           "take the lock for loads and stores alone, and unlock before any call"},
     Advice{"bpf_spin_lock-ed region", "unlock on every path before this"},
     Advice{"is not a known constant", "give the helper a size that is a constant"},
     Advice{"cannot pass map_type", "use the helpers that go with this type of map"},
     Advice{"missing btf func_info", "compile with -g, so that the object has BTF"},
     Advice{"should have been in [0, 1]", "return 0 to go on or 1 to stop"},
-    Advice{"!read_ok", "give the register a value on every path that leads here (calls destroy R1 to R5)"},
-    Advice{"invalid access to map value", "check the index against the size of the value before the access"},
+    Advice{"!read_ok",
+           "give the register a value on every path that leads here (calls destroy R1 to R5)"},
+    Advice{"invalid access to map value",
+           "check the index against the size of the value before the access"},
     Advice{"min value is negative", "make the index unsigned, or check that it is not below zero"},
-    Advice{"unbounded memory access", "bound the value first: `if (x >= limit) return 0;` or `x &= limit - 1;`"},
+    Advice{"unbounded memory access",
+           "bound the value first: `if (x >= limit) return 0;` or `x &= limit - 1;`"},
     Advice{"infinite loop", "change a variable that the loop's condition tests on every round"},
     Advice{"too large. Processed", "bound the loops more tightly, or split the program"},
-    Advice{"GPL-restricted", "give the program a GPL-compatible licence in its `license` section, or drop the call"},
-    Advice{"invalid mem access 'scalar'", "the register holds a number; keep the pointer in a register or a whole stack slot"},
+    Advice{"GPL-restricted",
+           "give the program a GPL-compatible licence in its `license` section, or drop the call"},
+    Advice{"invalid mem access 'scalar'",
+           "the register holds a number; keep the pointer in a register or a whole stack slot"},
     Advice{"stack R", "stay within the 512 bytes below R10"},
     Advice{"combined stack", "keep large variables in a map rather than on the stack"},
-    Advice{"invalid bpf_context access", "read fields of struct __sk_buff at their own size; only cb may be written"},
+    Advice{"invalid bpf_context access",
+           "read fields of struct __sk_buff at their own size; only cb may be written"},
     Advice{"unknown func", "programs of this type may not call that helper"},
     Advice{"frame pointer", "copy R10 to another register and change that"},
     Advice{"unreachable insn", "remove the dead code, or compile with -O2"},
@@ -95,7 +106,8 @@ void Analysis::fill_report(int code, const std::string& reason) {
     std::string line = std::to_string(node.insn) + ": " + disassemble(&insn) + (node.taken ? ": taken" : ": not taken");
     line += ", r" + std::to_string(insn.dst_reg) + " is " + type_name(node.left);
     if (node.left.is_scalar()) {
-      line += " in [" + std::to_string(node.left.value.wide.umin) + ", " + std::to_string(node.left.value.wide.umax) + "]";
+      line += " in [" + std::to_string(node.left.value.wide.umin) + ", " +
+              std::to_string(node.left.value.wide.umax) + "]";
     } else if (node.left.is_packet() && node.left.range >= 0) {
       line += " with " + std::to_string(node.left.range) + " bytes known to be there";
     }

@@ -8,8 +8,9 @@ namespace {
 constexpr uint64_t kHigh = ~0xffffffffull;
 constexpr int kRounds = 3;  // as many as Linux makes: what is known must not be more
 
-// True: only one value fits both the bits and the range, and it is that. Where none does, Linux takes the largest of the bits'
-// values, and so do we: such a side cannot be taken, but the verdict on it must be the same.
+// True: only one value fits both the bits and the range, and it is that. Where none does, Linux
+// takes the largest of the bits' values, and so do we: such a side cannot be taken, but the verdict
+// on it must be the same.
 bool learn_single(Scalar* value) {
   const Range64& wide = value->wide;
   const Tnum bits = value->bits;
@@ -52,7 +53,8 @@ void learn_signs(Range<U>* range) {
     range->umax = std::min(range->umax, static_cast<U>(range->smax));
     return;
   }
-  // The signed range crosses zero: as unsigned it is [0, smax] and [smin, max]. If only one can meet [umin, umax], take it.
+  // The signed range crosses zero: as unsigned it is [0, smax] and [smin, max]. If only one can
+  // meet [umin, umax], take it.
   if (range->umax < static_cast<U>(range->smin)) {
     range->smin = static_cast<S>(range->umin);
     range->umax = std::min(range->umax, static_cast<U>(range->smax));
@@ -108,8 +110,9 @@ void learn_wide_from_low(Range64* wide, const Range32& low) {
   wide->smax = std::min(wide->smax, static_cast<int64_t>((smax & kHigh) | low.umax));
 }
 
-// A number that fits 32 signed bits, and whose low half is not negative, is that half. Linux takes over the half's range as
-// it is, even where the number's own was tighter, and so must we: the verdicts would differ.
+// A number that fits 32 signed bits, and whose low half is not negative, is that half. Linux takes
+// over the half's range as it is, even where the number's own was tighter, and so must we: the
+// verdicts would differ.
 void take_low_half(Scalar* value) {
   const Range32& low = value->low;
   if (low.smin < 0 || value->wide.smin < INT32_MIN || value->wide.smax > INT32_MAX) return;

@@ -1,5 +1,6 @@
-// The abstract number: known bits together with signed and unsigned ranges, 64 bits wide and of the low 32, kept in step.
-// Every operation is sound: the result covers all results of the concrete values covered. Plain values; any thread.
+// The abstract number: known bits together with signed and unsigned ranges, 64 bits wide and of the
+// low 32, kept in step. Every operation is sound: the result covers all results of the concrete
+// values covered. Plain values; any thread.
 #pragma once
 
 #include <linux/bpf.h>

@@ -149,8 +149,8 @@ Scalar scalar_shift(uint8_t op, bool is64, const Scalar& a, uint32_t by) {
   return out;
 }
 
-// Linux follows no division, and shifts only by a known number below the width: these give any number of 64 bits. What is
-// followed here and not there would be accepted here alone.
+// Linux follows no division, and shifts only by a known number below the width: these give any
+// number of 64 bits. What is followed here and not there would be accepted here alone.
 bool followed(uint8_t op, bool is64, const Scalar& b) {
   switch (op) {
     case BPF_DIV:

@@ -1,5 +1,5 @@
-// The stack, byte by byte. All accesses are naturally aligned (Linux demands that of the stack on every machine), so one
-// never crosses an 8-byte slot.
+// The stack, byte by byte. All accesses are naturally aligned (Linux demands that of the stack on
+// every machine), so one never crosses an 8-byte slot.
 #include <algorithm>
 #include <cerrno>
 
@@ -179,7 +179,8 @@ bool Analysis::write_stack(const Register& pointer, int32_t offset, uint32_t siz
       if (slot.bytes[i] == StackByte::spill) slot.bytes[i] = StackByte::misc;
     }
     for (uint32_t i = 0; i < size; i++) slot.bytes[i] = StackByte::spill;
-    // A part of a number is kept as the whole, and cut when it is read: what is known of it is known to Linux the same way.
+    // A part of a number is kept as the whole, and cut when it is read: what is known of it is
+    // known to Linux the same way.
     slot.spilled = value;
     if (size != 8 && value.value.wide.umax >> (size * 8) != 0) slot.spilled.unlink();
     return true;

@@ -119,7 +119,9 @@ struct Frame {
     if (index >= stack.size()) stack.resize(index + 1);
     return stack[index];
   }
-  static uint32_t byte_of(int32_t offset) { return static_cast<uint32_t>(offset + static_cast<int32_t>(kMaxStack)) % 8; }
+  static uint32_t byte_of(int32_t offset) {
+    return static_cast<uint32_t>(offset + static_cast<int32_t>(kMaxStack)) % 8;
+  }
 };
 
 // Something acquired that the program has to release.

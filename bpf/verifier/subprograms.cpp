@@ -1,5 +1,5 @@
-// Subprograms: static ones are walked into at each call, global ones verified by themselves, callbacks walked as often as
-// brings something new.
+// Subprograms: static ones are walked into at each call, global ones verified by themselves,
+// callbacks walked as often as brings something new.
 #include <algorithm>
 #include <cerrno>
 
@@ -40,7 +40,9 @@ bool Analysis::check_subprograms() {
     if (rows[i].insn_off != cfg_.subprograms[i].start) {
       return fail(EINVAL, "func_info BTF section doesn't match subprog layout in BPF program");
     }
-    if (btf_.kind(rows[i].type_id) != BTF_KIND_FUNC) return fail(EINVAL, "invalid type id %u in func info", rows[i].type_id);
+    if (btf_.kind(rows[i].type_id) != BTF_KIND_FUNC) {
+      return fail(EINVAL, "invalid type id %u in func info", rows[i].type_id);
+    }
     infos_.push_back(subprogram_info(btf_, rows[i].type_id, ctx_names(input_.type)));
   }
   const auto& insns = input_.insns;
@@ -259,13 +261,15 @@ void Analysis::widen(const State& before) {
     Frame& now = state_.frames[f];
     for (uint32_t i = 0; i < kFrameRegister; i++) loosen(old.regs[i], &now.regs[i]);
     for (size_t i = 0; i < std::min(old.stack.size(), now.stack.size()); i++) {
-      if (old.stack[i].holds_scalar() && now.stack[i].holds_scalar()) loosen(old.stack[i].spilled, &now.stack[i].spilled);
+      if (old.stack[i].holds_scalar() && now.stack[i].holds_scalar()) {
+        loosen(old.stack[i].spilled, &now.stack[i].spilled);
+      }
     }
   }
 }
 
-// The stack of the deepest chain of calls fits. Frames are at most kMaxFrames deep, which exploration has shown for static
-// subprograms.
+// The stack of the deepest chain of calls fits. Frames are at most kMaxFrames deep, which
+// exploration has shown for static subprograms.
 bool Analysis::check_depth() {
   struct Visit {
     uint32_t subprogram;
@@ -291,7 +295,10 @@ bool Analysis::check_depth() {
     deepest[visit.subprogram] = visit.depth * 16 + visit.frames;
     const uint32_t above = visit.depth - rounded(visit.subprogram);
     if (visit.subprogram != 0 && tail_calls_[visit.subprogram] != 0 && above >= kTailCallDepth) {
-      return fail(EACCES, "tail_calls are not allowed when call stack of previous frames is %u bytes. Too large", above);
+      return fail(
+          EACCES,
+          "tail_calls are not allowed when call stack of previous frames is %u bytes. Too large",
+          above);
     }
     const Subprogram& sub = subprograms[visit.subprogram];
     for (uint32_t i = sub.start; i < sub.end; i += insn_length(program_->insns[i])) {

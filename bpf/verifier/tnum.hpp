@@ -1,5 +1,6 @@
-// Tristate numbers: what is known of each bit of a 64-bit value (Vishwanathan et al., "Sound, Precise, and Fast Abstract
-// Interpretation with Tristate Numbers", 2022). Plain values; any thread.
+// Tristate numbers: what is known of each bit of a 64-bit value (Vishwanathan et al., "Sound,
+// Precise, and Fast Abstract Interpretation with Tristate Numbers", 2022). Plain values; any
+// thread.
 #pragma once
 
 #include <cstdint>

@@ -47,8 +47,9 @@ bool never_null(const Register& reg) {
   }
 }
 
-// The ranges and the bits may rule a side out that the comparison by itself did not. Linux walks such a side, with what the
-// bits say, and so it is walked here: a verdict must not depend on more cleverness than Linux has.
+// The ranges and the bits may rule a side out that the comparison by itself did not. Linux walks
+// such a side, with what the bits say, and so it is walked here: a verdict must not depend on more
+// cleverness than Linux has.
 void settle(Scalar* value) {
   const bool apart = value->is_const() && !value->contains(value->value());
   const bool low_apart = value->is_low_const() && (value->low.umin != value->low.umax ||

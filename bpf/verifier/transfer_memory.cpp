@@ -98,7 +98,8 @@ bool Analysis::check_map_key(uint32_t regno, const Register& pointer, int64_t of
   return check_region(regno, pointer, offset, size, map_spec(pointer.map_index).key_size);
 }
 
-// The fields of struct bpf_sock and bpf_tcp_sock are words; a socket is never there in sluice, so only their place counts.
+// The fields of struct bpf_sock and bpf_tcp_sock are words; a socket is never there in sluice, so
+// only their place counts.
 bool Analysis::check_socket(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access) {
   if (access == Access::write) {
     return fail(EACCES, "R%u cannot write into %s", regno, type_name(pointer).c_str());
@@ -315,7 +316,9 @@ bool Analysis::check_maps() {
 
 bool Analysis::check_map_use(const MapSpec& spec) {
   if (spec.spin_lock_offset < 0) return true;
-  if (input_.type == BPF_PROG_TYPE_SOCKET_FILTER) return fail(EINVAL, "socket filter progs cannot use bpf_spin_lock yet");
+  if (input_.type == BPF_PROG_TYPE_SOCKET_FILTER) {
+    return fail(EINVAL, "socket filter progs cannot use bpf_spin_lock yet");
+  }
   const bool tracing = input_.type == BPF_PROG_TYPE_KPROBE || input_.type == BPF_PROG_TYPE_TRACEPOINT;
   return !tracing || fail(EINVAL, "tracing progs cannot use bpf_spin_lock yet");
 }

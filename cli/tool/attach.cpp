@@ -122,7 +122,11 @@ Status attach_or_detach(Context& context, Words& words, int cmd, const char* wha
 
 }  // namespace
 
-Status prog_attach(Context& context, Words& words) { return attach_or_detach(context, words, BPF_PROG_ATTACH, "attach to"); }
-Status prog_detach(Context& context, Words& words) { return attach_or_detach(context, words, BPF_PROG_DETACH, "detach from"); }
+Status prog_attach(Context& context, Words& words) {
+  return attach_or_detach(context, words, BPF_PROG_ATTACH, "attach to");
+}
+Status prog_detach(Context& context, Words& words) {
+  return attach_or_detach(context, words, BPF_PROG_DETACH, "detach from");
+}
 
 }  // namespace sluice::cli

@@ -111,7 +111,9 @@ Error file_error(const std::string& path, int code) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return errno_error(errno, "BTF of " + path);
   if (S_ISDIR(status.st_mode)) return errno_error(EISDIR, "BTF of " + path);
-  if (code == ENOENT || code == ENODATA) return {ENOENT, "BTF of " + path + ": it has no .BTF section (compile with -g)"};
+  if (code == ENOENT || code == ENODATA) {
+    return {ENOENT, "BTF of " + path + ": it has no .BTF section (compile with -g)"};
+  }
   if (code == EACCES || code == EPERM) return errno_error(code, "BTF of " + path);
   return {EINVAL, "BTF of " + path + ": it is neither BTF nor an ELF file with BTF"};
 }

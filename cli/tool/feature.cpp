@@ -33,14 +33,16 @@ struct Probe {
   bool full = false;
 };
 
-UniqueFd load(const Probe& probe, uint32_t type, std::span<const Insn> insns, char* log = nullptr, uint32_t log_size = 0) {
+UniqueFd load(const Probe& probe, uint32_t type, std::span<const Insn> insns, char* log = nullptr,
+              uint32_t log_size = 0) {
   LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_ifindex = probe.device);
   if (log != nullptr) {
     options.log_buf = log;
     options.log_size = log_size;
     options.log_level = 1;
   }
-  return UniqueFd(::bpf_prog_load(static_cast<bpf_prog_type>(type), nullptr, "GPL", insns.data(), insns.size(), &options));
+  return UniqueFd(::bpf_prog_load(static_cast<bpf_prog_type>(type), nullptr, "GPL", insns.data(),
+                                  insns.size(), &options));
 }
 
 constexpr Insn make(int code, int dst, int src, int off, int imm) {

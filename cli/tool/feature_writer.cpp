@@ -48,9 +48,11 @@ void FeatureWriter::explain_helpers() {
   std::printf(
       "/*\n * Use %sHAVE_PROG_TYPE_HELPER(prog_type_name, helper_name)\n"
       " * to determine if <helper_name> is available for <prog_type_name>,\n * e.g.\n"
-      " *\t#if %sHAVE_PROG_TYPE_HELPER(xdp, bpf_redirect)\n *\t\t// do stuff with this helper\n *\t#elif\n"
+      " *\t#if %sHAVE_PROG_TYPE_HELPER(xdp, bpf_redirect)\n"
+      " *\t\t// do stuff with this helper\n *\t#elif\n"
       " *\t\t// use a workaround\n *\t#endif\n */\n"
-      "#define %sHAVE_PROG_TYPE_HELPER(prog_type, helper)\t\\\n\t%sBPF__PROG_TYPE_ ## prog_type ## __HELPER_ ## helper\n",
+      "#define %sHAVE_PROG_TYPE_HELPER(prog_type, helper)\t\\\n"
+      "\t%sBPF__PROG_TYPE_ ## prog_type ## __HELPER_ ## helper\n",
       prefix, prefix, prefix, prefix);
 }
 

@@ -1,4 +1,5 @@
-// The answers of `feature probe` in the three forms that bpftool has: sentences, JSON and C macros. The session's thread.
+// The answers of `feature probe` in the three forms that bpftool has: sentences, JSON and C macros.
+// The session's thread.
 #pragma once
 
 #include <string>

@@ -85,8 +85,9 @@ Status map_create(Context& context, Words& words) {
     const int code = errno;
     Error error = errno_error(code, "create map " + spec.name);
     if (code == EINVAL) {
-      error.text += ": " + with_article(map_type_name(spec.type)) + " cannot have key " + std::to_string(spec.key_size) +
-                    ", value " + std::to_string(spec.value_size) + ", entries " + std::to_string(spec.entries) +
+      error.text += ": " + with_article(map_type_name(spec.type)) + " cannot have key " +
+                    std::to_string(spec.key_size) + ", value " + std::to_string(spec.value_size) +
+                    ", entries " + std::to_string(spec.entries) +
                     " and these flags, or there is no such type (`sluice feature probe`)";
     }
     return fail(std::move(error));

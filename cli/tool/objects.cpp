@@ -125,7 +125,8 @@ Result<std::vector<UniqueFd>> take_objects(Words& words, Kind kind) {
     (void)words.take("name");
     const auto wanted = words.take(by_tag ? "tag" : "name");
     if (!wanted) return fail(wanted.error());
-    const bool is_tag = wanted->size() == 2 * BPF_TAG_SIZE && wanted->find_first_not_of("0123456789abcdef") == wanted->npos;
+    const bool is_tag = wanted->size() == 2 * BPF_TAG_SIZE &&
+                        wanted->find_first_not_of("0123456789abcdef") == wanted->npos;
     if (by_tag && !is_tag) return usage("tag \"" + *wanted + "\" is not 16 hexadecimal digits");
     return find_all(kind, by_tag, *wanted);
   }

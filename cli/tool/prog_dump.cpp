@@ -125,7 +125,9 @@ void dump_machine_json(JsonWriter& out, const Program& program, const DumpOption
     out.begin_array();
     for (const auto& insn : disassemble_machine_code(function.code)) {
       out.begin_object();
-      if (const auto line = program.machine_line_at(function.index, insn.offset)) write_source(out, *line, options.linum);
+      if (const auto line = program.machine_line_at(function.index, insn.offset)) {
+        write_source(out, *line, options.linum);
+      }
       std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(insn.offset));
       out.member("pc", text);
       const size_t gap = insn.text.find('\t');

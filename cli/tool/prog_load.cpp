@@ -167,7 +167,11 @@ Status pin_programs(NewPins& pins, bpf_object* object, const std::string& path, 
   if (!all) return pins.pin(::bpf_program__fd(program), path);
   if (auto status = pins.make_directory(path); !status) return status;
   for (; program != nullptr; program = ::bpf_object__next_program(object, program)) {
-    if (auto status = pins.pin(::bpf_program__fd(program), path + "/" + ::bpf_program__name(program)); !status) return status;
+    if (auto status =
+            pins.pin(::bpf_program__fd(program), path + "/" + ::bpf_program__name(program));
+        !status) {
+      return status;
+    }
   }
   return {};
 }

@@ -12,14 +12,17 @@ namespace sluice::cli {
 namespace {
 
 // bpftool counts these with events of the CPU around each run, by a program on the program's entry and exit.
-constexpr const char* kCpuEvents[] = {"cycles", "instructions", "l1d_loads", "llc_misses", "itlb_misses", "dtlb_misses"};
+constexpr const char* kCpuEvents[] = {"cycles",     "instructions", "l1d_loads",
+                                      "llc_misses", "itlb_misses",  "dtlb_misses"};
 
 Status take_metrics(Words& words) {
   while (!words.empty()) {
     for (const char* event : kCpuEvents) {
       if (!words.next_is(event)) continue;
-      return fail(EOPNOTSUPP, std::string(event) + " cannot be counted for one program: the programs of a chain are compiled "
-                                                   "into one function; run_time_ns can");
+      return fail(EOPNOTSUPP,
+                  std::string(event) +
+                      " cannot be counted for one program: the programs of a chain are compiled "
+                      "into one function; run_time_ns can");
     }
     if (!words.accept("run_time_ns")) return words.done();
   }

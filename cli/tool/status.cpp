@@ -47,13 +47,17 @@ std::string nanoseconds_each(double seconds, uint64_t packets) {
 }
 
 void print_chains(const Json& chains) {
-  Rows rows{{"port", "program", "run", "passed", "dropped", "trimmed", "sent back", "redirected", "ns a packet", "action"}};
+  Rows rows{{"port", "program", "run", "passed", "dropped", "trimmed", "sent back", "redirected",
+             "ns a packet", "action"}};
   for (const auto& chain : chains.items()) {
     const auto& programs = chain["programs"].items();
     const uint64_t packets = programs.empty() ? 0 : programs[0]["run"].count();
     // The chain is one compiled function: its time stands beside its first program.
     std::string cost = nanoseconds_each(chain["run_seconds"].number(), packets);
-    if (programs.empty()) rows.push_back({chain["port"].text(), "-", "-", "-", "-", "-", "-", "-", "-", chain["action"].text()});
+    if (programs.empty()) {
+      rows.push_back(
+          {chain["port"].text(), "-", "-", "-", "-", "-", "-", "-", "-", chain["action"].text()});
+    }
     for (const auto& program : programs) {
       const uint64_t run = program["run"].count();
       uint64_t kept = 0;
@@ -209,14 +213,20 @@ void write_rates(JsonWriter& out, const Picture& picture) {
   write_list(out, "workers", worker_rates(picture.before, picture.now), [&](const WorkerRate& rate) {
     out.begin_object();
     out.member("worker", rate.worker);
-    write_numbers(out, {{"packets", rate.packets}, {"bursts", rate.bursts}, {"sleeps", rate.sleeps}, {"busy", rate.busy}});
+    write_numbers(out, {{"packets", rate.packets},
+                        {"bursts", rate.bursts},
+                        {"sleeps", rate.sleeps},
+                        {"busy", rate.busy}});
     out.end_object();
   });
   write_list(out, "programs", program_rates(picture.before, picture.now), [&](const ProgramRate& rate) {
     out.begin_object();
     out.member("program", rate.program);
     out.member("port", rate.port);
-    write_numbers(out, {{"run", rate.run}, {"passed", rate.passed}, {"dropped", rate.dropped}, {"trimmed", rate.trimmed}});
+    write_numbers(out, {{"run", rate.run},
+                        {"passed", rate.passed},
+                        {"dropped", rate.dropped},
+                        {"trimmed", rate.trimmed}});
     out.end_object();
   });
   out.end_object();

@@ -104,8 +104,10 @@ std::string subject_help(const Subject& subject) {
   }
   text += "\n";
   text += subject.notes;
-  return text + "  OPTIONS := { -j | --json | -p | --pretty | -f | --bpffs (show pins) | -d | --debug | -B FILE | --base-btf FILE |\n"
-                "               -n | --nomount (nothing is ever mounted) }\n";
+  return text +
+         "  OPTIONS := { -j | --json | -p | --pretty | -f | --bpffs (show pins) | -d | --debug | "
+         "-B FILE | --base-btf FILE |\n"
+         "               -n | --nomount (nothing is ever mounted) }\n";
 }
 
 bool print_help(const std::vector<std::string>& words) {
@@ -159,7 +161,9 @@ Status take_options(std::vector<std::string>* words, ToolOptions* options) {
       options->base_btf = (*words)[i];
     } else if (word == "-V" || word == "--version") {
       rest.insert(rest.begin(), "version");
-    } else if (word.size() > 1 && word[0] == '-' && std::isdigit(static_cast<unsigned char>(word[1])) == 0 && word != "-h" && word != "--help") {
+    } else if (word.size() > 1 && word[0] == '-' &&
+               std::isdigit(static_cast<unsigned char>(word[1])) == 0 && word != "-h" &&
+               word != "--help") {
       return usage("there is no option " + word);
     } else {
       rest.push_back(std::move(word));

@@ -88,7 +88,8 @@ std::string headline(const Sample& before, const Sample& after, const Order& ord
   const auto ports = port_rates(before, after);
   const auto workers = worker_rates(before, after);
   const auto sum = [](const auto& rows, auto member) {
-    return std::accumulate(rows.begin(), rows.end(), 0.0, [&](double all, const auto& row) { return all + row.*member; });
+    return std::accumulate(rows.begin(), rows.end(), 0.0,
+                           [&](double all, const auto& row) { return all + row.*member; });
   };
   return std::to_string(ports.size()) + (ports.size() == 1 ? " port, " : " ports, ") +
          fixed(sum(ports, &PortRate::rx_packets), 0) + " packets/s, " + std::to_string(workers.size()) +
@@ -164,7 +165,9 @@ class KeyInput {
 // Until q: a frame an interval, and the last one anew for a key that sorts.
 Status run_live(Connection& connection, Sample before, const Order* order, double interval) {
   using Clock = std::chrono::steady_clock;
-  const auto pause = [](double seconds) { return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)); };
+  const auto pause = [](double seconds) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  };
   const KeyInput keys;
   std::optional<Sample> after;
   // The first frame comes soon, so that nobody looks at nothing.
@@ -199,7 +202,8 @@ Status top_show(Context& context, Words& words) {
       if (*seconds == 0) return usage("interval is at least 1 second");
       interval = static_cast<double>(*seconds);
     } else if (words.accept("sort")) {
-      order = std::find_if(std::begin(kOrders), std::end(kOrders), [&](const Order& row) { return words.next_is(row.name); });
+      order = std::find_if(std::begin(kOrders), std::end(kOrders),
+                           [&](const Order& row) { return words.next_is(row.name); });
       if (order == std::end(kOrders)) return usage("sort: expected cpu, run, passed, dropped or name");
       (void)words.take("sort");
     } else {

@@ -68,8 +68,10 @@ class FunctionGraph {
   }
 
   void print() const {
-    std::printf("subgraph \"cluster_%zu\" {\n\tstyle=\"dashed\";\n\tcolor=\"black\";\n\tlabel=\"func_%zu ()\";\n", index_,
-                index_);
+    std::printf(
+        "subgraph \"cluster_%zu\" {\n\tstyle=\"dashed\";\n\tcolor=\"black\";\n"
+        "\tlabel=\"func_%zu ()\";\n",
+        index_, index_);
     mark(0, "ENTRY");
     for (const auto& [leader, block] : blocks_) print_block(block);
     mark(1, "EXIT");
@@ -83,8 +85,10 @@ class FunctionGraph {
     std::printf("\tfn_%zu_bb_%zu [shape=Mdiamond,style=filled,label=\"%s\"];\n\n", index_, node, text);
   }
   void edge(size_t from, size_t to) const {
-    std::printf("\tfn_%zu_bb_%zu:s -> fn_%zu_bb_%zu:n [style=\"solid,bold\", color=black, weight=10, constraint=true];\n",
-                index_, from, index_, to);
+    std::printf(
+        "\tfn_%zu_bb_%zu:s -> fn_%zu_bb_%zu:n "
+        "[style=\"solid,bold\", color=black, weight=10, constraint=true];\n",
+        index_, from, index_, to);
   }
   void edge_to(const Block& from, int64_t insn) const {
     const auto found = insn < 0 ? numbers_.end() : numbers_.find(static_cast<uint32_t>(insn));

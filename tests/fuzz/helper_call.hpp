@@ -8,8 +8,8 @@
 
 namespace sluice::bpf {
 
-// One call of any helper that `type` (enum bpf_prog_type) may call, mostly, its arguments mostly of the right kind; the maps
-// are those of kernel_program().
+// One call of any helper that `type` (enum bpf_prog_type) may call, mostly, its arguments mostly of
+// the right kind; the maps are those of kernel_program().
 build::Code helper_call_program(std::mt19937_64 random, uint32_t type);
 
 }  // namespace sluice::bpf

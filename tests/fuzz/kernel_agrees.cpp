@@ -186,7 +186,8 @@ Bounds bounds_of(const std::string& text) {
 }
 
 void note_numbers(const std::string& states, LoggedStep* step) {
-  static const std::regex kRegister("(R[0-9]+)(?:_w|_r)?=P?(scalar\\((?:[^()]|\\([^()]*\\))*\\)|-?[0-9]+|0x[0-9a-f]+)(?= |$)");
+  static const std::regex kRegister(
+      "(R[0-9]+)(?:_w|_r)?=P?(scalar\\((?:[^()]|\\([^()]*\\))*\\)|-?[0-9]+|0x[0-9a-f]+)(?= |$)");
   for (std::sregex_iterator it(states.begin(), states.end(), kRegister), end; it != end; ++it) {
     step->numbers[(*it)[1]] = bounds_of((*it)[2]);
   }
@@ -355,7 +356,8 @@ class Comparison {
   Outcome run_ours(const AnnotatedProgram& program, Packet packet) {
     RunEnv env;
     env.ingress_ifindex = program.type == BPF_PROG_TYPE_XDP ? 1 : 0;
-    const LinearPacket linear{.buffer = packet.bytes + kHeader, .captured = packet.length, .wire_length = packet.length};
+    const LinearPacket linear{
+        .buffer = packet.bytes + kHeader, .captured = packet.length, .wire_length = packet.length};
     PacketContext ctx;
     load_context(&ctx, kLinearLayout, &linear, &env);
     enter_stack(&ctx);
@@ -374,7 +376,9 @@ class Comparison {
     // With maps elsewhere a number made of their addresses is another.
     int error = 0;
     const UniqueFd moved = load_kernel(program, elsewhere_, 0, &error);
-    if (!(kernel == run_kernel(program, elsewhere_, moved.get(), packet))) return count(program, "run is not repeatable");
+    if (!(kernel == run_kernel(program, elsewhere_, moved.get(), packet))) {
+      return count(program, "run is not repeatable");
+    }
     differing++;
     count(program, "runs differ");
     std::printf("seed %lu: %s, result %u, the kernel's %u%s\n", seed, find_program_type(program.type)->name.data(),

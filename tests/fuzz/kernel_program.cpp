@@ -12,7 +12,8 @@ namespace {
 
 using namespace build;
 
-// R6 is the context, R7 to R9 are numbers, R0 and R2 to R5 scratch; the stack from -64 up holds numbers, below it pointers.
+// R6 is the context, R7 to R9 are numbers, R0 and R2 to R5 scratch; the stack from -64 up holds
+// numbers, below it pointers.
 class Generator : private RandomNumbers {
  public:
   explicit Generator(uint64_t seed) : RandomNumbers(std::mt19937_64(seed)) {}

@@ -1,5 +1,5 @@
-// Numbers as a verifier sees them: of which much, little or nothing is known, by what they are read from, by arithmetic and by
-// comparisons. R6 is the context, R7 to R9 are the numbers.
+// Numbers as a verifier sees them: of which much, little or nothing is known, by what they are read
+// from, by arithmetic and by comparisons. R6 is the context, R7 to R9 are the numbers.
 #pragma once
 
 #include <cstdint>

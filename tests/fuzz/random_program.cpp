@@ -143,7 +143,8 @@ class Generator : private RandomCode {
     } else {
       code_ << alu(BPF_ADD, 1, static_cast<int32_t>(below(90)));
     }
-    code_ << mov_reg(3, 1) << alu(BPF_ADD, 3, 8) << jump_reg(BPF_JGT, 3, 2, static_cast<int16_t>(inside.size())) << inside;
+    code_ << mov_reg(3, 1) << alu(BPF_ADD, 3, 8)
+          << jump_reg(BPF_JGT, 3, 2, static_cast<int16_t>(inside.size())) << inside;
     code_ << mov(1, number());
     refresh();
   }
@@ -237,7 +238,10 @@ class Generator : private RandomCode {
   void key(uint32_t map) {
     code_ << store_imm(BPF_W, 10, -64, static_cast<int32_t>(below(5)));
     if (map == 3 && one_in(2)) code_ << store_imm(BPF_DW, 10, -56, static_cast<int32_t>(below(2)));
-    if (map == 3) code_ << store_imm(BPF_W, 10, -60, 1) << store_imm(BPF_DW, 10, -56, 0) << store_imm(BPF_W, 10, -48, 7);
+    if (map == 3) {
+      code_ << store_imm(BPF_W, 10, -60, 1) << store_imm(BPF_DW, 10, -56, 0)
+            << store_imm(BPF_W, 10, -48, 7);
+    }
     code_ << map_fd(1, map) << mov_reg(2, 10) << alu(BPF_ADD, 2, -64);
   }
 
@@ -288,7 +292,9 @@ class Generator : private RandomCode {
     const uint32_t inner = 1 + below(3);
     for (uint32_t i = 0; i < inner; i++) statement(depth - 1);
     std::swap(outer, code_);
-    for (size_t i = first_callback; i < callbacks_.size(); i++) callbacks_[i].first += code_.size() + 1;  // behind the jump
+    for (size_t i = first_callback; i < callbacks_.size(); i++) {
+      callbacks_[i].first += code_.size() + 1;  // behind the jump
+    }
     const auto skip = static_cast<int16_t>(outer.size());
     const int op = pick(kCompare);
     const bool wide = one_in(2);

@@ -1,5 +1,6 @@
-// Random socket filters and sched_cls programs, mostly of the kind that a verifier accepts: arithmetic, branches, bounded loops, the frame, ctx,
-// packet loads and pointers, map operations, atomics, a subprogram, callbacks. Deterministic in the seed.
+// Random socket filters and sched_cls programs, mostly of the kind that a verifier accepts:
+// arithmetic, branches, bounded loops, the frame, ctx, packet loads and pointers, map operations,
+// atomics, a subprogram, callbacks. Deterministic in the seed.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// libFuzzer over the API socket: bytes as a client sends them, in pieces, to a connection whose requests a surface answers.
-// Nothing may crash, and every answer must be a frame that a client can read to its end.
+// libFuzzer over the API socket: bytes as a client sends them, in pieces, to a connection whose
+// requests a surface answers. Nothing may crash, and every answer must be a frame that a client can
+// read to its end.
 #include <sys/socket.h>
 
 #include <cstdlib>

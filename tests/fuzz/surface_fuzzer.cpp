@@ -1,5 +1,6 @@
-// libFuzzer target: a client's calls. Each is (command, attribute bytes); addresses in the attribute lead into a small memory
-// that the input fills, descriptors are the numbers of what earlier calls opened. No crash, hang or leak, whatever comes.
+// libFuzzer target: a client's calls. Each is (command, attribute bytes); addresses in the
+// attribute lead into a small memory that the input fills, descriptors are the numbers of what
+// earlier calls opened. No crash, hang or leak, whatever comes.
 #include <unistd.h>
 
 #include <algorithm>

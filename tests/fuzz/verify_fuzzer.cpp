@@ -1,5 +1,5 @@
-// libFuzzer target: raw instruction bytes through the verifier; what it accepts runs in the interpreter, under ASan, on a
-// packet. No crash, hang or leak, and no access out of bounds.
+// libFuzzer target: raw instruction bytes through the verifier; what it accepts runs in the
+// interpreter, under ASan, on a packet. No crash, hang or leak, and no access out of bounds.
 #include <cstring>
 #include <vector>
 

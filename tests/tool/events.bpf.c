@@ -4,7 +4,11 @@
 
 #include <bpf/bpf_helpers.h>
 
-struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __uint(key_size, 4); __uint(value_size, 4); } cli_events SEC(".maps");
+struct {
+  __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+  __uint(key_size, 4);
+  __uint(value_size, 4);
+} cli_events SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } cli_ring SEC(".maps");
 
 SEC("tc") int emit(struct __sk_buff *skb) {

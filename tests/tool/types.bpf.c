@@ -6,7 +6,10 @@
 enum color { RED = 1, GREEN = 2 };
 typedef int number;
 struct bits { int x; __u8 y : 3, z : 5; long long w : 40; int sb : 7; };
-struct numbers { char c; unsigned char uc; short s; unsigned short us; int i; unsigned int u; long l; unsigned long ul; };
+struct numbers {
+  char c; unsigned char uc; short s; unsigned short us;
+  int i; unsigned int u; long l; unsigned long ul;
+};
 union both { int i; char c[4]; };
 struct value {
   __u64 packets;
@@ -26,9 +29,24 @@ struct value {
 };
 struct key { __u32 a; unsigned short b; char name[6]; };
 
-struct { __uint(type, BPF_MAP_TYPE_HASH); __type(key, struct key); __type(value, struct value); __uint(max_entries, 8); } flows SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_ARRAY); __type(key, int); __type(value, char); __uint(max_entries, 3); } chars SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_PERCPU_HASH); __type(key, int); __type(value, struct numbers); __uint(max_entries, 2); } per_cpu SEC(".maps");
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __type(key, struct key);
+  __type(value, struct value);
+  __uint(max_entries, 8);
+} flows SEC(".maps");
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __type(key, int);
+  __type(value, char);
+  __uint(max_entries, 3);
+} chars SEC(".maps");
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+  __type(key, int);
+  __type(value, struct numbers);
+  __uint(max_entries, 2);
+} per_cpu SEC(".maps");
 
 int global_number = -7;
 const volatile int constant = 5;

@@ -31,7 +31,8 @@ std::vector<UniqueFd> make_kernel_maps(const VerifierCase& one) {
     attr.map_flags = shape.flags;
     std::memcpy(attr.map_name, kMapName, sizeof kMapName);
     maps.emplace_back(static_cast<int>(kernel_bpf(BPF_MAP_CREATE, &attr)));
-    EXPECT_TRUE(maps.back() || errno == EPERM) << std::strerror(errno);  // EPERM: so ends the load, and its caller skips
+    // EPERM: so ends the load, and its caller skips.
+    EXPECT_TRUE(maps.back() || errno == EPERM) << std::strerror(errno);
   }
   return maps;
 }

@@ -95,7 +95,8 @@ TEST_P(VerifierCaseTest, VerdictIsAsExpectedAndTheKernels) {
   const VerifierCase& one = *GetParam();
   const VerifierResult result = verify_case(one);
   // A helper without a body verifies, and is refused after that.
-  const bool verified = result.program != nullptr || result.report.reason.find("is not implemented") != std::string::npos;
+  const bool verified = result.program != nullptr ||
+                        result.report.reason.find("is not implemented") != std::string::npos;
   EXPECT_EQ(verified, one.accept) << one.where << "\n" << result.report.reason << "\n" << result.log;
   if (!one.accept) {
     EXPECT_NE(result.report.reason.find(one.fragment), std::string::npos) << one.where << "\n" << result.report.reason;
@@ -108,7 +109,9 @@ TEST_P(VerifierCaseTest, VerdictIsAsExpectedAndTheKernels) {
   if (kernel.code == EPERM) GTEST_SKIP() << "bpf(2) is not permitted here: the kernel was not asked";
   if (one.kernel_skipped()) GTEST_SKIP() << "the kernel was not asked: " << one.kernel + 4;
   if (kernel.program) {
-    if (result.program != nullptr && has_same_insns(*result.program, kernel.program.get())) RecordProperty("same_insns", 1);
+    if (result.program != nullptr && has_same_insns(*result.program, kernel.program.get())) {
+      RecordProperty("same_insns", 1);
+    }
     for (const auto& run : one.runs) {
       EXPECT_EQ(run_in_kernel(one, kernel.program.get(), run.packet), run.result) << one.where;
     }

@@ -1,5 +1,6 @@
-// Loads each object given into the kernel and prints a line "OBJECT PROGRAM INSNS" for each program that it accepts: the
-// instructions its verifier walked. Linked with libbpf as it is, which the tests are not.
+// Loads each object given into the kernel and prints a line "OBJECT PROGRAM INSNS" for each program
+// that it accepts: the instructions its verifier walked. Linked with libbpf as it is, which the
+// tests are not.
 // Exit status: 0 done, 77 bpf(2) is not permitted here.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

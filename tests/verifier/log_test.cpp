@@ -1,5 +1,5 @@
-// The verifier's log of every case beside the kernel's, line by line: at level 1, and at level 2 with the lines that only
-// the kernel writes left out.
+// The verifier's log of every case beside the kernel's, line by line: at level 1, and at level 2
+// with the lines that only the kernel writes left out.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,9 +30,10 @@ const Rewrite kRewrites[] = {
     {std::regex("verification time \\d+ usec"), "verification time N usec"},
 };
 
-// Traces of how the kernel gets at liveness and precision, which sluice gets at otherwise. A state that they stand before is
-// on a line of its own.
-const std::regex kKernelOnly(R"((Live regs before insn:|[ \d]+: [.\d]{10} .*|\([\d,]+\) (frame|live).*|SCC .*|mark_precise: .*|\s*))");
+// Traces of how the kernel gets at liveness and precision, which sluice gets at otherwise. A state
+// that they stand before is on a line of its own.
+const std::regex kKernelOnly(
+    R"((Live regs before insn:|[ \d]+: [.\d]{10} .*|\([\d,]+\) (frame|live).*|SCC .*|mark_precise: .*|\s*))");
 const std::regex kState(R"((\d+: \([0-9a-f]{2}\) .*?)? *(;|\d+:)( frame\d+:)?(( R\d+=| fp-| refs=).*)?)");
 
 Lines lines_of(std::string log, bool traces) {

@@ -1,5 +1,6 @@
-// Programs as the field writes them, each loaded here and, where bpf(2) is permitted, into the kernel: both must accept it,
-// and we may not need many more steps for it. Sizes are those of programs the field runs: neither toys nor padding.
+// Programs as the field writes them, each loaded here and, where bpf(2) is permitted, into the
+// kernel: both must accept it, and we may not need many more steps for it. Sizes are those of
+// programs the field runs: neither toys nor padding.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>

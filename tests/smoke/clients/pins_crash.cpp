@@ -1,7 +1,8 @@
-// Kills the daemon with SIGKILL at random moments while two writers update pinned maps through its socket, starts it again
-// and compares every element with a journal: each update is there whole or not at all, and none that was answered is
-// missing. What prog_arrays and maps in maps refer to has no other reference: it must live on by them, and no longer than
-// they do. usage: pins_crash SLUICE ROUNDS. Exit status 0: all as expected.
+// Kills the daemon with SIGKILL at random moments while two writers update pinned maps through its
+// socket, starts it again and compares every element with a journal: each update is there whole or
+// not at all, and none that was answered is missing. What prog_arrays and maps in maps refer to has
+// no other reference: it must live on by them, and no longer than they do. usage: pins_crash SLUICE
+// ROUNDS. Exit status 0: all as expected.
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -72,7 +73,8 @@ long element_call(Client& client, int command, long fd, uint32_t key, const void
   return client.bpf(command, &attr, sizeof attr);
 }
 
-// A map of one word and a program of a name: what a map of references is given for `word`, and what it is known by again.
+// A map of one word and a program of a name: what a map of references is given for `word`, and what
+// it is known by again.
 long make_inner(Client& client, uint64_t word) {
   auto attr = empty_attr();
   attr.map_type = BPF_MAP_TYPE_ARRAY;
@@ -145,7 +147,8 @@ class Test {
     char path[] = "/dev/shm/sluice-crash.XXXXXX";
     if (::mkdtemp(path) == nullptr) die("mkdtemp");
     folder_ = path;
-    std::ofstream(folder_ + "/t.yaml") << "api: {socket: " << folder_ << "/sock}\npins: {directory: " << folder_ << "/pins}\n";
+    std::ofstream(folder_ + "/t.yaml")
+        << "api: {socket: " << folder_ << "/sock}\npins: {directory: " << folder_ << "/pins}\n";
   }
   ~Test() {
     end(SIGKILL);
@@ -157,7 +160,10 @@ class Test {
     daemon_ = ::fork();
     if (daemon_ == 0) {
       const std::string log = folder_ + "/log.txt";
-      if (std::freopen(log.c_str(), "a", stderr) == nullptr || std::freopen("/dev/null", "w", stdout) == nullptr) ::_exit(1);
+      if (std::freopen(log.c_str(), "a", stderr) == nullptr ||
+          std::freopen("/dev/null", "w", stdout) == nullptr) {
+        ::_exit(1);
+      }
       ::execl(sluice_.c_str(), "sluice", "run", (folder_ + "/t.yaml").c_str(), nullptr);
       ::_exit(127);
     }
@@ -226,7 +232,10 @@ class Test {
     uint64_t programs = 0;
     for (size_t i = 0; i < std::size(kKinds); i++) {
       const long fd = path_call(*control_, BPF_OBJ_GET, pin(kKinds[i]), 0);
-      if (fd < 0) die(std::string("get ") + kKinds[i].name + ": " + std::strerror(static_cast<int>(-fd)) + "\n" + log());
+      if (fd < 0) {
+        die(std::string("get ") + kKinds[i].name + ": " + std::strerror(static_cast<int>(-fd)) +
+            "\n" + log());
+      }
       for (uint32_t key = 0; key < journal_[i].size(); key++) {
         Entry& entry = journal_[i][key];
         const uint64_t found = word_of(kKinds[i], fd, key);
@@ -257,7 +266,10 @@ class Test {
       const std::string name = file.path().filename();
       if (name.starts_with(kind) && std::ranges::count(name, '.') == 1) found++;
     }
-    if (found != expected) die(std::to_string(found) + " records " + kind + ", not " + std::to_string(expected) + "\n" + log());
+    if (found != expected) {
+      die(std::to_string(found) + " records " + kind + ", not " + std::to_string(expected) + "\n" +
+          log());
+    }
   }
 
   static void close_all(const std::array<long, std::size(kKinds)>& fds) {

@@ -1,5 +1,6 @@
-// A program of the common kind: a libbpf skeleton with global variables in mapped memory and a ring buffer that it waits on.
-// Runs its BPF program by BPF_PROG_TEST_RUN. Ends with 1 after the first thing that is not as it must be.
+// A program of the common kind: a libbpf skeleton with global variables in mapped memory and a ring
+// buffer that it waits on. Runs its BPF program by BPF_PROG_TEST_RUN. Ends with 1 after the first
+// thing that is not as it must be.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <stdio.h>

@@ -37,7 +37,9 @@ void run(Transcript& t, const std::string& what, int cmd, long fd, Batch& batch)
 
 void show(Transcript& t, const Batch& batch) {
   std::vector<std::pair<uint32_t, uint32_t>> pairs;
-  for (uint32_t i = 0; i < batch.count && i < batch.keys.size(); i++) pairs.emplace_back(batch.keys[i], batch.values[i]);
+  for (uint32_t i = 0; i < batch.count && i < batch.keys.size(); i++) {
+    pairs.emplace_back(batch.keys[i], batch.values[i]);
+  }
   std::sort(pairs.begin(), pairs.end());
   for (const auto& [key, value] : pairs) t.line("  " + std::to_string(key) + ": " + std::to_string(value));
 }

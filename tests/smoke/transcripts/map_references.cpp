@@ -27,7 +27,9 @@ uint32_t id_of(Transcript& t, long fd) {
 // An id is the system's own affair: shown is whether it is the expected one.
 void lookup_id(Transcript& t, const std::string& what, long fd, uint32_t key, uint32_t expected) {
   uint32_t value = 0;
-  if (t.element(what, BPF_MAP_LOOKUP_ELEM, fd, &key, &value) == 0) t.line(value == expected ? "  its id" : "  another id");
+  if (t.element(what, BPF_MAP_LOOKUP_ELEM, fd, &key, &value) == 0) {
+    t.line(value == expected ? "  its id" : "  another id");
+  }
 }
 
 void maps_of_maps(Transcript& t, const char* name, uint32_t type) {
@@ -98,9 +100,10 @@ void program_array(Transcript& t) {
   const long other = t.create({BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 2});
   t.update("a classifier into a new one", other, 0, static_cast<uint32_t>(classifier));
   Attr attr = Transcript::program(BPF_PROG_TYPE_SOCKET_FILTER, {});
-  const auto insns = load_map(2, BPF_PSEUDO_MAP_FD, static_cast<int>(other)) +
-                     std::vector<bpf_insn>{move(3, 0), insn(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call), move(0, 0),
-                                           leave()};
+  const auto insns =
+      load_map(2, BPF_PSEUDO_MAP_FD, static_cast<int>(other)) +
+      std::vector<bpf_insn>{move(3, 0), insn(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call),
+                            move(0, 0), leave()};
   attr = Transcript::program(BPF_PROG_TYPE_SOCKET_FILTER, insns);
   t.say("a socket filter that tail-calls through it", BPF_PROG_LOAD, attr);
 }

@@ -65,7 +65,8 @@ void fields(Transcript& t) {
   attr = Transcript::program(kFilter, kConstant);
   attr->core_relo_cnt = 1;
   t.say("core_relo_cnt 1", BPF_PROG_LOAD, attr);
-  attr = Transcript::program(kFilter, {insn(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_trace_printk), leave()}, "Proprietary");
+  attr = Transcript::program(
+      kFilter, {insn(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_trace_printk), leave()}, "Proprietary");
   t.say("a GPL helper without the licence", BPF_PROG_LOAD, attr);
 }
 

@@ -85,14 +85,22 @@ void contexts(Transcript& t, long fd) {
     const char* name;
     size_t offset;
   };
-  constexpr Field kFields[] = {{"len", offsetof(__sk_buff, len)}, {"pkt_type", offsetof(__sk_buff, pkt_type)},
-                               {"mark", offsetof(__sk_buff, mark)}, {"queue_mapping", offsetof(__sk_buff, queue_mapping)},
-                               {"protocol", offsetof(__sk_buff, protocol)}, {"vlan_tci", offsetof(__sk_buff, vlan_tci)},
-                               {"priority", offsetof(__sk_buff, priority)}, {"cb[0]", offsetof(__sk_buff, cb)},
-                               {"hash", offsetof(__sk_buff, hash)}, {"tc_classid", offsetof(__sk_buff, tc_classid)},
-                               {"data", offsetof(__sk_buff, data)}, {"napi_id", offsetof(__sk_buff, napi_id)},
-                               {"family", offsetof(__sk_buff, family)}, {"tstamp", offsetof(__sk_buff, tstamp)},
-                               {"gso_segs", offsetof(__sk_buff, gso_segs)}, {"gso_size", offsetof(__sk_buff, gso_size)},
+  constexpr Field kFields[] = {{"len", offsetof(__sk_buff, len)},
+                               {"pkt_type", offsetof(__sk_buff, pkt_type)},
+                               {"mark", offsetof(__sk_buff, mark)},
+                               {"queue_mapping", offsetof(__sk_buff, queue_mapping)},
+                               {"protocol", offsetof(__sk_buff, protocol)},
+                               {"vlan_tci", offsetof(__sk_buff, vlan_tci)},
+                               {"priority", offsetof(__sk_buff, priority)},
+                               {"cb[0]", offsetof(__sk_buff, cb)},
+                               {"hash", offsetof(__sk_buff, hash)},
+                               {"tc_classid", offsetof(__sk_buff, tc_classid)},
+                               {"data", offsetof(__sk_buff, data)},
+                               {"napi_id", offsetof(__sk_buff, napi_id)},
+                               {"family", offsetof(__sk_buff, family)},
+                               {"tstamp", offsetof(__sk_buff, tstamp)},
+                               {"gso_segs", offsetof(__sk_buff, gso_segs)},
+                               {"gso_size", offsetof(__sk_buff, gso_size)},
                                {"tc_index", offsetof(__sk_buff, tc_index)}};
   for (const auto& field : kFields) {
     Run run;

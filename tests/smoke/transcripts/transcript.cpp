@@ -13,7 +13,8 @@ std::string result_text(int cmd, long result) {
     constexpr int kMakeDescriptors[] = {BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_BTF_LOAD, BPF_PROG_GET_FD_BY_ID,
                                         BPF_MAP_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID,
                                         BPF_LINK_CREATE, BPF_OBJ_GET, BPF_ENABLE_STATS};
-    const bool fd = std::find(std::begin(kMakeDescriptors), std::end(kMakeDescriptors), cmd) != std::end(kMakeDescriptors);
+    const bool fd = std::find(std::begin(kMakeDescriptors), std::end(kMakeDescriptors), cmd) !=
+                    std::end(kMakeDescriptors);
     return fd ? "fd" : std::to_string(result);
   }
   if (result == -524) return "ENOTSUPP";  // the kernel's own, without a name outside it

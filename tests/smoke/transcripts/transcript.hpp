@@ -1,5 +1,6 @@
-// What a client of bpf(2) sees, written down line by line: the same calls to the kernel and to sluice must give the same
-// text. A section is a function; its calls go through `Transcript`, which knows nothing of who answers them.
+// What a client of bpf(2) sees, written down line by line: the same calls to the kernel and to
+// sluice must give the same text. A section is a function; its calls go through `Transcript`, which
+// knows nothing of who answers them.
 #pragma once
 
 #include <linux/bpf.h>

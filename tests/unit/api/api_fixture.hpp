@@ -81,7 +81,10 @@ class Api : public testing::Test {
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
     char welcome[4096];
     bpf::wire::FrameHeader header;
-    if (::recv(fd.get(), &header, sizeof header, MSG_WAITALL) != sizeof header || header.size > sizeof welcome) return {};
+    if (::recv(fd.get(), &header, sizeof header, MSG_WAITALL) != sizeof header ||
+        header.size > sizeof welcome) {
+      return {};
+    }
     const auto rest = static_cast<ssize_t>(header.size - sizeof header);
     return ::recv(fd.get(), welcome, static_cast<size_t>(rest), MSG_WAITALL) == rest ? std::move(fd) : UniqueFd();
   }

@@ -14,7 +14,8 @@ namespace sluice::control {
 namespace {
 
 bpf::Insn insn(int code, int dst = 0, int src = 0, int off = 0, int imm = 0) {
-  return {static_cast<uint8_t>(code), static_cast<uint8_t>(dst), static_cast<uint8_t>(src), static_cast<int16_t>(off), imm};
+  return {static_cast<uint8_t>(code), static_cast<uint8_t>(dst), static_cast<uint8_t>(src),
+          static_cast<int16_t>(off), imm};
 }
 
 long load(bpf::Client& client, const std::vector<bpf::Insn>& insns) {
@@ -70,7 +71,8 @@ TEST_F(Api, ADescriptorWorksOnAnotherConnectionAndAsADuplicate) {
 TEST_F(Api, LargeValuesAndValuesAtTheEndOfAMappingAreAskedFor) {
   auto client = connect();
   constexpr size_t kPage = 4096;
-  auto* pages = static_cast<char*>(::mmap(nullptr, 3 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* pages = static_cast<char*>(
+      ::mmap(nullptr, 3 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(pages, MAP_FAILED);
   ASSERT_EQ(::mprotect(pages + 2 * kPage, kPage, PROT_NONE), 0);
   for (const uint32_t size : {1u, 8u, 300u, 4096u, 8000u}) {

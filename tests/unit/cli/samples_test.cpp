@@ -11,7 +11,8 @@ Sample make_sample(double seconds, const std::string& ports, const std::string& 
 }
 
 std::string chain(const std::string& port, double seconds, const std::string& programs) {
-  return R"({"port": ")" + port + R"(", "run_seconds": )" + std::to_string(seconds) + R"(, "programs": [)" + programs + "]}";
+  return R"({"port": ")" + port + R"(", "run_seconds": )" + std::to_string(seconds) +
+         R"(, "programs": [)" + programs + "]}";
 }
 std::string program(const std::string& name, int run, int passed) {
   return R"({"name": ")" + name + R"(", "run": )" + std::to_string(run) + R"(, "passed": )" + std::to_string(passed) +
@@ -19,8 +20,12 @@ std::string program(const std::string& name, int run, int passed) {
 }
 
 TEST(Samples, ProgramsAreCountedPerSecondAndTheChainPerPacket) {
-  const auto before = make_sample(10, "[]", "[]", "[" + chain("a", 1, program("x", 100, 50) + "," + program("y", 50, 50)) + "]");
-  const auto after = make_sample(12, "[]", "[]", "[" + chain("a", 1.5, program("x", 300, 100) + "," + program("y", 100, 60)) + "]");
+  const auto before =
+      make_sample(10, "[]", "[]",
+                  "[" + chain("a", 1, program("x", 100, 50) + "," + program("y", 50, 50)) + "]");
+  const auto after = make_sample(
+      12, "[]", "[]",
+      "[" + chain("a", 1.5, program("x", 300, 100) + "," + program("y", 100, 60)) + "]");
   const auto rates = program_rates(before, after);
   ASSERT_EQ(rates.size(), 2u);
   EXPECT_EQ(rates[0].program, "x");
@@ -50,11 +55,13 @@ TEST(Samples, WhatWasNotThereBeforeCountsFromNought) {
 
 TEST(Samples, APortDropsWhatItsQueuesDrop) {
   const auto ports = [](int packets, int verdict, int full) {
-    return R"([{"name": "p", "rx_packets": )" + std::to_string(packets) + R"(, "rx_bytes": )" + std::to_string(packets * 100) +
+    return R"([{"name": "p", "rx_packets": )" + std::to_string(packets) + R"(, "rx_bytes": )" +
+           std::to_string(packets * 100) +
            R"(, "tx_packets": 0, "tx_bytes": 0, "rx_missed": 0, "rx_no_buffer": 0, "queues": [{"dropped_verdict": )" +
            std::to_string(verdict) + R"(}, {"dropped_tx_full": )" + std::to_string(full) + "}]}]";
   };
-  const auto rates = port_rates(make_sample(0, ports(0, 0, 0), "[]", "[]"), make_sample(2, ports(100, 6, 4), "[]", "[]"));
+  const auto rates = port_rates(make_sample(0, ports(0, 0, 0), "[]", "[]"),
+                                make_sample(2, ports(100, 6, 4), "[]", "[]"));
   ASSERT_EQ(rates.size(), 1u);
   EXPECT_DOUBLE_EQ(rates[0].rx_packets, 50);
   EXPECT_DOUBLE_EQ(rates[0].rx_bits, 40000);

@@ -72,13 +72,17 @@ const Mistake kMistakes[] = {
      "t.yaml:2:31: attach: forward: no port \"internet\" (add it to ports)"},
     {"ForwardToItself", "ports: [{name: lan, device: x}]\nattach: [{port: lan, forward: lan}]\n",
      "t.yaml:2:31: attach: forward to the port itself (reflect: true sends packets back)"},
-    {"ForwardAndDrop", "ports: [{name: a, device: x}, {name: b, device: y}]\nattach: [{port: a, forward: b, drop: true}]\n",
+    {"ForwardAndDrop",
+     "ports: [{name: a, device: x}, {name: b, device: y}]\n"
+     "attach: [{port: a, forward: b, drop: true}]\n",
      "t.yaml:2:38: attach: forward, reflect and drop exclude each other (keep one)"},
     {"DropFalse", "ports: [{name: a, device: x}]\nattach: [{port: a, drop: false}]\n",
      "t.yaml:2:26: attach: drop: can only be true (leave it out)"},
     {"AttachedTwice", "ports: [{name: a, device: x}]\nattach:\n  - {port: a}\n  - {port: a}\n",
      "t.yaml:4:12: attach: port \"a\" is attached twice (list all its programs in the attach in line 3)"},
-    {"UnknownProgram", "ports: [{name: a, device: x}]\nprograms: [{name: web, filter: ip}]\nattach: [{port: a, programs: [wbe]}]\n",
+    {"UnknownProgram",
+     "ports: [{name: a, device: x}]\nprograms: [{name: web, filter: ip}]\n"
+     "attach: [{port: a, programs: [wbe]}]\n",
      "t.yaml:3:31: attach: no program \"wbe\" (did you mean \"web\"?)"},
     {"BadMode", "pins: {directory: /run/x, mode: \"9\"}\n",
      "t.yaml:1:33: pins: mode: \"9\" is not an octal file mode (as in mode: \"0700\")"},
@@ -92,7 +96,8 @@ const Mistake kMistakes[] = {
     {"BadListen", "metrics: {listen: here}\n",
      "t.yaml:1:19: metrics: listen: \"here\" is not ADDRESS:PORT (as in 127.0.0.1:9435; port 0 takes a free one)"},
     {"ListenPortTooHigh", "metrics: {listen: \"127.0.0.1:70000\"}\n",
-     "t.yaml:1:19: metrics: listen: \"127.0.0.1:70000\" is not ADDRESS:PORT (as in 127.0.0.1:9435; port 0 takes a free one)"},
+     "t.yaml:1:19: metrics: listen: \"127.0.0.1:70000\" is not ADDRESS:PORT (as in "
+     "127.0.0.1:9435; port 0 takes a free one)"},
     {"MapWithoutProgram", "metrics: {counters: [{name: a_total, help: h, map: x}]}\n",
      "t.yaml:1:52: metric: map \"x\" does not name a map (PROGRAM/MAP, or a pin path from /)"},
     {"MapOfNoProgram", "metrics: {counters: [{name: a_total, help: h, map: x/y}]}\n",
@@ -103,24 +108,35 @@ const Mistake kMistakes[] = {
      "t.yaml:1:29: metric: \"9a\" is not a metric name (letters, digits, _ and :, no digit first)"},
     {"MetricNameOfOurs", "metrics: {counters: [{name: sluice_a, help: h, map: /p}]}\npins: {directory: /p}\n",
      "t.yaml:1:29: metric: names that begin with sluice_ are sluice's own"},
-    {"MetricNameTwice", "metrics:\n  counters: [{name: a, help: h, map: /p}]\n  gauges: [{name: a, help: h, map: /p}]\npins: {directory: /p}\n",
+    {"MetricNameTwice",
+     "metrics:\n  counters: [{name: a, help: h, map: /p}]\n"
+     "  gauges: [{name: a, help: h, map: /p}]\npins: {directory: /p}\n",
      "t.yaml:3:19: metric: name \"a\" is used twice (the first is in line 2)"},
     {"UintOfThreeBytes",
-     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 3, decoders: [{name: uint}]}]}]}\npins: {directory: /p}\n",
+     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 3, decoders: "
+     "[{name: uint}]}]}]}\n"
+     "pins: {directory: /p}\n",
      "t.yaml:1:59: label l: uint decodes 1, 2, 4 or 8 bytes, not 3"},
     {"AddressOfFiveBytes",
-     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 5, decoders: [{name: inet_ip}]}]}]}\npins: {directory: /p}\n",
+     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 5, decoders: "
+     "[{name: inet_ip}]}]}]}\n"
+     "pins: {directory: /p}\n",
      "t.yaml:1:59: label l: inet_ip decodes 4 or 16 bytes, not 5"},
     {"UnknownDecoder",
-     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 4, decoders: [{name: uit}]}]}]}\npins: {directory: /p}\n",
-     "t.yaml:1:96: decoder: name: expected one of uint, hex, string, inet_ip, static_map, found \"uit\" (did you mean \"uint\"?)"},
+     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 4, decoders: "
+     "[{name: uit}]}]}]}\n"
+     "pins: {directory: /p}\n",
+     "t.yaml:1:96: decoder: name: expected one of uint, hex, string, inet_ip, static_map, found "
+     "\"uit\" (did you mean \"uint\"?)"},
     {"StaticMapFirst",
      "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 4, decoders: [{name: static_map, "
      "static_map: {6: tcp}}]}]}]}\npins: {directory: /p}\n",
      "t.yaml:1:89: decoder: static_map cannot be the first, it maps text (decoders: [{name: uint}, {name: static_map, "
      "static_map: {6: tcp}}])"},
     {"LabelName",
-     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: __l, size: 4, decoders: [{name: hex}]}]}]}\npins: {directory: /p}\n",
+     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: __l, size: 4, decoders: "
+     "[{name: hex}]}]}]}\n"
+     "pins: {directory: /p}\n",
      "t.yaml:1:66: label: \"__l\" is not a label name (letters, digits and _, no digit first, no __ first)"},
     {"NotYaml", "ports: [1\njit: {", "t.yaml:2:4: not YAML: end of sequence flow not found"},
     {"TwoDocuments", "jit: on\n---\njit: off\n",

@@ -6,7 +6,8 @@ namespace sluice::control {
 namespace {
 
 TEST(Report, ATableAlignsItsColumns) {
-  EXPECT_EQ(format_table({{"", "run"}, {"web", "7"}, {"count", "1234"}}), "          run\n  web       7\n  count  1234\n");
+  EXPECT_EQ(format_table({{"", "run"}, {"web", "7"}, {"count", "1234"}}),
+            "          run\n  web       7\n  count  1234\n");
 }
 
 TEST(Report, JsonEscapesQuotesBackslashesAndControlCharacters) {

@@ -272,7 +272,8 @@ TEST(Dataplane, SendsPacketsToThePortThatAProgramChooses) {
                                  {.name = "right", .device = "net_ring_ring_right", .ifindex = 2}}};
     auto dataplane = open(spec);
     ASSERT_NE(dataplane, nullptr);
-    // The first byte says where to: 0 back, 1 to the chain's action, 2 to right, 3 to a port that is not there, 4 nowhere.
+    // The first byte says where to: 0 back, 1 to the chain's action, 2 to right, 3 to a port that
+    // is not there, 4 nowhere.
     ASSERT_TRUE(dataplane->set_chain(0, fake_forwarder(kPortLayout, [](bpf::PacketContext& ctx) {
                                        ctx.redirect_ifindex = ctx.data[0];
                                        if (ctx.data[0] == 0) return bpf::Step::transmit;
@@ -305,7 +306,10 @@ TEST(Dataplane, SendsWhatProgramsMadeOfPackets) {
     ASSERT_NE(dataplane, nullptr);
     ASSERT_TRUE(dataplane->set_chain(0, fake_forwarder(kPortLayout, [](bpf::PacketContext& ctx) {
                                        const int by = static_cast<int8_t>(ctx.data[0]);
-                                       if (ctx.data - ctx.head < by || ctx.limit - ctx.data - ctx.captured < by) return bpf::Step::drop;
+                                       if (ctx.data - ctx.head < by ||
+                                           ctx.limit - ctx.data - ctx.captured < by) {
+                                         return bpf::Step::drop;
+                                       }
                                        ctx.data -= by;
                                        ctx.captured += static_cast<uint32_t>(2 * by);
                                        ctx.len = ctx.captured;

@@ -156,7 +156,10 @@ TEST_F(Replay, ReadsBothByteOrdersAndKeepsTheResolution) {
 
 std::string pcapng(uint8_t resolution, uint16_t link_type) {
   PcapBytes block;
-  for (const uint32_t word : {0x0a0d0d0au, 28u, 0x1a2b3c4du, 0x00000001u, 0xffffffffu, 0xffffffffu, 28u}) block.u32(word);
+  for (const uint32_t word :
+       {0x0a0d0d0au, 28u, 0x1a2b3c4du, 0x00000001u, 0xffffffffu, 0xffffffffu, 28u}) {
+    block.u32(word);
+  }
   block.u32(1);
   block.u32(32);
   block.u16(link_type);
@@ -243,7 +246,9 @@ TEST_F(Replay, OfACaptureWithoutPacketsWritesOneWithoutPackets) {
 }
 
 TEST_F(Replay, MayWriteOverItsOwnInput) {
-  ReplayRequest same = request(numbered_capture(100), [](const bpf::PacketContext& ctx) { return ctx.len < 100 ? 0u : 1000u; });
+  ReplayRequest same = request(numbered_capture(100), [](const bpf::PacketContext& ctx) {
+    return ctx.len < 100 ? 0u : 1000u;
+  });
   same.write = same.capture;
   auto stats = replay(same);
   ASSERT_TRUE(stats) << stats.error().text;

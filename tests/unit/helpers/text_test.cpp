@@ -73,8 +73,8 @@ const Case kCases[] = {
 
 long print(char* out, uint64_t room, const char* format, const std::vector<uint64_t>& arguments) {
   const auto address = [](const void* pointer) { return reinterpret_cast<uint64_t>(pointer); };
-  return static_cast<long>(
-      sluice_helper_snprintf(nullptr, address(out), room, address(format), address(arguments.data()), arguments.size() * 8));
+  return static_cast<long>(sluice_helper_snprintf(nullptr, address(out), room, address(format),
+                                                  address(arguments.data()), arguments.size() * 8));
 }
 
 TEST(Snprintf, AnswersAsLinuxDoes) {

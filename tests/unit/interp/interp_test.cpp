@@ -1,5 +1,6 @@
-// What the instruction table (tests/unit/jit/insn_cases.hpp, run by both engines) does not reach: frames of local calls,
-// the chain, and packet ends. Programs are annotated by hand, as the verifier would.
+// What the instruction table (tests/unit/jit/insn_cases.hpp, run by both engines) does not reach:
+// frames of local calls, the chain, and packet ends. Programs are annotated by hand, as the
+// verifier would.
 #include "bpf/interp/interp.hpp"
 
 #include <gtest/gtest.h>

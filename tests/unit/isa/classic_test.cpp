@@ -1,5 +1,6 @@
-// The classic converter against its definition: what it refuses, and the shape of what it makes. That the result behaves
-// as libpcap's own interpreter is tested in tests/unit/surface (expressions) and tests/smoke/parity.sh (captures).
+// The classic converter against its definition: what it refuses, and the shape of what it makes.
+// That the result behaves as libpcap's own interpreter is tested in tests/unit/surface
+// (expressions) and tests/smoke/parity.sh (captures).
 #include "bpf/isa/classic.hpp"
 
 #include <gtest/gtest.h>

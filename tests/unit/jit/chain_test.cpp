@@ -41,7 +41,11 @@ void on_both(const std::vector<Program>& programs, const std::function<void(cons
   for (const Burst* burst : {interpreted.get(), compiled->get()}) {
     SCOPED_TRACE(burst == interpreted.get() ? "interpreter" : "jit");
     uint8_t bytes[256] = {};
-    LinearPacket packet{.buffer = bytes, .data_off = 64, .room = sizeof bytes, .captured = kLength, .wire_length = kLength};
+    LinearPacket packet{.buffer = bytes,
+                        .data_off = 64,
+                        .room = sizeof bytes,
+                        .captured = kLength,
+                        .wire_length = kLength};
     void* packets[] = {&packet};
     RunEnv env;
     env.ifindex = kIfindex;
@@ -95,14 +99,15 @@ TEST(Chain, EachReturnValueDoesWhatLinuxDoes) {
 }
 
 TEST(Chain, CountsEachWayToLeave) {
-  on_both({xdp(XDP_PASS), filter(40), classifier(TC_ACT_UNSPEC), classifier(TC_ACT_REDIRECT)}, [](const Outcome& outcome) {
-    EXPECT_EQ(outcome.counters[0].passed, 1u);
-    EXPECT_EQ(outcome.counters[1].trimmed, 1u);
-    EXPECT_EQ(outcome.counters[2].passed, 1u);
-    EXPECT_EQ(outcome.counters[3].redirected, 1u);
-    EXPECT_EQ(outcome.counters[3].passed, 0u);
-    EXPECT_EQ(outcome.counters[3].dropped(), 0u);
-  });
+  on_both({xdp(XDP_PASS), filter(40), classifier(TC_ACT_UNSPEC), classifier(TC_ACT_REDIRECT)},
+          [](const Outcome& outcome) {
+            EXPECT_EQ(outcome.counters[0].passed, 1u);
+            EXPECT_EQ(outcome.counters[1].trimmed, 1u);
+            EXPECT_EQ(outcome.counters[2].passed, 1u);
+            EXPECT_EQ(outcome.counters[3].redirected, 1u);
+            EXPECT_EQ(outcome.counters[3].passed, 0u);
+            EXPECT_EQ(outcome.counters[3].dropped(), 0u);
+          });
   on_both({xdp(XDP_TX), filter(0)}, [](const Outcome& outcome) {
     EXPECT_EQ(outcome.counters[0].transmitted, 1u);
     EXPECT_EQ(outcome.counters[0].dropped(), 0u);

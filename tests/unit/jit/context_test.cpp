@@ -71,7 +71,8 @@ TEST(SchedClsContext, KeepsWhatIsWritten) {
   for (const Field& field : fields) {
     SCOPED_TRACE(field.offset);
     const auto offset = static_cast<int16_t>(field.offset);
-    auto program = annotate({mov(2, 0x12345678), store(field.size, 1, offset, 2), load(field.size, 0, 1, offset), exit()});
+    auto program = annotate({mov(2, 0x12345678), store(field.size, 1, offset, 2),
+                             load(field.size, 0, 1, offset), exit()});
     program->type = BPF_PROG_TYPE_SCHED_CLS;
     note(*program, 1, Region::ctx, offset);
     note(*program, 2, Region::ctx, offset);
@@ -89,7 +90,8 @@ TEST(XdpContext, HasTheInterfaceAndNoQueue) {
   }
 }
 
-// A store-release and a load-acquire of each size, in the frame (by a constant and an unknown offset) and in a map value.
+// A store-release and a load-acquire of each size, in the frame (by a constant and an unknown
+// offset) and in a map value.
 TEST(OrderedAccess, StoresAndLoadsEachSize) {
   const std::shared_ptr<Map> map = *Map::create({"map", BPF_MAP_TYPE_ARRAY, 4, 8, 1});
   for (const int size : {BPF_B, BPF_H, BPF_W, BPF_DW}) {

@@ -22,8 +22,8 @@ void expect_both(const BothResults& results, uint64_t expected) {
 
 Code callback(uint8_t dst, uint32_t subprogram) { return imm64(dst, subprogram, BPF_PSEUDO_FUNC); }
 
-// fp-8 = 0; bpf_loop(count, callback, fp-8, flags); R0 = R0 * 1000 + fp-8. The callback adds its index to what it is given
-// and stops at `stop`.
+// fp-8 = 0; bpf_loop(count, callback, fp-8, flags); R0 = R0 * 1000 + fp-8. The callback adds its
+// index to what it is given and stops at `stop`.
 std::shared_ptr<AnnotatedProgram> loop_program(int32_t count, int32_t stop, int32_t flags = 0) {
   Code code{store_imm(BPF_DW, 10, -8, 0), mov(1, count)};
   code << callback(2, 1) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, flags) << call(BPF_FUNC_loop);
@@ -64,7 +64,8 @@ TEST(Loop, NestsInACallback) {
   expect_both(run_both(program, kBytes), 10);
 }
 
-// fp-8 = 0; for_each_map_elem(map, callback, fp-8, 0); R0 = R0 * 1000 + fp-8, the sum of the 4-byte keys times 8-byte values.
+// fp-8 = 0; for_each_map_elem(map, callback, fp-8, 0); R0 = R0 * 1000 + fp-8, the sum of the 4-byte
+// keys times 8-byte values.
 std::shared_ptr<AnnotatedProgram> for_each_program(const std::shared_ptr<Map>& map, bool known) {
   Code code{store_imm(BPF_DW, 10, -8, 0)};
   code << map_fd(1, 0) << callback(2, 1) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, 0);
@@ -107,7 +108,8 @@ TEST(ForEachMapElem, OfAnEmptyMapSeesNone) {
 }
 
 // Counts a run in map 0, then tail-calls element `index` of map 1; falling through gives R0 = 7777.
-std::shared_ptr<AnnotatedProgram> counting_program(const std::shared_ptr<Map>& counts, const std::shared_ptr<Map>& targets,
+std::shared_ptr<AnnotatedProgram> counting_program(const std::shared_ptr<Map>& counts,
+                                                   const std::shared_ptr<Map>& targets,
                                                    int32_t index, bool known) {
   Code code{mov_reg(6, 1)};
   code << map_value(1, 0) << mov(2, 1) << atomic(BPF_DW, BPF_ADD, 1, 0, 2);
@@ -169,7 +171,9 @@ TEST_F(TailCalls, GiveTheTargetsResult) {
 }
 
 TEST_F(TailCalls, FallThroughWhereThereIsNoTarget) {
-  for (const int32_t index : {0, 3, 4, -1}) expect_both(run_both(counting_program(counts, targets, index, true), kBytes), 7777);
+  for (const int32_t index : {0, 3, 4, -1}) {
+    expect_both(run_both(counting_program(counts, targets, index, true), kBytes), 7777);
+  }
 }
 
 // The call in a subprogram ends the subprogram alone.

@@ -69,7 +69,8 @@ std::vector<Insn> lookup_by_byte(bool proved) {
 
 std::string ir_of_lookup(uint32_t type, bool proved, bool masked) {
   const Maps maps{*Map::create({"values", type, 4, 8, 16})};
-  const auto verified = verify_insns(lookup_by_byte(proved), maps, BPF_PROG_TYPE_SOCKET_FILTER, {.mask_indices = masked});
+  const auto verified = verify_insns(lookup_by_byte(proved), maps, BPF_PROG_TYPE_SOCKET_FILTER,
+                                     {.mask_indices = masked});
   EXPECT_NE(verified.program, nullptr) << verified.report.reason;
   auto code = jit::compile(jit::make_program_image(*verified.program), {.keep_ir = true});
   EXPECT_TRUE(code) << code.error().text;

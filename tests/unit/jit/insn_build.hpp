@@ -43,7 +43,9 @@ inline Insn store_imm(int size, uint8_t dst, int16_t off, int32_t imm) {
 inline Insn atomic(int size, int32_t op, uint8_t dst, int16_t off, uint8_t src) {
   return {code(BPF_STX | BPF_ATOMIC | size), dst, src, off, op};
 }
-inline Insn jump(int op, uint8_t dst, int32_t imm, int16_t off) { return {code(BPF_JMP | op | BPF_K), dst, 0, off, imm}; }
+inline Insn jump(int op, uint8_t dst, int32_t imm, int16_t off) {
+  return {code(BPF_JMP | op | BPF_K), dst, 0, off, imm};
+}
 inline Insn jump32(int op, uint8_t dst, int32_t imm, int16_t off) {
   return {code(BPF_JMP32 | op | BPF_K), dst, 0, off, imm};
 }
@@ -59,7 +61,9 @@ inline Insn call(int32_t helper) { return {code(BPF_JMP | BPF_CALL), 0, 0, 0, he
 inline Insn call_local(int32_t off) { return {code(BPF_JMP | BPF_CALL), 0, BPF_PSEUDO_CALL, 0, off}; }
 inline Insn exit() { return {code(BPF_JMP | BPF_EXIT), 0, 0, 0, 0}; }
 inline Insn load_abs(int size, int32_t offset) { return {code(BPF_LD | BPF_ABS | size), 0, 0, 0, offset}; }
-inline Insn load_ind(int size, uint8_t src, int32_t offset) { return {code(BPF_LD | BPF_IND | size), 0, src, 0, offset}; }
+inline Insn load_ind(int size, uint8_t src, int32_t offset) {
+  return {code(BPF_LD | BPF_IND | size), 0, src, 0, offset};
+}
 
 inline Code imm64(uint8_t dst, uint64_t value, uint8_t kind = 0) {
   return {{code(BPF_LD | BPF_IMM | BPF_DW), dst, kind, 0, static_cast<int32_t>(value)},

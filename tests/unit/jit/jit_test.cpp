@@ -135,14 +135,16 @@ size_t occurrences(const std::string& text, std::string_view of) {
 // once for the rest.
 TEST(JitCode, LoadsWithinAnEarlierReachAreNotCheckedAgain) {
   Code code{mov_reg(6, 1), load_abs(BPF_H, 12), jump(BPF_JNE, 0, 0x800, 8), load_abs(BPF_W, 30), mov_reg(7, 0)};
-  code << load_abs(BPF_W, 26) << alu_reg(BPF_XOR, 7, 0) << load_abs(BPF_B, 23) << alu_reg(BPF_ADD, 7, 0) << mov_reg(0, 7);
+  code << load_abs(BPF_W, 26) << alu_reg(BPF_XOR, 7, 0) << load_abs(BPF_B, 23)
+       << alu_reg(BPF_ADD, 7, 0) << mov_reg(0, 7);
   code << exit() << mov(0, 0) << exit();
   auto compiled = jit::compile(ChainSpec{{verified(code)}, kLinearLayout}, {.keep_ir = true});
   ASSERT_TRUE(compiled) << compiled.error().text;
   EXPECT_EQ(occurrences(compiled->ir, "icmp ugt i32"), 2u) << compiled->ir;
 }
 
-// What is checked is what is used: LLVM may neither split nor repeat a read that another worker's write can fall between.
+// What is checked is what is used: LLVM may neither split nor repeat a read that another worker's
+// write can fall between.
 TEST(JitCode, MapValuesAreReadAndWrittenByAtomicsOrVolatileAccesses) {
   for (const bool aligned : {true, false}) {
     Code code = map_value(1, 0);

@@ -49,7 +49,8 @@ Code push_pop_peek() {
   }
   code << map_fd(1, 0) << frame_address(2, -16) << call(BPF_FUNC_map_pop_elem);
   code << map_fd(1, 0) << frame_address(2, -24) << call(BPF_FUNC_map_peek_elem);
-  code << load(BPF_DW, 0, 10, -16) << alu(BPF_MUL, 0, 10) << load(BPF_DW, 1, 10, -24) << alu_reg(BPF_ADD, 0, 1) << exit();
+  code << load(BPF_DW, 0, 10, -16) << alu(BPF_MUL, 0, 10) << load(BPF_DW, 1, 10, -24)
+       << alu_reg(BPF_ADD, 0, 1) << exit();
   return code;
 }
 
@@ -62,7 +63,8 @@ TEST(MapKinds, AQueueGivesTheOldestAndAStackTheNewest) {
 TEST(MapKinds, AnEmptyQueueIsEnoent) {
   Code code = map_fd(1, 0);
   code << frame_address(2, -8) << call(BPF_FUNC_map_pop_elem) << exit();
-  expect_both(code, {make(BPF_MAP_TYPE_QUEUE, 0, 8, 2)}, static_cast<uint64_t>(-ENOENT), static_cast<uint64_t>(-ENOENT));
+  expect_both(code, {make(BPF_MAP_TYPE_QUEUE, 0, 8, 2)}, static_cast<uint64_t>(-ENOENT),
+              static_cast<uint64_t>(-ENOENT));
 }
 
 TEST(MapKinds, ABloomFilterKnowsWhatWasPushed) {
@@ -98,7 +100,8 @@ std::vector<Record> records_of(const Map& map) {
 // Reserves 16 bytes, writes the context's length and submits or discards; then puts out 8 bytes of the frame.
 Code ring_program(int32_t finish) {
   Code code{mov_reg(6, 1)};
-  code << map_fd(1, 0) << mov(2, 16) << mov(3, 0) << call(BPF_FUNC_ringbuf_reserve) << jump(BPF_JNE, 0, 0, 2) << mov(0, 1);
+  code << map_fd(1, 0) << mov(2, 16) << mov(3, 0) << call(BPF_FUNC_ringbuf_reserve)
+       << jump(BPF_JNE, 0, 0, 2) << mov(0, 1);
   code << exit() << load(BPF_W, 1, 6, 0) << store(BPF_DW, 0, 0, 1) << store_imm(BPF_DW, 0, 8, 3);
   code << mov_reg(1, 0) << mov(2, 0) << call(finish);
   code << store_imm(BPF_DW, 10, -8, 99) << map_fd(1, 0) << frame_address(2, -8) << mov(3, 8) << mov(4, 0);
@@ -130,11 +133,13 @@ TEST(MapKinds, RecordsOfTwoRingsGoBackToTheirOwn) {
     if (ring == 0) {
       code << jump(BPF_JNE, 0, 0, 2) << mov(0, 1) << exit() << mov_reg(6, 0);
     } else {
-      code << jump(BPF_JNE, 0, 0, 5) << mov_reg(1, 6) << mov(2, 0) << call(BPF_FUNC_ringbuf_discard) << mov(0, 1) << exit();
+      code << jump(BPF_JNE, 0, 0, 5) << mov_reg(1, 6) << mov(2, 0) << call(BPF_FUNC_ringbuf_discard)
+           << mov(0, 1) << exit();
     }
   }
   code << store_imm(BPF_DW, 6, 0, 1) << store_imm(BPF_DW, 0, 0, 2) << mov_reg(1, 0) << mov(2, 0);
-  code << call(BPF_FUNC_ringbuf_submit) << mov_reg(1, 6) << mov(2, 0) << call(BPF_FUNC_ringbuf_submit) << mov(0, 0) << exit();
+  code << call(BPF_FUNC_ringbuf_submit) << mov_reg(1, 6) << mov(2, 0)
+       << call(BPF_FUNC_ringbuf_submit) << mov(0, 0) << exit();
   expect_both(code, maps, 0, 0);
   for (const size_t ring : {0u, 1u}) {
     const auto records = records_of(*maps[ring]);

@@ -107,7 +107,8 @@ std::vector<InsnCase> memory_cases() {
         body << map_value(8, 0, 8);
       }
       body << store_imm(BPF_DW, 8, 0, 0) << atomic(size, kStoreRelease, 8, 0, 7) << atomic(size, kLoadAcquire, 0, 0, 8);
-      cases.push_back({std::string("store release and load acquire of ") + name + (on_stack ? ", stack" : ", map value"),
+      cases.push_back({std::string("store release and load acquire of ") + name +
+                           (on_stack ? ", stack" : ", map value"),
                        body, answer});
     }
   }

@@ -1,4 +1,5 @@
-// Looking ahead in a burst for a map that is larger than the cache: only there, and without any effect but on the cache.
+// Looking ahead in a burst for a map that is larger than the cache: only there, and without any
+// effect but on the cache.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -24,15 +25,18 @@ std::shared_ptr<Map> make(uint32_t type, uint32_t value_size, uint32_t entries) 
   return map ? *map : nullptr;
 }
 
-// Counts the packet in map 1, then its first word in map 0: adds one where it is, puts it in where not. R0 is the count.
+// Counts the packet in map 1, then its first word in map 0: adds one where it is, puts it in where
+// not. R0 is the count.
 Code count_keys() {
   Code code;
   code << mov_reg(6, 1) << store_imm(BPF_W, 10, -4, 0) << map_fd(1, 1) << mov_reg(2, 10) << alu(BPF_ADD, 2, -4);
   code << call(BPF_FUNC_map_lookup_elem) << jump(BPF_JEQ, 0, 0, 2) << mov(1, 1) << atomic(BPF_DW, BPF_ADD, 0, 0, 1);
-  code << mov_reg(1, 6) << mov(2, 0) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, 4) << call(BPF_FUNC_skb_load_bytes);
+  code << mov_reg(1, 6) << mov(2, 0) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, 4)
+       << call(BPF_FUNC_skb_load_bytes);
   code << jump(BPF_JNE, 0, 0, 23);
   code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -8) << call(BPF_FUNC_map_lookup_elem);
-  code << jump(BPF_JEQ, 0, 0, 5) << load(BPF_DW, 1, 0, 0) << alu(BPF_ADD, 1, 1) << store(BPF_DW, 0, 0, 1) << mov_reg(0, 1) << exit();
+  code << jump(BPF_JEQ, 0, 0, 5) << load(BPF_DW, 1, 0, 0) << alu(BPF_ADD, 1, 1)
+       << store(BPF_DW, 0, 0, 1) << mov_reg(0, 1) << exit();
   code << mov_reg(7, 10) << alu(BPF_ADD, 7, -112) << store_imm(BPF_DW, 10, -112, 1);
   code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -8) << mov_reg(3, 7) << mov(4, BPF_ANY);
   code << call(BPF_FUNC_map_update_elem) << mov(0, 1) << exit() << mov(0, 0) << exit();

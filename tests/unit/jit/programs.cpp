@@ -50,7 +50,8 @@ BothResults run_both(const std::shared_ptr<AnnotatedProgram>& program, const std
     RunEnv env;
     PacketContext ctx;
     load_context(&ctx, kLinearLayout, &packet, &env);
-    (jit ? results.compiled : results.interpreted) = jit ? (*compiled)->code()(&ctx, nullptr) : interpret(*program, &ctx);
+    (jit ? results.compiled : results.interpreted) =
+        jit ? (*compiled)->code()(&ctx, nullptr) : interpret(*program, &ctx);
     if (packets != nullptr) packets->push_back(copy);
   }
   return results;

@@ -18,7 +18,8 @@ ChainSpec make_spec() {
   Code code{store_imm(BPF_W, 10, -4, 1)};
   code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -4);
   const auto called = static_cast<uint32_t>(code.size());
-  code << call(BPF_FUNC_map_lookup_elem) << jump(BPF_JNE, 0, 0, 1) << exit() << load(BPF_DW, 1, 0, 0) << call_local(1) << exit();
+  code << call(BPF_FUNC_map_lookup_elem) << jump(BPF_JNE, 0, 0, 1) << exit()
+       << load(BPF_DW, 1, 0, 0) << call_local(1) << exit();
   const auto start = static_cast<uint32_t>(code.size());
   code << mov_reg(0, 1) << exit();
   auto program = annotate(code, {0, start});

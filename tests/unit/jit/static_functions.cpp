@@ -39,7 +39,9 @@ StaticFunctions static_functions_of(const std::vector<Insn>& insns) {
   for (size_t i = 0; i < insns.size(); i += insn_length(insns[i])) {
     const bool address = is_load_imm64(insns[i]) && insns[i].src_reg == BPF_PSEUDO_FUNC;
     loads = loads || address;
-    if (address || is_local_call(insns[i])) starts.insert(static_cast<uint32_t>(static_cast<int64_t>(i) + 1 + insns[i].imm));
+    if (address || is_local_call(insns[i])) {
+      starts.insert(static_cast<uint32_t>(static_cast<int64_t>(i) + 1 + insns[i].imm));
+    }
   }
   StaticFunctions functions;
   if (!loads) return functions;

@@ -210,8 +210,10 @@ TEST(HashMap, AgreesWithAModelOverRandomOperations) {
         long expected = present ? (flags == BPF_NOEXIST ? -EEXIST : 0) : flags == BPF_EXIST ? -ENOENT
                         : model.size() >= kCapacity ? -E2BIG : 0;
         value[2] = value[0] * 3;
-        ASSERT_EQ(by_program ? map_update_elem(core, key.data(), value, flags, 0) : map->update(key.data(), value, flags),
-                  expected) << i;
+        ASSERT_EQ(by_program ? map_update_elem(core, key.data(), value, flags, 0)
+                             : map->update(key.data(), value, flags),
+                  expected)
+            << i;
         if (expected == 0) model[name] = value[0];
         full += expected == -E2BIG;
         break;

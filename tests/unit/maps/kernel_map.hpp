@@ -1,4 +1,5 @@
-// A map of the running kernel, reached by bpf(2), with the same operations as ours: the oracle that they are compared with.
+// A map of the running kernel, reached by bpf(2), with the same operations as ours: the oracle that
+// they are compared with.
 #pragma once
 
 #include <linux/bpf.h>
@@ -37,7 +38,9 @@ class KernelMap {
   [[nodiscard]] int error() const { return error_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
 
-  int lookup(const void* key, void* value, uint64_t flags = 0) { return element(BPF_MAP_LOOKUP_ELEM, key, value, flags); }
+  int lookup(const void* key, void* value, uint64_t flags = 0) {
+    return element(BPF_MAP_LOOKUP_ELEM, key, value, flags);
+  }
   int update(const void* key, const void* value, uint64_t flags) {
     return element(BPF_MAP_UPDATE_ELEM, key, value, flags);
   }

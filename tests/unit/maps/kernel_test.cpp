@@ -17,8 +17,10 @@ constexpr int kOperations = 4000;
 struct Row {
   const char* name;
   uint32_t type, key_size, value_size, max_entries, flags;
-  uint32_t keys;       // different ones that are used; for the LRU kinds no more than fit, since eviction is approximate
-  bool ordered;        // GET_NEXT_KEY has an order
+  // Different ones that are used; for the LRU kinds no more than fit, since eviction is
+  // approximate.
+  uint32_t keys;
+  bool ordered;  // GET_NEXT_KEY has an order
 };
 
 const Row kRows[] = {

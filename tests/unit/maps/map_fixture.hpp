@@ -15,7 +15,8 @@ namespace sluice::bpf {
 
 using Bytes = std::vector<uint8_t>;
 
-inline MapSpec spec_of(uint32_t type, uint32_t key_size, uint32_t value_size, uint32_t max_entries, uint32_t slots = 1) {
+inline MapSpec spec_of(uint32_t type, uint32_t key_size, uint32_t value_size, uint32_t max_entries,
+                       uint32_t slots = 1) {
   MapSpec spec;
   spec.name = "flows";
   spec.type = type;
@@ -48,6 +49,8 @@ inline Bytes key_of(uint64_t number, uint32_t size) {
   return key;
 }
 
-inline uint64_t word_at(const void* value) { return __atomic_load_n(static_cast<const uint64_t*>(value), __ATOMIC_RELAXED); }
+inline uint64_t word_at(const void* value) {
+  return __atomic_load_n(static_cast<const uint64_t*>(value), __ATOMIC_RELAXED);
+}
 
 }  // namespace sluice::bpf

@@ -115,7 +115,8 @@ TEST(MapInMap, InnerMapsMustLookAsTheKernelAsks) {
         uint32_t key = 1, fd = static_cast<uint32_t>(kernel_map.fd());
         const int error = outer->set_reference(&key, reference_to(map, 1), BPF_ANY);
         EXPECT_EQ(error, kernel_outer.update(&key, &fd, BPF_ANY))
-            << "wanted " << wanted.type << "/" << wanted.max_entries << " given " << given.type << "/" << given.max_entries;
+            << "wanted " << wanted.type << "/" << wanted.max_entries << " given " << given.type
+            << "/" << given.max_entries;
         fitted += error == 0;
       }
     }

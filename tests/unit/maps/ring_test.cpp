@@ -48,7 +48,8 @@ class Consumer {
   }
   // Whether there was a wake-up since the last call.
   bool woken() {
-    const uint32_t now = __atomic_load_n(reinterpret_cast<const uint32_t*>(producer_) + kRingWakeups / 4, __ATOMIC_ACQUIRE);
+    const uint32_t now = __atomic_load_n(
+        reinterpret_cast<const uint32_t*>(producer_) + kRingWakeups / 4, __ATOMIC_ACQUIRE);
     return std::exchange(wakeups_, now) != now;
   }
   [[nodiscard]] uint64_t producer() const { return __atomic_load_n(producer_, __ATOMIC_ACQUIRE); }
@@ -183,11 +184,14 @@ TEST(RingBuffer, ConsumerIsWokenForARecordBehindPadding) {
 
 TEST(RingBuffer, AWaitForWakeUpsEndsWhenTheMapIsTold) {
   auto map = make_ring();
-  const auto* pages = static_cast<const uint8_t*>(::mmap(nullptr, 2 * kRingPage, PROT_READ, MAP_SHARED, map->memory_file(), 0));
+  const auto* pages = static_cast<const uint8_t*>(
+      ::mmap(nullptr, 2 * kRingPage, PROT_READ, MAP_SHARED, map->memory_file(), 0));
   ASSERT_NE(pages, MAP_FAILED);
   const auto* count = reinterpret_cast<const uint32_t*>(pages + kRingPage + kRingWakeups);
   std::thread consumer([count] {
-    while (__atomic_load_n(count, __ATOMIC_ACQUIRE) == 0) ::syscall(SYS_futex, count, FUTEX_WAIT, 0, nullptr, nullptr, 0);
+    while (__atomic_load_n(count, __ATOMIC_ACQUIRE) == 0) {
+      ::syscall(SYS_futex, count, FUTEX_WAIT, 0, nullptr, nullptr, 0);
+    }
   });
   uint64_t data = 1;
   ASSERT_EQ(ring_output(&map->core(), &data, 8, 0), 0);

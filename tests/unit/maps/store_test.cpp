@@ -76,7 +76,8 @@ uint64_t get(Map& map, uint32_t key) {
   Value value(map.user_value_size() / 8);
   EXPECT_EQ(map.lookup(&key, value.data()), 0) << key;
   if (map.spec().spin_lock_offset >= 0) value.pop_back();
-  EXPECT_EQ(std::count(value.begin(), value.end(), value[0]), static_cast<long>(value.size())) << "torn value of " << key;
+  EXPECT_EQ(std::count(value.begin(), value.end(), value[0]), static_cast<long>(value.size()))
+      << "torn value of " << key;
   return value[0];
 }
 

@@ -27,8 +27,8 @@ class StoredTypes : public testing::Test {
   ~StoredTypes() override { std::filesystem::remove_all(folder); }
 
   MapSpec spec(uint32_t type, bool fresh) const {
-    const bool keyless = type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK || type == BPF_MAP_TYPE_BLOOM_FILTER ||
-                         type == BPF_MAP_TYPE_RINGBUF;
+    const bool keyless = type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK ||
+                         type == BPF_MAP_TYPE_BLOOM_FILTER || type == BPF_MAP_TYPE_RINGBUF;
     const bool target = type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_DEVMAP_HASH;
     MapSpec spec = spec_of(type, keyless ? 0 : type == BPF_MAP_TYPE_LPM_TRIE ? 8 : 4,
                            type == BPF_MAP_TYPE_RINGBUF ? 0 : target ? 8 : kValueWords * 8,
@@ -185,7 +185,8 @@ TEST_F(StoredTypes, RingBufferKeepsItsRecordsAndDropsTheUnfinished) {
 }
 
 TEST_F(StoredTypes, OthersComeBackAsTheyWere) {
-  for (uint32_t type : {BPF_MAP_TYPE_BLOOM_FILTER, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_LRU_HASH}) {
+  for (uint32_t type : {BPF_MAP_TYPE_BLOOM_FILTER, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH,
+                        BPF_MAP_TYPE_LRU_HASH}) {
     auto map = open(type, true);
     const bool bloom = type == BPF_MAP_TYPE_BLOOM_FILTER;
     for (uint32_t key : {3u, 17u, 30u}) {

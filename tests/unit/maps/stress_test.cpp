@@ -1,5 +1,6 @@
-// Workers and control threads on one map of each type at once, against values that carry their own checksum. Run with
-// -Db_sanitize=thread too. The types that refer to something else: stress_types_test.cpp; the ring buffer: ring_test.cpp.
+// Workers and control threads on one map of each type at once, against values that carry their own
+// checksum. Run with -Db_sanitize=thread too. The types that refer to something else:
+// stress_types_test.cpp; the ring buffer: ring_test.cpp.
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -69,7 +70,8 @@ Key key_for(const Row& row, uint64_t number) {
 class Stress : public testing::TestWithParam<Row> {
  protected:
   Stress() : row_(GetParam()) {
-    MapSpec spec = spec_of(row_.type, row_.key_size, sizeof(Value), row_.max_entries, is_per_cpu(row_.type) ? kSlots : 1);
+    MapSpec spec = spec_of(row_.type, row_.key_size, sizeof(Value), row_.max_entries,
+                           is_per_cpu(row_.type) ? kSlots : 1);
     if (row_.type == BPF_MAP_TYPE_LPM_TRIE) spec.flags = BPF_F_NO_PREALLOC;
     map_ = make(spec);
     end_ = stress_end();
@@ -79,8 +81,8 @@ class Stress : public testing::TestWithParam<Row> {
     if (!good) wrong_++;
   }
   static bool usual(long error) {
-    return error == 0 || error == -ENOENT || error == -EEXIST || error == -EBUSY || error == -E2BIG || error == -ENOSPC ||
-           error == -ENOMEM;
+    return error == 0 || error == -ENOENT || error == -EEXIST || error == -EBUSY ||
+           error == -E2BIG || error == -ENOSPC || error == -ENOMEM;
   }
 
   // Of the key that was asked for, or of any where the type has none or matches prefixes.
@@ -146,7 +148,9 @@ class Stress : public testing::TestWithParam<Row> {
         int error = 0;
         if (what < 2) {
           Value value = value_of(number, random());
-          for (uint32_t slot = 0; slot < kSlots; slot++) std::memcpy(&values[slot * kWords], value.data(), sizeof value);
+          for (uint32_t slot = 0; slot < kSlots; slot++) {
+            std::memcpy(&values[slot * kWords], value.data(), sizeof value);
+          }
           error = map_->update(at, values.data(), BPF_ANY);
         } else if (what < 4 && row_.counted && row_.type != BPF_MAP_TYPE_LPM_TRIE) {
           error = map_->lookup_and_erase(at, values.data(), 0);
@@ -196,7 +200,10 @@ class Stress : public testing::TestWithParam<Row> {
       return;
     }
     const uint64_t entries = map_->entries();
-    for (int error = map_->next_key(nullptr, key.bytes); error == 0; error = map_->next_key(key.bytes, key.bytes)) count++;
+    for (int error = map_->next_key(nullptr, key.bytes); error == 0;
+         error = map_->next_key(key.bytes, key.bytes)) {
+      count++;
+    }
     EXPECT_EQ(count, entries);
     while (map_->next_key(nullptr, key.bytes) == 0) ASSERT_EQ(map_->erase(key.bytes), 0);
     EXPECT_EQ(map_->entries(), 0u);

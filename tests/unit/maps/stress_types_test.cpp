@@ -1,5 +1,5 @@
-// The map types that stress_test.cpp has no model for: references, redirect targets and bloom filters under two programs and two
-// control threads at once. Run with -Db_sanitize=thread too.
+// The map types that stress_test.cpp has no model for: references, redirect targets and bloom
+// filters under two programs and two control threads at once. Run with -Db_sanitize=thread too.
 #include <atomic>
 #include <functional>
 #include <mutex>
@@ -65,7 +65,9 @@ void walk(Map& map, std::atomic<uint64_t>& wrong) {
   if (error != 0 && error != -ENOENT) wrong++;
 }
 
-std::string name_of(const testing::TestParamInfo<uint32_t>& info) { return std::string(find_map_type(info.param)->name); }
+std::string name_of(const testing::TestParamInfo<uint32_t>& info) {
+  return std::string(find_map_type(info.param)->name);
+}
 
 constexpr uint64_t kAlive = 0x600d;
 
@@ -135,8 +137,8 @@ TEST_P(References, WhatAProgramFindsLivesAsLongAsItLooks) {
         if (error == 0 && id % kKeys != key) wrong++;
         walk(*map, wrong);
     }
-    const bool usual = error == 0 || error == -ENOENT || error == -E2BIG || error == -EINVAL || error == -kNotSupported ||
-                        error == -EOPNOTSUPP;
+    const bool usual = error == 0 || error == -ENOENT || error == -E2BIG || error == -EINVAL ||
+                       error == -kNotSupported || error == -EOPNOTSUPP;
     if (!usual) wrong++;
   };
   run_together(program, control);
@@ -166,7 +168,9 @@ TEST_P(Targets, AValueIsOneThatWasPutThere) {
       const void* value = map_lookup_elem(&map->core(), &key, 0);
       // Between the look that found it and this one it may have been erased (0), or its element of a hash used again.
       const uint64_t word = value == nullptr ? 0 : word_at(value);
-      const bool known = GetParam() == BPF_MAP_TYPE_DEVMAP_HASH ? word % 16 <= kKeys && word >> 32 == 0 : good(word, key);
+      const bool known = GetParam() == BPF_MAP_TYPE_DEVMAP_HASH
+                             ? word % 16 <= kKeys && word >> 32 == 0
+                             : good(word, key);
       if (word != 0 && !known) wrong++;
     }
   };
@@ -212,7 +216,8 @@ TEST(BloomConcurrently, WhatWasPushedIsFoundFromThenOn) {
     do {
       uint64_t value = who << 32 | pushed;
       if (pushed < kEach) {
-        const long error = who % 2 == 0 ? map->update(nullptr, &value, BPF_ANY) : map_push_elem(&map->core(), &value, BPF_ANY);
+        const long error = who % 2 == 0 ? map->update(nullptr, &value, BPF_ANY)
+                                        : map_push_elem(&map->core(), &value, BPF_ANY);
         if (error != 0) wrong++;
         pushed++;
       }

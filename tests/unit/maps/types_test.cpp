@@ -130,7 +130,9 @@ TEST(Lru, FullMapTakesNewKeysAndKeepsWhatIsUsed) {
       uint64_t values[2] = {};
       for (uint64_t key = 0; key < 20000; key++) {
         const bool control = key % 3 == 0;
-        ASSERT_EQ(control ? map->update(&key, values, BPF_NOEXIST) : map_update_elem(core, &key, values, BPF_NOEXIST, 1), 0);
+        ASSERT_EQ(control ? map->update(&key, values, BPF_NOEXIST)
+                          : map_update_elem(core, &key, values, BPF_NOEXIST, 1),
+                  0);
         ASSERT_LE(map->entries(), 1000u);
         ASSERT_EQ(map->lookup(&key, values), 0) << "what was just put in is there";
         for (uint64_t used = 0; used < 100; used++) {

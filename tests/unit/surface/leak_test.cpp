@@ -42,8 +42,9 @@ void make_and_close(BpfSurface& surface) {
   attr.inner_map_fd = static_cast<uint32_t>(inner);
   const long outer = client.bpf(BPF_MAP_CREATE, attr);
   const long jumps = client.create(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 2);
-  const long program = client.load({insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, static_cast<int>(inner)),
-                                    insn(0), move(BPF_REG_0, 0), leave()});
+  const long program = client.load(
+      {insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, static_cast<int>(inner)),
+       insn(0), move(BPF_REG_0, 0), leave()});
   ASSERT_GE(std::min({inner, outer, jumps, program}), 0);
   const uint32_t key = 0;
   auto value = static_cast<uint32_t>(inner);

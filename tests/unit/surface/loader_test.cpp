@@ -18,7 +18,8 @@ namespace {
 
 const std::string kObjects = SLUICE_BPF_OBJECTS;        // the shipped programs
 const std::string kTestObjects = SLUICE_TEST_OBJECTS;   // those of this folder
-const char* const kShipped[] = {"proto_count", "flow_count", "port_filter", "vlan_filter", "dns_count", "size_histogram"};
+const char* const kShipped[] = {"proto_count", "flow_count", "port_filter",
+                                "vlan_filter", "dns_count",  "size_histogram"};
 
 Result<LoadedProgram> load_path(BpfSurface& surface, const std::string& path, const std::string& program = "") {
   return load_object(surface, {.name = "test", .path = path, .program = program});
@@ -260,9 +261,10 @@ TEST(Loader, BadFilesAreToldApart) {
 
 TEST(Loader, ExpressionsBecomePrograms) {
   BpfSurface surface;
-  for (const char* expression : {"", "tcp port 80 or tcp port 443", "ip proto 17", "arp", "greater 100", "vlan 5 and ip",
-                                 "host 10.0.0.1", "ip6 and udp", "tcp[13] & 2 != 0", "not ether multicast",
-                                 "ip[2:2] - ((ip[0]&0xf)<<2) > 8", "portrange 1-1023"}) {
+  for (const char* expression :
+       {"", "tcp port 80 or tcp port 443", "ip proto 17", "arp", "greater 100", "vlan 5 and ip",
+        "host 10.0.0.1", "ip6 and udp", "tcp[13] & 2 != 0", "not ether multicast",
+        "ip[2:2] - ((ip[0]&0xf)<<2) > 8", "portrange 1-1023"}) {
     const auto loaded = load_filter(surface, "my-filter", expression);
     EXPECT_TRUE(loaded.has_value()) << expression << ": " << loaded.error().text;
   }

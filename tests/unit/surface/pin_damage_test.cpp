@@ -69,7 +69,8 @@ TEST_F(Pins, ADamagedFileIsSetAsideAndNothingElseSuffers) {
 }
 
 // A good record, but for the name of the map that the program uses.
-void name_another_map(const std::string& folder, const std::string& program, const std::string& map, const std::string& other) {
+void name_another_map(const std::string& folder, const std::string& program, const std::string& map,
+                      const std::string& other) {
   const UniqueFd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   auto bytes = read_record(directory.get(), program);
   ASSERT_TRUE(bytes);

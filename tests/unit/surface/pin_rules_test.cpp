@@ -111,7 +111,8 @@ void run_rules(const BpfCall& bpf, const std::string& root, long prog) {
 
 TEST_F(Pins, TheRulesAreTheKernels) { run_rules(bpf, root, load(constant_program(1))); }
 
-// The same table on bpffs: in a child with mounts of its own, so that nothing is left behind. Exit status 77: not allowed.
+// The same table on bpffs: in a child with mounts of its own, so that nothing is left behind. Exit
+// status 77: not allowed.
 TEST(KernelPins, TheRulesAreTheKernels) {
   const std::string root = make_folder();
   const pid_t child = ::fork();

@@ -6,7 +6,8 @@ namespace sluice::bpf {
 namespace {
 
 TEST(Licence, LinuxsStringsAreCompatibleAndNothingElse) {
-  for (const char* good : {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}) {
+  for (const char* good : {"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL",
+                           "Dual MIT/GPL", "Dual MPL/GPL"}) {
     EXPECT_TRUE(is_gpl_compatible(good)) << good;
   }
   for (const char* bad : {"", "gpl", "GPL v3", "GPLv2", "Proprietary", "BSD", "GPL "}) {
@@ -196,7 +197,8 @@ TEST_F(ProgCommands, TheTagDoesNotDependOnTheDescriptorsNumber) {
 }
 
 TEST_F(ProgCommands, ATestRunGivesTheVerdictAndTheWholeFrame) {
-  const long fd = client.load({insn(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_0, BPF_REG_1, offsetof(__sk_buff, len)), leave()});
+  const long fd = client.load(
+      {insn(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_0, BPF_REG_1, offsetof(__sk_buff, len)), leave()});
   ASSERT_GE(fd, 0);
   uint8_t frame[60] = {1, 2, 3};
   uint8_t out[60] = {};

@@ -22,8 +22,12 @@ Insn insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm) {
 Insn move(uint8_t dst, int32_t imm) { return insn(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm); }
 Insn copy(uint8_t dst, uint8_t src) { return insn(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0); }
 Insn add(uint8_t dst, int32_t imm) { return insn(BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, imm); }
-Insn load(uint8_t size, uint8_t dst, uint8_t src, int16_t off) { return insn(BPF_LDX | BPF_MEM | size, dst, src, off, 0); }
-Insn store(uint8_t size, uint8_t dst, uint8_t src, int16_t off) { return insn(BPF_STX | BPF_MEM | size, dst, src, off, 0); }
+Insn load(uint8_t size, uint8_t dst, uint8_t src, int16_t off) {
+  return insn(BPF_LDX | BPF_MEM | size, dst, src, off, 0);
+}
+Insn store(uint8_t size, uint8_t dst, uint8_t src, int16_t off) {
+  return insn(BPF_STX | BPF_MEM | size, dst, src, off, 0);
+}
 Insn jump_above(uint8_t dst, int32_t imm, int16_t off) { return insn(BPF_JMP | BPF_JGT | BPF_K, dst, 0, off, imm); }
 Insn call(int32_t id) { return insn(BPF_JMP | BPF_CALL, 0, 0, 0, id); }
 Insn leave() { return insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
@@ -115,7 +119,8 @@ TEST(Report, NamesInstructionReasonPathAndSuggestion) {
   EXPECT_EQ(result.report.insn, 3u);
   EXPECT_EQ(result.report.reason, "R4 !read_ok");
   ASSERT_EQ(result.report.path.size(), 1u);
-  EXPECT_NE(result.report.path[0].find("not taken, r2 is scalar in [0, 5]"), std::string::npos) << result.report.path[0];
+  EXPECT_NE(result.report.path[0].find("not taken, r2 is scalar in [0, 5]"), std::string::npos)
+      << result.report.path[0];
   EXPECT_FALSE(result.report.suggestion.empty());
 }
 
@@ -167,12 +172,13 @@ TEST(Report, UnknownTypeAndEmptyProgramAreEinval) {
 
 TEST(Budget, MillionInstructionsStopTheWalk) {
   EXPECT_EQ(verify(input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JA, 0, 0, -2, 0), leave()})).program, nullptr);
-  const VerifierInput counting = input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JNE | BPF_K, 0, 0, -2, -7), leave()});
+  const VerifierInput counting =
+      input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JNE | BPF_K, 0, 0, -2, -7), leave()});
   EXPECT_EQ(verify(counting).report.code, E2BIG);
 }
 
-// Each test doubles the paths: every outcome leaves another sum behind, and the sum becomes part of an address, so that no
-// path may stand for another.
+// Each test doubles the paths: every outcome leaves another sum behind, and the sum becomes part of
+// an address, so that no path may stand for another.
 TEST(Budget, ExponentialPathsStopAtTheBudget) {
   std::vector<Insn> insns{copy(6, 1), move(7, 0)};
   for (int i = 0; i < 40; i++) {

@@ -1,5 +1,5 @@
-// Soundness of the abstract numbers: whatever concrete values an abstract one covers, the abstract result of an operation
-// covers the concrete results.
+// Soundness of the abstract numbers: whatever concrete values an abstract one covers, the abstract
+// result of an operation covers the concrete results.
 #include "bpf/verifier/scalar.hpp"
 
 #include <gtest/gtest.h>

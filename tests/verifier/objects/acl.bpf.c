@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// An access list: longest prefix by source, IPv4 and IPv6, then rules of the group in an inner map, in order. Behind VLAN
-// tags too; fragments, options and TCP flags are told apart, every verdict is counted by its reason.
+// An access list: longest prefix by source, IPv4 and IPv6, then rules of the group in an inner map,
+// in order. Behind VLAN tags too; fragments, options and TCP flags are told apart, every verdict is
+// counted by its reason.
 #include "common.h"
 
 #define RULES 32

@@ -71,7 +71,10 @@ int track(struct __sk_buff *skb) {
   void *data_end = (void *)(long)skb->data_end;
   struct ethhdr *eth = data;
   struct iphdr *ip = (void *)(eth + 1);
-  if ((void *)(ip + 1) > data_end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->protocol != IPPROTO_TCP) return TC_ACT_OK;
+  if ((void *)(ip + 1) > data_end || eth->h_proto != bpf_htons(ETH_P_IP) ||
+      ip->protocol != IPPROTO_TCP) {
+    return TC_ACT_OK;
+  }
   __u32 header = ip->ihl * 4;
   if (header < sizeof *ip) return TC_ACT_SHOT;
   struct tcphdr *tcp = (void *)ip + header;

@@ -6,11 +6,12 @@
 enum { STAGE_IP = 0, STAGE_TCP = 1 };
 enum { CB_OFFSET, CB_FAMILY, CB_END };
 enum tally {
-  T_FRAMES, T_SHORT, T_BAD_SOURCE, T_BROADCAST, T_MULTICAST, T_LLC, T_STP, T_SNAP, T_VLAN_REFUSED, T_MPLS, T_PPPOE, T_ARP,
-  T_ARP_BAD, T_ARP_GRATUITOUS, T_OTHER_TYPE, T_IP4, T_IP6, T_BAD_HEADER, T_BAD_CHECKSUM, T_EXPIRED, T_MARTIAN, T_LAND,
-  T_OPTIONS, T_SOURCE_ROUTE, T_FRAGMENT_FIRST, T_FRAGMENT_REST, T_FRAGMENT_TINY, T_EXTENSIONS, T_OTHER_PROTOCOL, T_TCP,
-  T_SYN, T_SYN_ACK, T_FIN, T_RST, T_DATA, T_PURE_ACK, T_BAD_FLAGS, T_PORT_ZERO, T_WINDOW_ZERO, T_SMALL_MSS, T_SCALE,
-  T_SACK, T_TIMESTAMP, T_BAD_OPTION, TALLIES,
+  T_FRAMES, T_SHORT, T_BAD_SOURCE, T_BROADCAST, T_MULTICAST, T_LLC, T_STP, T_SNAP, T_VLAN_REFUSED,
+  T_MPLS, T_PPPOE, T_ARP, T_ARP_BAD, T_ARP_GRATUITOUS, T_OTHER_TYPE, T_IP4, T_IP6, T_BAD_HEADER,
+  T_BAD_CHECKSUM, T_EXPIRED, T_MARTIAN, T_LAND, T_OPTIONS, T_SOURCE_ROUTE, T_FRAGMENT_FIRST,
+  T_FRAGMENT_REST, T_FRAGMENT_TINY, T_EXTENSIONS, T_OTHER_PROTOCOL, T_TCP, T_SYN, T_SYN_ACK, T_FIN,
+  T_RST, T_DATA, T_PURE_ACK, T_BAD_FLAGS, T_PORT_ZERO, T_WINDOW_ZERO, T_SMALL_MSS, T_SCALE, T_SACK,
+  T_TIMESTAMP, T_BAD_OPTION, TALLIES,
 };
 struct {
   __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -67,7 +68,9 @@ int stage_tcp(struct __sk_buff *skb) {
   if ((void *)(tcp + 1) > data_end || tcp->doff < 5) return tally(T_SHORT, TC_ACT_SHOT);
   tally(T_TCP, 0);
   if (!tcp->source || !tcp->dest) return tally(T_PORT_ZERO, TC_ACT_SHOT);
-  if ((tcp->syn && (tcp->fin || tcp->rst)) || !(tcp->syn || tcp->ack || tcp->rst)) return tally(T_BAD_FLAGS, TC_ACT_SHOT);
+  if ((tcp->syn && (tcp->fin || tcp->rst)) || !(tcp->syn || tcp->ack || tcp->rst)) {
+    return tally(T_BAD_FLAGS, TC_ACT_SHOT);
+  }
   __u32 end = skb->cb[CB_END], header = offset + tcp->doff * 4;
   __u32 payload = end > header ? end - header : 0;
   if (tcp->syn) tally(tcp->ack ? T_SYN_ACK : T_SYN, 0);

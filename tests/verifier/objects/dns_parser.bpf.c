@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Parses DNS questions label by label, counts names by hash, drops those on a list. Loops over bytes of the packet.
-// IPv4 and IPv6, behind VLAN tags; questions are counted by type, ANY is refused, a client's questions a second are limited.
+// Parses DNS questions label by label, counts names by hash, drops those on a list. Loops over
+// bytes of the packet. IPv4 and IPv6, behind VLAN tags; questions are counted by type, ANY is
+// refused, a client's questions a second are limited.
 #include "common.h"
 
 #define NAME_MAX 64
@@ -24,8 +25,10 @@ struct usage {
   __u32 questions;
   __u32 refused;
 };
-enum reason { R_NOT_DNS, R_SHORT, R_FRAGMENT, R_ANSWER, R_OPCODE, R_MANY, R_BAD_NAME, R_BAD_CLASS, R_ANY, R_BLOCKED, R_LIMITED,
-              R_PASSED, R_REASONS };
+enum reason {
+  R_NOT_DNS, R_SHORT, R_FRAGMENT, R_ANSWER, R_OPCODE, R_MANY, R_BAD_NAME, R_BAD_CLASS, R_ANY,
+  R_BLOCKED, R_LIMITED, R_PASSED, R_REASONS
+};
 enum { TYPE_AXFR = 252, TYPE_ANY = 255, CLASS_INTERNET = 1 };
 const volatile __u32 questions_per_s = 100;
 MAP(BPF_MAP_TYPE_LRU_HASH, clients, struct client, struct usage, 16384);

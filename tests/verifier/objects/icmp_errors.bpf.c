@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Checks ICMP errors against the flows they quote; answers "packet too big" for oversized packets by rebuilding the frame.
+// Checks ICMP errors against the flows they quote; answers "packet too big" for oversized packets
+// by rebuilding the frame.
 #include "common.h"
 
 struct icmp {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Kernel tracing: how reads go (sizes, sequential or random), how long they take by process with the slow ones told, and
-// the time tasks spend on and off the CPU. Logarithmic histograms throughout.
+// Kernel tracing: how reads go (sizes, sequential or random), how long they take by process with
+// the slow ones told, and the time tasks spend on and off the CPU. Logarithmic histograms
+// throughout.
 #include "common.h"
 
 #define SLOTS 27

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// A layer 4 load balancer: virtual addresses, a consistent-hash ring, an LRU of connections, IP-in-IP towards the server.
+// A layer 4 load balancer: virtual addresses, a consistent-hash ring, an LRU of connections,
+// IP-in-IP towards the server.
 #include "common.h"
 
 #define RING_SIZE 65537

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Finds port scans: a bitmap of ports a source, counted bits, a score that decays. IPv4 and IPv6; SYN, FIN, NULL and XMAS
-// scans and UDP probes are counted apart, and a host sweep (one port, many hosts) beside the port scan.
+// Finds port scans: a bitmap of ports a source, counted bits, a score that decays. IPv4 and IPv6;
+// SYN, FIN, NULL and XMAS scans and UDP probes are counted apart, and a host sweep (one port, many
+// hosts) beside the port scan.
 #include "common.h"
 
 #define WORDS 64
@@ -91,7 +92,8 @@ static __always_inline struct source *source_of(struct address *from, __u64 now)
   return source;
 }
 
-static __always_inline void tell(struct source *source, struct address *from, enum probe kind, __u16 port, __u32 hosts) {
+static __always_inline void tell(struct source *source, struct address *from, enum probe kind,
+                                 __u16 port, __u32 hosts) {
   struct alarm *alarm = bpf_ringbuf_reserve(&alarms, sizeof *alarm, 0);
   if (!alarm) return;
   alarm->source = *from;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Samples packets to a perf buffer, at rates set by user space; histograms of sizes and gaps between packets. Interesting
-// traffic (SYN, DNS, ICMP) has rates of its own, an interface a budget of samples a second, as sFlow agents have it.
+// Samples packets to a perf buffer, at rates set by user space; histograms of sizes and gaps
+// between packets. Interesting traffic (SYN, DNS, ICMP) has rates of its own, an interface a budget
+// of samples a second, as sFlow agents have it.
 #include "common.h"
 
 #define INTERFACES 64
@@ -36,7 +37,8 @@ struct agent {
   __u32 pad;
 };
 volatile struct settings settings = {
-    .rate = {[K_OTHER] = 1024, [K_TCP] = 1024, [K_TCP_SYN] = 64, [K_UDP] = 512, [K_DNS] = 32, [K_ICMP] = 16, [K_ARP] = 16},
+    .rate = {[K_OTHER] = 1024, [K_TCP] = 1024, [K_TCP_SYN] = 64, [K_UDP] = 512,
+             [K_DNS] = 32, [K_ICMP] = 16, [K_ARP] = 16},
     .snap = 128, .enabled = 1, .samples_per_s = 1000};
 struct {
   __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);

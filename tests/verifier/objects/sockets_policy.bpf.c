@@ -5,7 +5,8 @@
 
 #define STATES 16
 static const __u8 classes[128] = {
-    ['G'] = 1, ['E'] = 2, ['T'] = 3, ['P'] = 4, ['O'] = 5, ['S'] = 6, [' '] = 7, ['/'] = 8, ['H'] = 9, ['A'] = 10, ['D'] = 11,
+    ['G'] = 1, ['E'] = 2, ['T'] = 3, ['P'] = 4,  ['O'] = 5,  ['S'] = 6,
+    [' '] = 7, ['/'] = 8, ['H'] = 9, ['A'] = 10, ['D'] = 11,
 };
 static const __u8 table[STATES][16] = {
     {0, 1, 0, 0, 4, 0, 0, 0, 0, 8, 0, 0},   {15, 15, 2, 15, 15, 15, 15, 15, 15, 15, 15, 15},
@@ -17,7 +18,10 @@ static const __u8 table[STATES][16] = {
     {15, 15, 15, 15, 15, 15, 15, 15, 12, 15, 15, 15}, {15, 15, 15, 15, 15, 15, 15, 15, 13, 15, 15, 15},
     {15, 15, 15, 15, 15, 15, 15, 15, 14, 15, 15, 15}, {15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15},
 };
-enum outcome { O_NOT_TCP, O_SHORT, O_EMPTY, O_NO_METHOD, O_LONG_TARGET, O_TRAVERSAL, O_BAD_BYTE, O_LIMITED, O_PASSED, OUTCOMES };
+enum outcome {
+  O_NOT_TCP, O_SHORT, O_EMPTY, O_NO_METHOD, O_LONG_TARGET, O_TRAVERSAL, O_BAD_BYTE, O_LIMITED,
+  O_PASSED, OUTCOMES
+};
 #define TARGET_MAX 64
 struct client {
   __u32 words[4];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Answers SYN with a cookie in the sequence number (SipHash of the addresses and a secret), and lets back in who returns it.
+// Answers SYN with a cookie in the sequence number (SipHash of the addresses and a secret), and
+// lets back in who returns it.
 #include "common.h"
 
 struct secret {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Follows nested headers: VLAN tags, IPv4 and IPv6 with extension headers, GRE, VXLAN, IP in IP, in any order up to a depth.
+// Follows nested headers: VLAN tags, IPv4 and IPv6 with extension headers, GRE, VXLAN, IP in IP, in
+// any order up to a depth.
 #include "common.h"
 
 #define DEPTH 6
