@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include "bpf/maps/map_bytes.hpp"
@@ -29,7 +30,7 @@ struct TrieNode {
   uint32_t next_free;
   uint32_t unused;
 };  // then the key's bytes, rounded up to 8, and the value
-static_assert(sizeof(TrieNode) == 24);
+static_assert(sizeof(TrieNode) == 24 && offsetof(TrieNode, child) == 0);
 
 // At MapCore::table; node 1 is at MapCore::values.
 struct alignas(64) TrieTable {
@@ -101,20 +102,42 @@ struct TrieKey {
   return limit;
 }
 
+// A descent's steps. Where the data fits a word, the key's is held in a register: what a step waits for is then its node alone.
+[[gnu::always_inline]] inline bool trie_in_word(const MapCore* map) { return trie_data_bytes(map) <= 8; }
+[[gnu::always_inline]] inline uint64_t trie_word(const MapCore* map, const TrieKey& key) {
+  return __builtin_bswap64(load_bytes(key.data, trie_data_bytes(map), 0));
+}
+// The first node_bits (at most key.bits) of the key are the node's.
+[[gnu::always_inline]] inline bool trie_matches(const MapCore* map, TrieNode* node, uint32_t node_bits, const TrieKey& key,
+                                                uint64_t word) {
+  if (node_bits > key.bits) return false;
+  if (!trie_in_word(map)) return trie_common_bits(map, node, key) >= node_bits;
+  const uint64_t different = __builtin_bswap64(load_word(trie_data(node), 0)) ^ word;
+  return node_bits == 0 || different >> (64 - node_bits) == 0;
+}
+// The child that the bit after node_bits leads to. Both are loaded before the bit is known.
+[[gnu::always_inline]] inline uint32_t trie_child(const MapCore* map, TrieNode* node, uint32_t node_bits, const TrieKey& key,
+                                                  uint64_t word) {
+  if (!trie_in_word(map)) return load_number(&node->child[trie_bit(key.data, node_bits)]);
+  const uint64_t children = load_word(node, offsetof(TrieNode, child));
+  return static_cast<uint32_t>(children >> (word << node_bits >> 63) * 32);
+}
+
 // The node whose prefix matches longest, or 0; one descent without regard to writers. Prefixes get longer on the way
 // down; a reader led astray by reuse sees that they do not and stops.
 [[gnu::always_inline]] inline uint32_t trie_descend(const MapCore* map, const TrieKey& key) {
   uint32_t found = 0, deepest = 0;
+  const uint64_t word = trie_word(map, key);
   uint32_t number = load_number(&trie_table(map)->root);
   for (uint32_t depth = 0; number != 0; depth++) {
     TrieNode* node = trie_node(map, number);
     const uint32_t node_bits = __atomic_load_n(&node->prefix_bits, __ATOMIC_RELAXED);
     if (depth > 0 && node_bits <= deepest) break;
-    if (trie_common_bits(map, node, key) < node_bits) break;
+    if (!trie_matches(map, node, node_bits, key, word)) break;
     if (load_number(&node->branch) == 0) found = number;
     if (node_bits >= key.bits) break;
     deepest = node_bits;
-    number = load_number(&node->child[trie_bit(key.data, node_bits)]);
+    number = trie_child(map, node, node_bits, key, word);
   }
   return found;
 }
