@@ -106,10 +106,12 @@ bool Analysis::check_special_call(const Insn& insn, Call* call) {
   }
 }
 
+// Never one of the program's own maps: an inner map looks like the template, it is another.
 int16_t Analysis::inner_map(int32_t index) {
   const Map* inner = map_spec(index).inner.get();
   if (inner == nullptr) return -1;
-  const auto found = std::ranges::find(maps_, inner);
+  const auto own = static_cast<std::ptrdiff_t>(input_.maps.size());
+  const auto found = std::find(maps_.begin() + own, maps_.end(), inner);
   if (found != maps_.end()) return static_cast<int16_t>(found - maps_.begin());
   maps_.push_back(inner);
   return static_cast<int16_t>(maps_.size() - 1);

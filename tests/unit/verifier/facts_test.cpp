@@ -104,6 +104,24 @@ TEST(Facts, HelperCallCarriesMapAndArguments) {
   EXPECT_EQ(result.program->facts[8].map_index, 0);
 }
 
+// The template is among the program's maps; what the outer map holds is another that looks like it.
+TEST(Facts, AnInnerMapIsNotItsTemplate) {
+  const auto inner = hash_map();
+  MapSpec outer{"outer", BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2};
+  outer.inner = inner;
+  const Insn map_of = insn(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, 1);
+  VerifierInput input = input_of(
+      {insn(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0), copy(2, 10), add(2, -4), map_of, Insn{},
+       call(BPF_FUNC_map_lookup_elem), insn(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 4, 0), copy(1, 0),
+       copy(2, 10), add(2, -4), call(BPF_FUNC_map_lookup_elem), move(0, 0), leave()});
+  input.maps = {inner, *Map::create(outer)};
+  const auto result = verify(input);
+  ASSERT_NE(result.program, nullptr) << result.report.reason;
+  EXPECT_EQ(result.program->facts[5].map_index, 1);
+  EXPECT_EQ(result.program->facts[10].map_index, -1)
+      << "which one it is, only the packet's time tells";
+}
+
 TEST(Facts, CodeThatNoPathReachesIsGone) {
   const auto result = verify(input_of({move(0, 7), jump_above(0, 5, 1), move(0, 1), leave()}));
   ASSERT_NE(result.program, nullptr) << result.report.reason;
