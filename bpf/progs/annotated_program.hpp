@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bpf/isa/insn.hpp"
+#include "bpf/maps/added_fields.hpp"
 #include "bpf/maps/map.hpp"
 
 namespace sluice::bpf {
@@ -68,6 +69,9 @@ struct AnnotatedProgram {
   std::vector<InsnFact> facts;           // one an instruction slot
   std::vector<Subprogram> subprograms;   // [0] is the main program; in order of start
   std::vector<std::shared_ptr<Map>> maps;
+  // One a map: what the program does to its values. An atomic add of a map_value access with a
+  // known map is of one of its fields.
+  std::vector<AddedFields> added;
 };
 
 }  // namespace sluice::bpf

@@ -75,6 +75,11 @@ class Analysis {
     uint32_t node;
     uint32_t insn;
   };
+  // What the program does to a map's values.
+  struct MapUse {
+    bool otherwise = false;          // something else than adding
+    std::vector<AddedField> fields;  // added to
+  };
   using WrittenSlots = std::array<uint64_t, kMaxFrames + 1>;  // by frame, as Frame::written
   // A path that ended at a state whose own paths were unfinished: what turns out to matter there matters to it.
   struct LoopEdge {
@@ -261,6 +266,13 @@ class Analysis {
   void note_argument(uint32_t index, const Register& pointer, uint32_t size);
   void note_map(int32_t map_index);
 
+  // Maps that are only added to (added.cpp).
+  MapUse* use_of(int32_t map_index);
+  void note_value_access(const Register& pointer, int32_t offset, uint32_t size);
+  void note_other_use(const Register& pointer);
+  void note_given_stack(uint32_t frame, int32_t low, int32_t high);
+  void keep_uses();
+
   [[nodiscard]] const MapSpec& map_spec(int32_t index) const { return maps_[static_cast<size_t>(index)]->spec(); }
   int16_t inner_map(int32_t index);
 
@@ -273,6 +285,7 @@ class Analysis {
   std::vector<SubprogramInfo> infos_;  // one a subprogram; empty without BTF
   std::vector<bool> reached_;   // per instruction slot: a path came there
   std::vector<uint8_t> noted_;  // per instruction: its fact has a value already
+  std::vector<MapUse> uses_;    // per map of the program
   std::vector<uint8_t> tail_calls_;  // per subprogram: makes one
   std::vector<uint8_t> called_;      // per subprogram: global, and called
   std::vector<uint8_t> callback_;    // per subprogram: used as callback

@@ -90,8 +90,9 @@ bool Analysis::check_argument(uint32_t index, Call* call) {
   const Arg kind = call->helper->arguments[index];
   if (kind == Arg::sched_cls_ctx && input_.type != BPF_PROG_TYPE_SCHED_CLS) return true;
   if (!check_read(regno)) return false;
-  if (kind == Arg::anything) return true;
   Register& given = reg(regno);
+  if (kind != Arg::const_map || call->helper->id != BPF_FUNC_map_lookup_elem) note_other_use(given);
+  if (kind == Arg::anything) return true;
   const bool null = given.is_const(0) && may_be_null(kind);
   if (!null && !check_argument_type(index, *call)) return false;
   switch (kind) {
@@ -228,6 +229,7 @@ bool Analysis::check_stack_argument(uint32_t regno, uint32_t size, Access access
   }
   if (size == 0) return true;
   use_stack(pointer, low);
+  note_given_stack(pointer.frame, static_cast<int32_t>(low), static_cast<int32_t>(high));
   mark_bytes_read(pointer.frame, static_cast<int32_t>(low), static_cast<int32_t>(high));
   return true;
 }

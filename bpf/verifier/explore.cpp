@@ -37,6 +37,7 @@ bool Analysis::prepare() {
   reached_.resize(input_.insns.size());
   program_->subprograms = cfg_.subprograms;
   noted_.assign(input_.insns.size(), 0);
+  uses_.resize(input_.maps.size());
   tail_calls_.assign(cfg_.subprograms.size(), 0);
   called_.assign(cfg_.subprograms.size(), 0);
   callback_.assign(cfg_.subprograms.size(), 0);
@@ -253,7 +254,10 @@ bool Analysis::finish() {
 VerifierResult Analysis::run() {
   const bool good = prepare() && explore(0) && explore_globals() && finish();
   VerifierResult result;
-  if (good) result.origins = remove_dead_code(program_.get(), reached_);
+  if (good) {
+    result.origins = remove_dead_code(program_.get(), reached_);
+    keep_uses();
+  }
   log_totals();
   result.verified_insns = processed_;
   result.log = std::move(log_);

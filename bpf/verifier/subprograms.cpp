@@ -108,6 +108,7 @@ bool Analysis::check_global_argument(uint32_t regno, const GlobalArgument& argum
     return !argument.not_null || fail(EINVAL, "arg#%u is expected to be non-NULL", regno - 1);
   }
   if (argument.not_null && given.or_null) return fail(EINVAL, "arg#%u is expected to be non-NULL", regno - 1);
+  note_other_use(given);
   // It may be null, and the callee checks that: what counts is what it points at otherwise.
   Register present = given;
   present.or_null = false;

@@ -193,6 +193,9 @@ bool Analysis::transfer_helper(const Insn& insn) {
   for (uint32_t i = 0; i < 5 && call.helper->arguments[i] != Arg::none; i++) {
     if (!check_argument(i, &call)) return false;
   }
+  if (id == BPF_FUNC_trace_printk) {  // what is printed follows the declared arguments
+    for (uint32_t i = BPF_REG_3; i <= BPF_REG_5; i++) note_other_use(reg(i));
+  }
   if (!check_map_helper(*call.helper, call.map_index)) return false;
   if (call.helper->body == nullptr && missing_body_ == nullptr) {
     missing_body_ = call.helper;

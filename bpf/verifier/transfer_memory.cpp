@@ -143,6 +143,7 @@ bool Analysis::check_access(uint32_t regno, const Register& pointer, int32_t off
       case RegType::map_value:
         if (!check_map_value(regno, pointer, offset, size, access)) return false;
         note_access(Region::map_value, kUnknownOffset, 0, pointer.map_index, aligned);
+        note_value_access(pointer, offset, size);
         return true;
       case RegType::map_key:
         if (!check_map_key(regno, pointer, offset, size, access)) return false;
@@ -234,6 +235,8 @@ bool Analysis::transfer_store(const Insn& insn) {
   const Register pointer = reg(insn.dst_reg);
   const uint32_t size = access_size(insn);
   if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::write, is_store_release(insn))) return false;
+  const bool followed = pointer.type == RegType::stack && pointer.value.is_const();
+  if (!immediate && !followed) note_other_use(reg(insn.src_reg));
   if (pointer.type != RegType::stack) return true;
   if (immediate) {
     return write_stack(pointer, insn.off, size, Register::constant(static_cast<uint64_t>(int64_t{insn.imm})), -1);
@@ -250,6 +253,7 @@ bool Analysis::transfer_atomic(const Insn& insn) {
   if (exchange && !check_read(BPF_REG_0)) return false;
   const bool fetch = (insn.imm & BPF_FETCH) != 0;
   const uint32_t result = exchange ? static_cast<uint32_t>(BPF_REG_0) : insn.src_reg;
+  note_other_use(reg(insn.src_reg));
   if (fetch && !check_write(result)) return false;
   const Register pointer = reg(insn.dst_reg);
   const uint32_t size = access_size(insn);

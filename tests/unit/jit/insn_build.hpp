@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "bpf/isa/insn.hpp"
@@ -81,6 +82,11 @@ inline Code& operator<<(Code& code, const Insn& insn) {
 inline Code& operator<<(Code& code, const Code& more) {
   for (const Insn& insn : more) code.push_back(insn);
   return code;
+}
+template <class More>
+Code operator<<(Code&& code, const More& more) {
+  code << more;
+  return std::move(code);
 }
 
 }  // namespace sluice::bpf::build
