@@ -1,6 +1,13 @@
 #include "control/grace_queue.hpp"
 
+#include <unistd.h>
+
 namespace sluice::control {
+namespace {
+
+constexpr useconds_t kPollMicroseconds = 50;
+
+}  // namespace
 
 void GraceQueue::follow(dataplane::Dataplane* dataplane) {
   std::deque<Waiting> freed;  // after the lock: what goes may retire more
@@ -12,6 +19,18 @@ void GraceQueue::follow(dataplane::Dataplane* dataplane) {
 void GraceQueue::retire(std::shared_ptr<const void> reference) {
   const std::lock_guard guard(lock_);
   if (dataplane_ != nullptr) waiting_.push_back({dataplane_->begin_grace(), std::move(reference)});
+}
+
+// Asleep between looks: a worker on this very core has to run to become quiescent.
+void GraceQueue::wait() {
+  std::unique_lock guard(lock_);
+  if (dataplane_ == nullptr) return;
+  const uint64_t token = dataplane_->begin_grace();
+  while (dataplane_ != nullptr && !dataplane_->grace_over(token)) {
+    guard.unlock();
+    ::usleep(kPollMicroseconds);
+    guard.lock();
+  }
 }
 
 void GraceQueue::reclaim() {

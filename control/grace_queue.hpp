@@ -15,6 +15,7 @@ class GraceQueue final : public bpf::Grace {
   // Whose workers to wait for; null: there are none, and what is retired goes at once.
   void follow(dataplane::Dataplane* dataplane);
   void retire(std::shared_ptr<const void> reference) override;
+  void wait() override;
   // Frees what has waited long enough. To be called now and then.
   void reclaim();
 

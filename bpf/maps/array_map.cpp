@@ -2,8 +2,10 @@
 
 #include <cstring>
 #include <mutex>
+#include <vector>
 
 #include "base/limits.hpp"
+#include "bpf/maps/array_copies.hpp"
 #include "bpf/maps/array_ops.hpp"
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
@@ -17,24 +19,31 @@ namespace {
 class ArrayMap final : public Map {
  public:
   ArrayMap(const MapSpec& spec, const MapCore& core, MapMemory memory, RedoSlot redo)
-      : Map(spec), memory_(std::move(memory)), redo_(std::move(redo)) {
+      : Map(spec),
+        memory_(std::move(memory)),
+        redo_(std::move(redo)),
+        may_have_copies_(ArrayCopies::allowed(core)) {
     core_ = core;
     core_.values = memory_.data();
   }
 
   // After a kill: an update that was whole is done to its end, and nobody holds a lock.
-  void recover() {
+  Status recover() {
+    if (may_have_copies_) {
+      if (Status good = copies_.reopen(core_, *spec_.store); !good) return good;
+    }
     uint32_t index;
     const uint8_t* value;
     if (redo_.pending(&index, &value)) {
       if (index < core_.max_entries) write(index, value, 0);
       redo_.end();
     }
-    if (spec_.spin_lock_offset < 0) return;
+    if (spec_.spin_lock_offset < 0) return {};
     const uint32_t lock = 0;
     for (uint64_t i = 0; i < core_.max_entries; i++) {
       std::memcpy(array_value(&core_, i, 0) + spec_.spin_lock_offset, &lock, sizeof lock);
     }
+    return {};
   }
 
   using Map::lookup;
@@ -42,7 +51,7 @@ class ArrayMap final : public Map {
     if (int error = check_lock_flag(spec_, flags); error != 0) return error;
     uint32_t index = index_of(key);
     if (index >= core_.max_entries) return -ENOENT;
-    if (!is_per_cpu(core_.type)) return read_value(&core_, array_value(&core_, index, 0), value, flags);
+    if (!is_per_cpu(core_.type)) return read(index, value, flags);
     uint32_t size = round_up(core_.value_size, 8);
     for (uint32_t slot = 0; slot < core_.slots; slot++) {
       copy_out(static_cast<uint8_t*>(value) + slot * size, array_value(&core_, index, slot), size);
@@ -55,20 +64,45 @@ class ArrayMap final : public Map {
     if (long error = array_check_update(&core_, key, flags & ~uint64_t{BPF_F_LOCK}); error != 0) {
       return static_cast<int>(error);
     }
+    const uint32_t index = index_of(key);
     const std::lock_guard one_writer(control_);
-    redo_.begin(index_of(key), value);
-    const int error = write(index_of(key), value, flags);
+    std::vector<uint8_t> own;  // what the value is to be, without what the copies have
+    if (copies_.has_fields()) {
+      const auto* bytes = static_cast<const uint8_t*>(value);
+      own.assign(bytes, bytes + core_.value_size);
+      copies_.take_sums(index, own.data());
+      value = own.data();
+    }
+    redo_.begin(index, value);
+    const int error = write(index, value, flags);
     redo_.end();
     return error;
   }
 
   int erase(const void*) override { return -EINVAL; }
 
+  void admit(const AddedFields& added) override {
+    if (!may_have_copies_ || (added && added->empty())) return;
+    const std::lock_guard one_at_a_time(admission_);
+    if (!added || shared_ || !add_privately(*added)) share();
+  }
+  [[nodiscard]] bool waits_to_admit() const override { return copies_.adding(); }
+  [[nodiscard]] PrivateCopies private_copies() const override {
+    const std::lock_guard one_at_a_time(admission_);
+    return copies_.view();
+  }
+
   int next_key(const void* key, void* next) override { return next_index(key, core_.max_entries, next); }
 
   [[nodiscard]] uint64_t entries() const override { return core_.max_entries; }
-  [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
-  [[nodiscard]] bool broken() const override { return memory_.broken(); }
+  [[nodiscard]] uint64_t memory_bytes() const override {
+    const std::lock_guard one_at_a_time(control_);
+    return memory_.bytes() + copies_.bytes();
+  }
+  [[nodiscard]] bool broken() const override {
+    const std::lock_guard one_at_a_time(control_);
+    return memory_.broken() || copies_.broken();
+  }
   [[nodiscard]] int memory_file() const override {
     return (core_.flags & BPF_F_MMAPABLE) != 0 ? memory_.file() : -1;
   }
@@ -81,6 +115,32 @@ class ArrayMap final : public Map {
     return index;
   }
 
+  int read(uint32_t index, void* value, uint64_t flags) {
+    const uint8_t* storage = array_value(&core_, index, 0);
+    if (!may_have_copies_) return read_value(&core_, storage, value, flags);
+    const std::lock_guard one_at_a_time(control_);
+    const int error = read_value(&core_, storage, value, flags);
+    if (error == 0) copies_.add_sums(index, value);
+    return error;
+  }
+
+  // False: it stays, or is to become, shared.
+  bool add_privately(const std::vector<AddedField>& fields) {
+    const std::lock_guard one_at_a_time(control_);
+    if (!copies_.made() && !copies_.make(core_, spec_.store.get())) return false;
+    if (!copies_.join(fields)) return false;
+    copies_.start();
+    return true;
+  }
+
+  // For good: stop, wait until no worker is in a burst that saw it otherwise, fold.
+  void share() {
+    shared_ = true;
+    if (copies_.stop() && spec_.grace != nullptr) spec_.grace->wait();
+    const std::lock_guard one_at_a_time(control_);
+    copies_.fold();
+  }
+
   int write(uint32_t index, const void* value, uint64_t flags) {
     if (!is_per_cpu(core_.type)) return write_value(&core_, array_value(&core_, index, 0), value, flags);
     uint32_t size = round_up(core_.value_size, 8);
@@ -90,9 +150,13 @@ class ArrayMap final : public Map {
     return 0;
   }
 
-  std::mutex control_;  // control threads take turns; workers never touch it
+  mutable std::mutex control_;    // control threads take turns; workers never touch it
+  mutable std::mutex admission_;  // taken before control_, and kept while workers come to rest
   MapMemory memory_;
   RedoSlot redo_;
+  const bool may_have_copies_;
+  bool shared_ = false;  // somebody does more than adding
+  ArrayCopies copies_;
 };
 
 Result<MapMemory> allocate_values(const MapSpec& spec, uint64_t bytes) {
@@ -128,7 +192,9 @@ Result<std::shared_ptr<Map>> create_array(const MapSpec& spec) {
   auto redo = allocate_redo(spec);
   if (!redo) return fail(std::move(redo.error()));
   auto map = std::make_shared<ArrayMap>(spec, core, std::move(*memory), std::move(*redo));
-  if (spec.store != nullptr && !spec.store->fresh()) map->recover();
+  if (Status good = reopened(spec) ? map->recover() : Status(); !good) {
+    return fail(std::move(good.error()));
+  }
   return map;
 }
 

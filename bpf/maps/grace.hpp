@@ -11,6 +11,8 @@ class Grace {
   virtual ~Grace() = default;
   // Drops the reference once every worker has been quiescent. Does not wait.
   virtual void retire(std::shared_ptr<const void> reference) = 0;
+  // Returns once every worker has been quiescent since the call.
+  virtual void wait() = 0;
 };
 
 }  // namespace sluice::bpf

@@ -1,7 +1,6 @@
 #include "bpf/maps/hash_map.hpp"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,6 +14,7 @@
 #include "bpf/maps/map_checks.hpp"
 #include "bpf/maps/map_memory.hpp"
 #include "bpf/maps/map_store.hpp"
+#include "bpf/maps/worker_count.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -27,7 +27,6 @@ constexpr uint64_t kSpareMax = 1u << 20;
 // Elements are also in writers' hands between taking and publishing: one a worker, one the control side's, one a test run's, and
 // the queue's dummy.
 constexpr uint64_t kOtherHolders = 3;
-uint64_t worker_count() { return static_cast<uint64_t>(std::max(4l, sysconf(_SC_NPROCESSORS_CONF))); }
 
 // What every worker may keep while the others still find a free element; the table may have been made on another machine.
 uint32_t magazine_capacity(uint64_t max_entries, uint64_t total) {
@@ -211,7 +210,8 @@ class HashMap final : public Map {
 
 Status start_table(const MapSpec& spec, HashTable* table) {
   // Full magazines are an eighth of the map at most.
-  const uint64_t in_magazines = std::min<uint64_t>(kMagazineMax, spec.max_entries / (8 * worker_count())) * worker_count();
+  const uint64_t in_magazines =
+      std::min<uint64_t>(kMagazineMax, spec.max_entries / (8ull * worker_count())) * worker_count();
   table->total = spec.max_entries + in_magazines + worker_count() + kOtherHolders;
   table->free_head = table->free_tail = 1;                 // element 1 is the queue's first dummy
   table->never_used = 2;

@@ -11,8 +11,10 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "bpf/maps/added_fields.hpp"
 #include "bpf/maps/grace.hpp"
 #include "bpf/maps/map_core.hpp"
+#include "bpf/maps/private_copies.hpp"
 
 namespace sluice::bpf {
 
@@ -121,6 +123,14 @@ class Map {
   // Ring buffer, perf event array: ends the waits (futex(2), shared) for the counts of wake-ups, which programs raise
   // without a system call; for what runs them besides packets.
   virtual void wake_clients() {}
+  // Somebody who does this to the values is about to exist: a program, or (nothing known) a
+  // map-in-map, whose programs are anybody. An array that is only added to gets a copy a worker;
+  // its last admission of another kind waits until the workers no longer add to theirs
+  // (Grace::wait).
+  virtual void admit(const AddedFields&) {}
+  [[nodiscard]] virtual bool waits_to_admit() const { return false; }
+  // What machine code needs to add to a worker's copy; `copies` null: there are none.
+  [[nodiscard]] virtual PrivateCopies private_copies() const { return {}; }
   // A page of a stored map's file was lost (truncated under us): its contents cannot be trusted.
   [[nodiscard]] virtual bool broken() const { return false; }
 

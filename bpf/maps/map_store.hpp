@@ -35,6 +35,12 @@ class MapStore {
   // errors: ENOENT, EBADMSG (a file of another size), ENOSPC, ENOMEM.
   Result<MapMemory> part(const std::string& name, uint64_t bytes, bool reserve);
 
+  // A part that is made later than the map, or never; it has another size where another machine
+  // made it.
+  [[nodiscard]] bool has(const std::string& name) const;
+  // As it is, else made with so many bytes. What there is is reserved.
+  Result<MapMemory> late_part(const std::string& name, uint64_t bytes);
+
   [[nodiscard]] bool fresh() const { return fresh_; }
   // False: the type keeps nothing here, and comes back empty.
   [[nodiscard]] bool used() const { return !parts_.empty(); }

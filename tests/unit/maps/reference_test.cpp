@@ -14,6 +14,7 @@ namespace {
 class HeldGrace final : public Grace {
  public:
   void retire(std::shared_ptr<const void> reference) override { held.push_back(std::move(reference)); }
+  void wait() override {}
   std::vector<std::shared_ptr<const void>> held;
 };
 

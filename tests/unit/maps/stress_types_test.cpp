@@ -26,6 +26,7 @@ class TestGrace final : public Grace {
       return rounds[0].load() != old.seen[0] && rounds[1].load() != old.seen[1];
     });
   }
+  void wait() override {}
   std::atomic<uint64_t> rounds[kPrograms] = {};
 
  private:

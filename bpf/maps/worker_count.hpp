@@ -1,0 +1,15 @@
+// How many workers a map prepares for; one beyond that does without what is a worker's own.
+#pragma once
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace sluice::bpf {
+
+inline uint32_t worker_count() {
+  return static_cast<uint32_t>(std::max(4l, ::sysconf(_SC_NPROCESSORS_CONF)));
+}
+
+}  // namespace sluice::bpf
