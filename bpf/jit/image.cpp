@@ -1,5 +1,6 @@
 #include "bpf/jit/image.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/limits.hpp"
@@ -7,10 +8,19 @@
 namespace sluice::bpf::jit {
 namespace {
 
+// Copies are of the values that the map has, and are not there by half.
+bool good_copies(const MapImage& map) {
+  const PrivateCopies& copies = map.copies;
+  if (copies.copies == nullptr) return true;
+  if (map.core.type != BPF_MAP_TYPE_ARRAY || copies.values != map.core.values) return false;
+  return copies.adding != nullptr && copies.distance != 0;
+}
+
 bool good_shape(const ProgramImage& program) {
   if (program.insns.empty() || program.insns.size() > kMaxInsns) return false;
   if (program.facts.size() != program.insns.size()) return false;
   if (program.maps.size() > kMaxMapsPerProgram) return false;
+  if (!std::ranges::all_of(program.maps, good_copies)) return false;
   return !program.subprograms.empty() && program.subprograms.size() <= kMaxSubprograms;
 }
 
@@ -78,8 +88,11 @@ Status check_program(const ProgramImage& program) {
 
 ProgramImage make_image(const AnnotatedProgram& program) {
   ProgramImage image{program.name, program.type, program.hardening, program.insns, program.facts, program.subprograms, {}};
-  for (const auto& map : program.maps) {
-    image.maps.push_back({map->core(), reinterpret_cast<uintptr_t>(&map->core())});
+  for (size_t i = 0; i < program.maps.size(); i++) {
+    const Map& map = *program.maps[i];
+    const bool adds = i < program.added.size() && program.added[i];
+    image.maps.push_back({map.core(), reinterpret_cast<uintptr_t>(&map.core()),
+                          adds ? map.private_copies() : PrivateCopies{}});
   }
   return image;
 }

@@ -15,6 +15,7 @@ namespace sluice::bpf::jit {
 struct MapImage {
   MapCore core{};
   uint64_t address = 0;  // of the MapCore itself
+  PrivateCopies copies;  // where the program only adds to it; `copies` null: it adds to the values
 };
 
 // AnnotatedProgram's members, maps by image.

@@ -80,6 +80,22 @@ llvm::Function* ProgramLowering::callback(uint32_t subprogram) {
   return subprogram == 0 || subprogram >= functions_.size() ? nullptr : functions_[subprogram];
 }
 
+llvm::Constant* ProgramLowering::constant_pointer(const void* address) {
+  auto& context = module_.getContext();
+  auto* bits =
+      llvm::ConstantInt::get(llvm::Type::getInt64Ty(context), reinterpret_cast<uintptr_t>(address));
+  return llvm::ConstantExpr::getIntToPtr(bits, llvm::PointerType::getUnqual(context));
+}
+
+llvm::Constant* ProgramLowering::add_constant(llvm::ArrayRef<llvm::Constant*> fields,
+                                              const std::string& name) {
+  auto* value = llvm::ConstantStruct::getAnon(fields);
+  auto* global = new llvm::GlobalVariable(module_, value->getType(), true,
+                                          llvm::GlobalValue::PrivateLinkage, value, prefix_ + name);
+  global->setAlignment(llvm::Align(8));
+  return global;
+}
+
 // A constant copy of the MapCore, with typed pointers, so that every field load folds. The layout is the struct's.
 llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
   auto& slot = cores_[map_index];
@@ -88,12 +104,8 @@ llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
   auto& context = module_.getContext();
   auto* i32 = llvm::Type::getInt32Ty(context);
   auto* i64 = llvm::Type::getInt64Ty(context);
-  auto* pointer = llvm::PointerType::getUnqual(context);
   const auto word = [&](uint32_t value) { return llvm::ConstantInt::get(i32, value); };
-  const auto address = [&](const void* value) {
-    auto* bits = llvm::ConstantInt::get(i64, reinterpret_cast<uintptr_t>(value));
-    return llvm::ConstantExpr::getIntToPtr(bits, pointer);
-  };
+  const auto address = [this](const void* value) { return constant_pointer(value); };
   static_assert(sizeof(MapCore) == 88 && offsetof(MapCore, values) == 32 && offsetof(MapCore, table) == 40 &&
                 offsetof(MapCore, hash_key) == 48 && offsetof(MapCore, spin_lock_offset) == 64 && offsetof(MapCore, magazines) == 72);
   llvm::Constant* fields[] = {word(core.type), word(core.key_size), word(core.value_size), word(core.value_stride),
@@ -103,11 +115,22 @@ llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
                               llvm::ConstantInt::get(i64, core.hash_key[1]),
                               word(static_cast<uint32_t>(core.spin_lock_offset)), word(core.hashes), address(core.magazines),
                               word(core.magazines_count), word(core.magazine_capacity)};
-  auto* value = llvm::ConstantStruct::getAnon(fields);
-  auto* global = new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value,
-                                          prefix_ + ".map." + std::to_string(map_index));
-  global->setAlignment(llvm::Align(8));
-  slot = global;
+  slot = add_constant(fields, ".map." + std::to_string(map_index));
+  return slot;
+}
+
+llvm::Constant* ProgramLowering::private_copies(int32_t map_index) {
+  const PrivateCopies& copies = program_.maps[static_cast<size_t>(map_index)].copies;
+  if (copies.copies == nullptr) return nullptr;
+  auto& slot = copies_[map_index];
+  if (slot != nullptr) return slot;
+  static_assert(sizeof copies == 32 && offsetof(PrivateCopies, copies) == 8 &&
+                offsetof(PrivateCopies, distance) == 16 && offsetof(PrivateCopies, adding) == 24);
+  auto* i64 = llvm::Type::getInt64Ty(module_.getContext());
+  slot =
+      add_constant({constant_pointer(copies.values), constant_pointer(copies.copies),
+                    llvm::ConstantInt::get(i64, copies.distance), constant_pointer(copies.adding)},
+                   ".copies." + std::to_string(map_index));
   return slot;
 }
 

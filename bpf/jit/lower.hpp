@@ -37,11 +37,15 @@ class ProgramLowering {
   uint64_t next_blinding_key();
   // A runtime map operation bound to one map: the shape is a constant that the optimiser folds.
   llvm::Function* map_operation(const char* runtime_name, int32_t map_index);
+  // The map's PrivateCopies as a constant; null: there are none.
+  llvm::Constant* private_copies(int32_t map_index);
 
  private:
   llvm::Function* declare(size_t index);
   [[nodiscard]] size_t calls_of(uint32_t start) const;
   llvm::Constant* map_constant(int32_t map_index);
+  llvm::Constant* constant_pointer(const void* address);
+  llvm::Constant* add_constant(llvm::ArrayRef<llvm::Constant*> fields, const std::string& name);
 
   llvm::Module& module_;
   const ProgramImage& program_;
@@ -49,6 +53,7 @@ class ProgramLowering {
   std::vector<llvm::Function*> functions_;  // one a subprogram
   uint64_t blinding_state_;
   std::map<int32_t, llvm::Constant*> cores_;
+  std::map<int32_t, llvm::Constant*> copies_;
   std::map<std::pair<std::string, int32_t>, llvm::Function*> map_operations_;
 };
 
@@ -106,6 +111,7 @@ class FunctionLowering {
   Value* load_ctx(uint32_t offset, uint32_t size);
   Value* load_plain(uint32_t index, uint32_t size);
   Value* atomic_value(const Insn& insn, Value* pointer, Value* operand, bool own);
+  bool add_to_copy(uint32_t index, Value* pointer, Value* operand);
   Value* compare_exchange(Value* pointer, Value* expected, Value* desired, llvm::Align align, bool own);
 
   // lower_call.cpp

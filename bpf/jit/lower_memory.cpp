@@ -1,8 +1,13 @@
-// Loads, stores, atomics and packet loads. What an access becomes depends on the region the verifier proved:
-// - stack of this frame at a constant offset: the frame's alloca, so that it dissolves into registers;
+// Loads, stores, atomics and packet loads. What an access becomes depends on the region the
+// verifier proved:
+// - stack of this frame at a constant offset: the frame's alloca, so that it dissolves into
+// registers;
 // - ctx: the runtime's accessor, which folds to one field;
 // - packet: an address that this worker alone reads and writes;
-// - else an address that another worker may write: unordered atomics, which are never split or read a second time after a
+// - a counter in an array that is only added to: a copy of the worker's own
+// (maps/private_copies.hpp);
+// - else an address that another worker may write: unordered atomics, which are never split or read
+// a second time after a
 //   check; volatile where the access may not be aligned. x86 makes either one instruction.
 #include "bpf/jit/lower.hpp"
 
@@ -123,6 +128,19 @@ llvm::Value* FunctionLowering::atomic_value(const Insn& insn, Value* pointer, Va
   return old;
 }
 
+// Where the map has copies, and the verifier says that all the program does to it is adding.
+bool FunctionLowering::add_to_copy(uint32_t index, Value* pointer, Value* operand) {
+  const InsnFact& known = fact(index);
+  if (insn(index).imm != BPF_ADD || known.region != Region::map_value || !known.aligned)
+    return false;
+  if (known.map_index < 0) return false;
+  llvm::Constant* copies = owner_.private_copies(known.map_index);
+  if (copies == nullptr) return false;
+  const char* name = access_size(insn(index)) == 8 ? "sluice_rt_add_8" : "sluice_rt_add_4";
+  b_.CreateCall(runtime(name), {ctx_, copies, pointer, operand});
+  return true;
+}
+
 Status FunctionLowering::lower_atomic(uint32_t index) {
   const Insn& here = insn(index);
   auto* type = b_.getIntNTy(access_size(here) * 8);
@@ -138,6 +156,7 @@ Status FunctionLowering::lower_atomic(uint32_t index) {
     write(0, b_.CreateZExt(old, b_.getInt64Ty()));
     return {};
   }
+  if (add_to_copy(index, pointer, operand)) return {};
   Value* old = atomic_value(here, pointer, operand, own_stack(index));
   if (old == nullptr) return unsupported(index, "atomic operation " + std::to_string(here.imm));
   if ((here.imm & BPF_FETCH) != 0) write(here.src_reg, b_.CreateZExt(old, b_.getInt64Ty()));

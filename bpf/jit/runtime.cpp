@@ -4,6 +4,7 @@
 #include "bpf/helpers/bodies.hpp"
 #include "bpf/jit/prefetch.hpp"
 #include "bpf/maps/map_ops.hpp"
+#include "bpf/maps/private_copies.hpp"
 #include "bpf/progs/chain_step.hpp"
 #include "bpf/progs/packet_context.hpp"
 #include "bpf/progs/sk_buff.hpp"
@@ -90,6 +91,16 @@ SLUICE_LOOKUP_HASH(16)
 SLUICE_LOOKUP_HASH(20)
 SLUICE_LOOKUP_HASH(36)
 SLUICE_LOOKUP_HASH(40)
+
+// An atomic add whose result nobody looks at.
+void sluice_rt_add_4(const PacketContext* ctx, const PrivateCopies* to, void* field,
+                     uint32_t amount) {
+  add_privately(*to, ctx->env->writer, field, amount);
+}
+void sluice_rt_add_8(const PacketContext* ctx, const PrivateCopies* to, void* field,
+                     uint64_t amount) {
+  add_privately(*to, ctx->env->writer, field, amount);
+}
 
 // Where the verifier has proved the index: no check, and never null.
 void* sluice_rt_array_at(const PacketContext* ctx, const MapCore* core, const void* key) {

@@ -13,7 +13,7 @@ namespace {
 
 struct Header {
   uint32_t magic = 0x534a4954;
-  uint16_t version = 1;
+  uint16_t version = 2;
   uint16_t insn_fact_size = sizeof(InsnFact);
   uint16_t map_image_size = sizeof(MapImage);
   uint16_t layout_size = sizeof(PacketLayout);

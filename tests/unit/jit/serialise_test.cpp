@@ -13,6 +13,20 @@ namespace {
 
 using namespace build;
 
+// Adds to a map that has copies.
+std::shared_ptr<AnnotatedProgram> counter() {
+  Code code;
+  code << map_value(1, 0) << mov(2, 1) << atomic(BPF_DW, BPF_ADD, 1, 0, 2) << exit();
+  auto program = annotate(code);
+  program->maps = {*Map::create({"counts", BPF_MAP_TYPE_ARRAY, 4, 8, 1})};
+  program->added = {std::vector<AddedField>{{0, 8}}};
+  program->maps[0]->admit(program->added[0]);
+  note(*program, 3, Region::map_value);
+  program->facts[3].map_index = 0;
+  program->facts[3].aligned = true;
+  return program;
+}
+
 // With a map, a subprogram, a jump and a helper's stack argument.
 ChainSpec make_spec() {
   Code code{store_imm(BPF_W, 10, -4, 1)};
@@ -31,7 +45,7 @@ ChainSpec make_spec() {
   fact.argument_stack_offset[1] = -4;
   fact.argument_size[1] = 4;
   const auto all = annotate({mov(0, -1), exit()});
-  return {{program, all}, kLinearLayout};
+  return {{program, all, counter()}, kLinearLayout};
 }
 
 TEST(Serialise, TheCopyCompilesToTheSameObject) {
@@ -96,6 +110,22 @@ TEST(CheckImage, RefusesWhatIsNotThere) {
   for (const auto& [name, damage] : damages) {
     auto image = good;
     damage(image.programs[0]);
+    EXPECT_FALSE(jit::check_image(image)) << name;
+  }
+}
+
+TEST(CheckImage, RefusesCopiesOfWhatIsNoArray) {
+  const auto good = jit::make_image(make_spec());
+  ASSERT_NE(good.programs[2].maps[0].copies.copies, nullptr);
+  const std::pair<const char*, void (*)(jit::MapImage&)> damages[] = {
+      {"type", [](jit::MapImage& map) { map.core.type = BPF_MAP_TYPE_HASH; }},
+      {"values", [](jit::MapImage& map) { map.copies.values++; }},
+      {"adding", [](jit::MapImage& map) { map.copies.adding = nullptr; }},
+      {"distance", [](jit::MapImage& map) { map.copies.distance = 0; }},
+  };
+  for (const auto& [name, damage] : damages) {
+    auto image = good;
+    damage(image.programs[2].maps[0]);
     EXPECT_FALSE(jit::check_image(image)) << name;
   }
 }
