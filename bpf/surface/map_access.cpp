@@ -46,7 +46,11 @@ int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<Pro
   return save(state, std::move(program), reference);
 }
 
-int refer_to(BpfSurface::State& state, const Caller&, std::shared_ptr<MapObject> map, MapReference* reference) {
+// Whatever programs the outer map has do to the inner one.
+int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<MapObject> map,
+             MapReference* reference) {
+  if (map->map->waits_to_admit() && caller.defer()) return -EAGAIN;
+  map->map->admit(std::nullopt);
   reference->id = map->id;
   reference->target = &map->map->core();
   reference->map = map->map.get();

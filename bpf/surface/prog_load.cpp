@@ -57,6 +57,7 @@ long prog_load(Call& call) {
     return refuse(call, {{-error, "the log buffer is too small or not there"}, {}, {}});
   }
   auto program = make_program(call.caller.uid, std::move(*spec), std::move(result));
+  admit_to_maps(*program->annotated);
   if (!call.objects.add(program, call.options.max_programs)) {
     const std::string limit = std::to_string(call.options.max_programs);
     return refuse(call, {{ENOSPC, "the limit of " + limit + " programs is reached"}, {}, {}});

@@ -73,6 +73,10 @@ bool claim_tail_calls(const ProgSpec& spec) {
                      [kind](const auto& map) { return map->map->claim_kind(kind); });
 }
 
+void admit_to_maps(const AnnotatedProgram& program) {
+  for (size_t i = 0; i < program.maps.size(); i++) program.maps[i]->admit(program.added[i]);
+}
+
 Hardening hardening_for(JitHarden harden, uid_t uid) {
   Hardening hardening{.mask_indices = uid != 0};
   if (harden == JitHarden::all || (harden == JitHarden::unprivileged && uid != 0)) {

@@ -14,6 +14,10 @@ Hardening hardening_for(JitHarden harden, uid_t uid);
 // The prog_arrays the program uses are from now on for programs of its kind; false: one of them is for another.
 bool claim_tail_calls(const ProgSpec& spec);
 
+// Tells the program's maps what it does to them (Map::admit), which may wait for the workers.
+// Before anybody has the program.
+void admit_to_maps(const AnnotatedProgram& program);
+
 // `result` has a program. The object has no id yet.
 std::shared_ptr<ProgramObject> make_program(uid_t uid, ProgSpec spec, VerifierResult result);
 

@@ -264,6 +264,7 @@ class Restore {
     }
     if (!claim_tail_calls(spec)) return fail(EINVAL, "program " + spec.name + ": a prog_array is for another type");
     auto program = make_program(uid, std::move(spec), std::move(result));
+    admit_to_maps(*program->annotated);
     if (!state_.objects.add(program, state_.options.max_programs)) return fail(ENOSPC, "too many programs");
     return program;
   }

@@ -103,5 +103,44 @@ TEST_F(Pins, APinRemovedWhileNoDaemonRanIsGone) {
   EXPECT_EQ(stored(), 0u);
 }
 
+TEST_F(Pins, WhatWorkersCountedApartIsThereAfterARestartAndGoesOn) {
+  long map = create(bpf, BPF_MAP_TYPE_ARRAY);
+  const long program = load(counting_program(map));
+  ASSERT_GE(program, 0);
+  ASSERT_EQ(pin(bpf, map, root + "/map"), 0);
+  const auto count = [&](uint32_t writer) {
+    const PrivateCopies copies =
+        surface->objects().map_of(static_cast<int>(map))->map->private_copies();
+    add_privately<uint64_t>(copies, writer, copies.values, 1);
+  };
+  const auto counted = [&] {
+    uint64_t value = 0;
+    EXPECT_EQ(element(bpf, BPF_MAP_LOOKUP_ELEM, map, 0, &value), 0);
+    return value;
+  };
+  count(0);
+  count(1);
+  restart();
+  map = get(bpf, root + "/map");
+  EXPECT_EQ(counted(), 2u) << "before any program";
+  ASSERT_EQ(pin(bpf, load(counting_program(map)), root + "/program"), 0);
+  count(0);
+  restart();
+  map = get(bpf, root + "/map");
+  EXPECT_EQ(counted(), 3u);
+  EXPECT_TRUE(surface->objects().map_of(static_cast<int>(map))->map->waits_to_admit())
+      << "the pinned program only adds";
+  count(1);
+  std::vector<Insn> reading = counting_program(map);
+  reading[7] = insn(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_0);
+  reading[8] = leave();
+  ASSERT_EQ(pin(bpf, load(reading), root + "/reader"), 0);
+  EXPECT_EQ(counted(), 4u);
+  restart();
+  map = get(bpf, root + "/map");
+  EXPECT_FALSE(surface->objects().map_of(static_cast<int>(map))->map->waits_to_admit());
+  EXPECT_EQ(counted(), 4u);
+}
+
 }  // namespace
 }  // namespace sluice::bpf
