@@ -17,7 +17,8 @@ import replay
 import scrape
 
 # Kinds that run in tests/bench/sluice_bench, in one process each, and those that run whole programs.
-IN_PROCESS = ["filter", "program", "map_lookup", "map_update", "load", "verify", "hardening"]
+IN_PROCESS = ["filter", "program", "map_lookup", "map_update", "load", "verify", "hardening",
+              "counters"]
 WHOLE = {"replay": replay.rows, "forward": forward.rows, "scrape": scrape.rows, "api": api.rows}
 
 # kind, peer, group of rows ("" is all): the geometric mean of sluice / peer is to be at most this.

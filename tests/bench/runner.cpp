@@ -8,10 +8,11 @@
 namespace sluice::bench {
 
 Result<std::unique_ptr<Runner>> Runner::make(std::shared_ptr<const bpf::AnnotatedProgram> program,
-                                             const bpf::PacketLayout& layout, const std::vector<void*>& packets) {
+                                             const bpf::PacketLayout& layout,
+                                             const std::vector<void*>& packets, uint32_t worker) {
   auto burst = bpf::jit::make_burst({{std::move(program)}, layout});
   if (!burst) return fail(std::move(burst.error()));
-  return std::unique_ptr<Runner>(new Runner(std::move(*burst), packets));
+  return std::unique_ptr<Runner>(new Runner(std::move(*burst), packets, worker));
 }
 
 void Runner::run(uint32_t* verdicts) {

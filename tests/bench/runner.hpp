@@ -13,16 +13,18 @@ class Runner {
  public:
   // `packets` (of the layout) outlive it.
   static Result<std::unique_ptr<Runner>> make(std::shared_ptr<const bpf::AnnotatedProgram> program,
-                                              const bpf::PacketLayout& layout, const std::vector<void*>& packets);
+                                              const bpf::PacketLayout& layout,
+                                              const std::vector<void*>& packets,
+                                              uint32_t worker = 0);
   void run(uint32_t* verdicts);  // one a packet
   [[nodiscard]] const bpf::ProgramCounters& counters() const { return counters_; }
 
  private:
-  Runner(std::unique_ptr<bpf::Burst> burst, const std::vector<void*>& packets)
-      : burst_(std::move(burst)), packets_(packets) {}
+  Runner(std::unique_ptr<bpf::Burst> burst, const std::vector<void*>& packets, uint32_t worker)
+      : burst_(std::move(burst)), packets_(packets), env_{.slot = worker, .writer = worker} {}
   std::unique_ptr<bpf::Burst> burst_;
   const std::vector<void*>& packets_;
-  bpf::RunEnv env_{.writer = 0};
+  bpf::RunEnv env_;
   bpf::ProgramCounters counters_;
 };
 

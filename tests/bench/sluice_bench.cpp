@@ -17,10 +17,10 @@ struct Kind {
   const char* name;
   void (*run)(Bench& bench);
 };
-constexpr Kind kKinds[] = {{"filter", bench_filter}, {"program", bench_program}, {"map_lookup", bench_map_lookup},
-                           {"map_update", bench_map_update}, {"load", bench_load},
-                           {"verify", bench_verify},
-                           {"hardening", bench_hardening}};
+constexpr Kind kKinds[] = {
+    {"filter", bench_filter},         {"program", bench_program},  {"map_lookup", bench_map_lookup},
+    {"map_update", bench_map_update}, {"load", bench_load},        {"verify", bench_verify},
+    {"hardening", bench_hardening},   {"counters", bench_counters}};
 
 // DPDK's peers get the huge pages that sluice's maps have, without which their tables would be at a disadvantage.
 int advise_huge(const rte_memseg_list* list, void*) {
