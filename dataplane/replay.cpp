@@ -42,6 +42,7 @@ class Run {
     std::vector<WorkerQueue> queues(1);
     queues[0].rx = &rx_;
     queues[0].chain = &slot_;
+    queues[0].env.writer = 0;
     queues[0].env.ifindex = queues[0].env.ingress_ifindex = request_.ifindex;
     queues[0].env.trace = request_.trace;
     return queues;
