@@ -25,8 +25,8 @@ template <class Word>
   if (__builtin_expect(writer < __atomic_load_n(to.adding, __ATOMIC_RELAXED), 1)) {
     const uint64_t away =
         reinterpret_cast<uint64_t>(to.copies) - reinterpret_cast<uint64_t>(to.values);
-    auto* own =
-        reinterpret_cast<Word*>(static_cast<uint8_t*>(field) + (away + writer * to.distance));
+    const uint64_t place = reinterpret_cast<uint64_t>(field) + away + writer * to.distance;
+    auto* own = reinterpret_cast<Word*>(place);
     __atomic_store_n(own, __atomic_load_n(own, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
   } else {
     __atomic_fetch_add(static_cast<Word*>(field), amount, __ATOMIC_RELAXED);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <random>
 #include <sstream>
 #include <thread>
 
@@ -183,6 +184,56 @@ TEST(Counters, MapsReadAsAfterTheInterpreterAndWrapAsThere) {
   }
   EXPECT_EQ(contents(maps[0]), contents(maps[1]));
   EXPECT_LT(get(*maps[0][0], 1).packets, 100u);
+}
+
+// Fields of both widths at random places, one key a packet's first byte.
+Code random_adds(std::mt19937& random, uint32_t value_size) {
+  Code adds;
+  for (uint32_t word = 0; word < value_size; word += 8) {
+    const auto at = static_cast<int16_t>(word);
+    const auto amount = [&] { return mov(1, static_cast<int32_t>(random())); };
+    const uint32_t kind = random() % 4;
+    if (kind == 1) adds << amount() << atomic(BPF_DW, BPF_ADD, 0, at, 1);
+    if (kind >= 2) adds << amount() << atomic(BPF_W, BPF_ADD, 0, at, 1);
+    if (kind == 3) adds << amount() << atomic(BPF_W, BPF_ADD, 0, static_cast<int16_t>(at + 4), 1);
+  }
+  Code code{mov_reg(6, 1), load_abs(BPF_B, 0), store(BPF_W, 10, -4, 0)};
+  code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -4) << call(BPF_FUNC_map_lookup_elem);
+  code << jump(BPF_JEQ, 0, 0, static_cast<int16_t>(adds.size()));
+  return code << adds << mov(0, 7) << exit();
+}
+
+TEST(Counters, RandomAddsUpdatesAndSharingAreAsInTheInterpreter) {
+  std::mt19937 random(3);
+  for (int program = 0; program < 100; program++) {
+    const uint32_t value_size = 8 * (1 + random() % 8);
+    const uint32_t entries = 1 + random() % 6;
+    Maps maps[2];
+    for (Maps& own : maps)
+      own.push_back(*Map::create({"counts", BPF_MAP_TYPE_ARRAY, 4, value_size, entries}));
+    const auto verified_program = verified(random_adds(random, value_size), maps[0]);
+    admit(*verified_program);
+    Engine engines[] = {compiled(*verified_program, maps[0]),
+                        interpreted(*verified_program, maps[1])};
+    const uint32_t shared_at = random() % 60;
+    for (uint32_t i = 0; i < 40; i++) {
+      const uint32_t writer = random() % 6;
+      const Packet packet(static_cast<uint8_t>(random() % entries), 0, 20);
+      for (Engine& engine : engines) {
+        engine.env.writer = writer;
+        engine.run(packet.linear);
+      }
+      const uint32_t key = random() % entries;
+      std::vector<uint32_t> value(value_size / 4);
+      for (uint32_t& each : value) each = random();
+      for (const Maps& own : maps) {
+        if (i % 8 != 7) continue;
+        ASSERT_EQ(own[0]->update(&key, value.data(), BPF_ANY), 0);
+      }
+      if (i == shared_at) maps[0][0]->admit(std::nullopt);
+      ASSERT_EQ(contents(maps[0]), contents(maps[1])) << program << " " << i;
+    }
+  }
 }
 
 TEST(Counters, DirectValuesAndCallbacksAddToCopies) {
