@@ -33,6 +33,7 @@ class Run {
   }
 
   [[nodiscard]] bool ready() const { return rx_.ready(); }
+  [[nodiscard]] bool write_failed() const { return tx_.write_failed(); }
   Status round(uint32_t number, CaptureReader& reader);
   [[nodiscard]] ReplayStats stats() const;
 
@@ -55,6 +56,7 @@ class Run {
   ActiveChain active_;
   ChainSlot slot_{nullptr};
   Worker worker_;
+  uint64_t polls_ = 0;  // over all rounds, which may be short
   double last_progress_ = 0;
   double seconds_ = 0;
   bool stopped_ = false;
@@ -79,10 +81,9 @@ Status Run::round(uint32_t number, CaptureReader& reader) {
   }
   rx_.read_from(reader);
   const double start = monotonic_seconds();
-  uint32_t polls = 0;
   while (!rx_.finished() && !tx_.write_failed() && !stopped_) {
     worker_.run_once();
-    if (++polls % kPollsPerLook == 0) look(number, reader);
+    if (++polls_ % kPollsPerLook == 0) look(number, reader);
   }
   seconds_ += monotonic_seconds() - start;
   if (rx_.failed()) return fail(reader.error());
@@ -136,7 +137,7 @@ Result<ReplayStats> replay(const ReplayRequest& request) {
   }
   const auto run = std::make_unique<Run>(request, writer ? &*writer : nullptr);
   if (!run->ready()) return fail(ENOMEM, "replay: memory for a burst of records");
-  for (uint32_t round = 0; round < request.loops; round++) {
+  for (uint32_t round = 0; round < request.loops && !run->write_failed(); round++) {
     if (round > 0) {
       reader = CaptureReader::open(request.capture);
       if (!reader) return fail(std::move(reader.error()));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "dataplane/mbuf_layout.hpp"
@@ -276,6 +277,21 @@ TEST_F(Replay, LoopsAddUp) {
   EXPECT_EQ(stats->packets, 120u);
   EXPECT_FALSE(stats->difference) << *stats->difference;
   EXPECT_EQ(read_file(folder.file("out.pcap")).size() - 24, 3 * (read_file(folder.file("in.pcap")).size() - 24));
+}
+
+TEST_F(Replay, StopsWhereTheCaptureIsShortAndTheRoundsAreMany) {
+  std::atomic<bool> stop{true};
+  ReplayRequest loop = request(numbered_capture(10));
+  loop.loops = UINT32_MAX;
+  loop.stop = &stop;
+  EXPECT_EQ(error(loop), "capture in.pcap: stopped after packet 320");
+}
+
+TEST_F(Replay, EndsWithTheFirstFailedWriteHoweverManyRoundsFollow) {
+  ReplayRequest loop = request(numbered_capture(10));
+  loop.loops = UINT32_MAX;
+  loop.write = "/dev/full";
+  EXPECT_EQ(error(loop), "write /dev/full: No space left on device");
 }
 
 TEST_F(Replay, ExpectShowsTheFirstDifference) {
