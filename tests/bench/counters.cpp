@@ -92,12 +92,26 @@ Contender contender_of(Bench& bench, const ProgramRow& row, std::string_view mod
   return made;
 }
 
+// One pass of both workers; all contenders must come to the same.
+void compare(const ProgramRow& row, const std::vector<Contender>& contenders) {
+  std::map<std::string, Contents> expected;
+  for (const Contender& contender : contenders) {
+    std::vector<uint32_t> verdicts(kPackets);
+    for (const auto& worker : contender.workers) worker->run(verdicts.data());
+    std::map<std::string, Contents> found;
+    for (const char* map : row.compared) found[map] = contents_of(*contender.loaded.maps.at(map));
+    if (expected.empty()) expected = found;
+    if (found != expected) give_up(std::string(row.name) + ": the contestants' counts differ");
+  }
+}
+
 void measure_row(Bench& bench, const ProgramRow& row, const Traffic (&traffic)[2]) {
   const auto object = bench.workshop.bpf_object(row.source, "");
   if (!object) give_up(object.error().text);
   std::vector<Contender> contenders;
   for (const char* mode : kModes)
     contenders.push_back(contender_of(bench, row, mode, *object, traffic));
+  compare(row, contenders);
   std::vector<uint32_t> verdicts[2] = {std::vector<uint32_t>(kPackets),
                                        std::vector<uint32_t>(kPackets)};
   std::vector<Contestant> alone, together;

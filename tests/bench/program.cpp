@@ -22,7 +22,6 @@ constexpr uint32_t kSampled = 64;        // packets of the hot set that the kern
 constexpr uint32_t kRepeat = 2000;       // runs of each
 constexpr double kNetFloorNs = 5;        // below, the difference of two kernel figures says nothing
 using Verdicts = std::vector<uint32_t>;
-using Contents = std::map<std::string, std::string>;
 using Empties = std::map<uint32_t, Value>;  // the kernel's figures of programs that do nothing, by type
 using NativeBurst = void (*)(void* const*, uint32_t, uint32_t*, bpf::RunEnv*);
 
@@ -33,25 +32,6 @@ struct Set {
   bool hot;
 };
 constexpr Set kSets[] = {{"hot", 512, 512, true}, {"64 K distinct", 65536, 32768, false}};
-
-Contents contents_of(bpf::Map& map) {
-  const bool per_cpu = bpf::is_per_cpu(map.spec().type);
-  const uint32_t size = per_cpu ? (map.spec().value_size + 7) / 8 * 8 : map.spec().value_size;
-  Contents all;
-  std::string key(map.spec().key_size, '\0');
-  std::string value(map.user_value_size(), '\0');
-  for (int more = map.next_key(nullptr, key.data()); more == 0; more = map.next_key(key.data(), key.data())) {
-    if (map.lookup(key.data(), value.data()) != 0) continue;
-    std::vector<uint64_t> sum((size + 7) / 8);
-    for (size_t at = 0; per_cpu && at < value.size(); at += 8) {
-      uint64_t word;
-      std::memcpy(&word, value.data() + at, 8);
-      sum[at % size / 8] += word;
-    }
-    all[key] = per_cpu ? std::string(reinterpret_cast<const char*>(sum.data()), size) : value;
-  }
-  return all;
-}
 
 // The core's bytes as a constant, which the compiler folds as the JIT does.
 std::string core_text(const std::string& name, const bpf::MapCore& core) {

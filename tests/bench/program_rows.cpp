@@ -140,6 +140,25 @@ const ProgramRow kRows[] = {
 
 std::span<const ProgramRow> program_rows() { return kRows; }
 
+Contents contents_of(bpf::Map& map) {
+  const bool per_cpu = bpf::is_per_cpu(map.spec().type);
+  const uint32_t size = per_cpu ? (map.spec().value_size + 7) / 8 * 8 : map.spec().value_size;
+  Contents all;
+  std::string key(map.spec().key_size, '\0');
+  std::string value(map.user_value_size(), '\0');
+  for (int more = map.next_key(nullptr, key.data()); more == 0; more = map.next_key(key.data(), key.data())) {
+    if (map.lookup(key.data(), value.data()) != 0) continue;
+    std::vector<uint64_t> sum((size + 7) / 8);
+    for (size_t at = 0; per_cpu && at < value.size(); at += 8) {
+      uint64_t word;
+      std::memcpy(&word, value.data() + at, 8);
+      sum[at % size / 8] += word;
+    }
+    all[key] = per_cpu ? std::string(reinterpret_cast<const char*>(sum.data()), size) : value;
+  }
+  return all;
+}
+
 bpf::LoadedProgram load_row(Bench& bench, const std::string& object, const ProgramRow& row, const Traffic& traffic,
                             std::string* why) {
   auto loaded = bpf::load_object(bench.surface, {row.name, object, row.entry});

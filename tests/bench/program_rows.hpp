@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,5 +30,9 @@ std::span<const ProgramRow> program_rows();
 // The row's program, loaded from `object` with maps of its own and filled. *why: it cannot be loaded.
 bpf::LoadedProgram load_row(Bench& bench, const std::string& object, const ProgramRow& row, const Traffic& traffic,
                             std::string* why);
+
+// A map's values by their keys, of per-CPU maps the sums.
+using Contents = std::map<std::string, std::string>;
+Contents contents_of(bpf::Map& map);
 
 }  // namespace sluice::bench
