@@ -1,14 +1,14 @@
 // Loads, stores, atomics and packet loads. What an access becomes depends on the region the
 // verifier proved:
 // - stack of this frame at a constant offset: the frame's alloca, so that it dissolves into
-// registers;
+//   registers;
 // - ctx: the runtime's accessor, which folds to one field;
 // - packet: an address that this worker alone reads and writes;
 // - a counter in an array that is only added to: a copy of the worker's own
-// (maps/private_copies.hpp);
-// - else an address that another worker may write: unordered atomics, which are never split or read
-// a second time after a
-//   check; volatile where the access may not be aligned. x86 makes either one instruction.
+//   (maps/private_copies.hpp);
+// - else an address that another worker may write: unordered atomics, which are never split or
+//   read a second time after a check; volatile where the access may not be aligned. x86 makes
+//   either one instruction.
 #include "bpf/jit/lower.hpp"
 
 #include "base/limits.hpp"
