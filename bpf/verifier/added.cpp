@@ -25,7 +25,8 @@ void Analysis::note_value_access(const Register& pointer, int32_t offset, uint32
   use->otherwise = !adds || at % size != 0 || !add_field(&use->fields, field);
 }
 
-// Somebody else gets a pointer to a value, or to the map.
+// Somebody else gets a pointer to a value, or to the map; or it becomes a number, which may be what
+// somebody gets.
 void Analysis::note_other_use(const Register& pointer) {
   if (pointer.type != RegType::map_value && pointer.type != RegType::const_map) return;
   if (MapUse* use = use_of(pointer.map_index); use != nullptr) use->otherwise = true;

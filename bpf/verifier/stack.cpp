@@ -90,6 +90,7 @@ bool Analysis::read_stack(const Register& pointer, int32_t offset, uint32_t size
   uint32_t zeros = 0;
   if (!pointer.value.is_const()) {
     note_slots(low, low + 1);
+    note_given_stack(pointer.frame, low, high);
     for (int32_t at = low; at < high; at++) zeros += frame.slot(at).bytes[Frame::byte_of(at)] == StackByte::zero;
     *out = zeros == static_cast<uint32_t>(high - low) ? Register::constant(0) : Register::scalar(Scalar::of_size(size));
     return true;
@@ -119,6 +120,7 @@ void Analysis::smudge_spills(uint32_t frame, int32_t low, int32_t high) {
   for (int32_t at = low; at < high; at++) {
     StackSlot& slot = state_.frames[frame].slot(at);
     if (slot.bytes[0] != StackByte::spill) continue;
+    note_other_use(slot.spilled);
     for (StackByte& each : slot.bytes) {
       if (each == StackByte::spill) each = StackByte::misc;
     }
@@ -174,6 +176,7 @@ bool Analysis::write_stack(const Register& pointer, int32_t offset, uint32_t siz
   const uint32_t first = Frame::byte_of(low);
   if (first == 0) {
     if (size == 8) frame.written |= 1ull << Frame::slot_index(low);
+    if (size != 8) note_given_stack(pointer.frame, low, low + 1);
     // What is left of the slot keeps only its zeros.
     for (uint32_t i = size; i < 8; i++) {
       if (slot.bytes[i] == StackByte::spill) slot.bytes[i] = StackByte::misc;

@@ -78,6 +78,7 @@ bool Analysis::move(const Insn& insn) {
     reg(insn.dst_reg) = copy;
   } else {
     // A part of a pointer is a number like any other (root may see it).
+    note_other_use(source);
     reg(insn.dst_reg) = Register::scalar(is64 ? Scalar::unknown() : Scalar::of_size(4));
   }
   return true;
@@ -138,6 +139,7 @@ bool Analysis::transfer_alu(const Insn& insn) {
   if (op == BPF_END || op == BPF_NEG) {
     const bool unchanged = op == BPF_END && insn.code == (BPF_ALU | BPF_END | BPF_TO_LE) && insn.imm == 64;
     if (unchanged && left.is_scalar()) return true;
+    note_other_use(left);
     // What is made of a pointer is any number: Linux keeps to that also where the width says more.
     Scalar out = Scalar::unknown();
     if (left.is_scalar() && op == BPF_NEG) out = scalar_alu(op, is64, left.value, left.value);
@@ -154,6 +156,8 @@ bool Analysis::transfer_alu(const Insn& insn) {
   if (left.is_pointer() && right.is_pointer()) {
     if (op != BPF_SUB) return fail(EACCES, "R%u pointer %s pointer prohibited", insn.dst_reg,
                                    op == BPF_ADD ? "+=" : operator_name(op));
+    note_other_use(left);
+    note_other_use(right);
     reg(insn.dst_reg) = Register::unknown();
     return true;
   }
@@ -219,6 +223,7 @@ bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Registe
   const uint8_t op = alu_op(insn);
   if (insn_class(insn) != BPF_ALU64) {
     if (op == BPF_SUB) {
+      note_other_use(pointer);
       reg(insn.dst_reg) = Register::unknown();
       return true;
     }
