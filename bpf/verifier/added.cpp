@@ -41,6 +41,20 @@ void Analysis::note_given_stack(uint32_t frame, int32_t low, int32_t high) {
   }
 }
 
+// What lies on the stack was checked as what `seen` has there, which may be a number where this
+// state has an address. `all`: also where nothing is known to read it.
+void Analysis::note_seen_as_numbers(const State& seen, bool all) {
+  for (size_t f = 0; f < state_.frames.size(); f++) {
+    const Frame& before = seen.frames[f];
+    const std::vector<StackSlot>& slots = state_.frames[f].stack;
+    for (size_t i = 0; i < slots.size(); i++) {
+      const bool read = all || (before.live_slots >> i & 1) != 0;
+      const bool same = i < before.stack.size() && before.stack[i].bytes[0] == StackByte::spill;
+      if (read && !same && slots[i].bytes[0] == StackByte::spill) note_other_use(slots[i].spilled);
+    }
+  }
+}
+
 void Analysis::keep_uses() {
   for (MapUse& use : uses_) {
     program_->added.push_back(use.otherwise ? AddedFields{} : AddedFields{std::move(use.fields)});

@@ -271,6 +271,7 @@ class Analysis {
   void note_value_access(const Register& pointer, int32_t offset, uint32_t size);
   void note_other_use(const Register& pointer);
   void note_given_stack(uint32_t frame, int32_t low, int32_t high);
+  void note_seen_as_numbers(const State& seen, bool all);
   void keep_uses();
 
   [[nodiscard]] const MapSpec& map_spec(int32_t index) const { return maps_[static_cast<size_t>(index)]->spec(); }

@@ -65,7 +65,9 @@ Arrival Analysis::arrive() {
     bool loops = false;
     if (is_hit(point, &loops)) {
       point->hits++;
-      if (point->branches == 0 && point->awaits == nullptr) {
+      const bool finished = point->branches == 0 && point->awaits == nullptr;
+      note_seen_as_numbers(point->state, !finished);
+      if (finished) {
         inherit(point, position(), written_slots());
       } else {
         close_loop(point);

@@ -181,6 +181,16 @@ TEST_P(NotOnlyAdded, ThisIsAnotherUse) {
   EXPECT_EQ(added(with_value(GetParam().use)), std::nullopt);
 }
 
+// Where the path that came first found nothing on the stack, a later one is covered with an address
+// there, which is then read as a number.
+TEST(Added, AnAddressWherePathsMeetMayBeReadAsANumber) {
+  Code use{load(BPF_W, 1, 6, 0), jump(BPF_JGT, 1, 100, 10), jump(BPF_JEQ, 1, 1, 0),
+           jump(BPF_JEQ, 1, 2, 0)};
+  for (int i = 0; i < 7; i++) use << mov(2, 0);  // enough for the state to be remembered below
+  use << go(1) << store(BPF_DW, 10, -16, 0) << load(BPF_DW, 3, 10, -16);
+  EXPECT_EQ(added(with_value(use)), std::nullopt);
+}
+
 // The others of the program do not suffer.
 TEST(Added, AnotherMapsUseDoesNotCount) {
   Code code = with_value({load(BPF_DW, 1, 0, 0)});
