@@ -71,7 +71,7 @@ Status ArrayCopies::reopen(const MapCore& core, MapStore& store) {
   }
   for (uint64_t i = 0; i < header()->count; i++) {
     const AddedField field = header()->fields[i];
-    if (!fits(core, field) || !add_field(&fields_, field)) {
+    if (!fits(core, field) || !add_field(&fields_, field) || fields_.size() != i + 1) {
       return fail(EBADMSG, "an added field that cannot be");
     }
   }

@@ -365,6 +365,8 @@ TEST_F(CopiesInAStore, WhatNoKillCanLeaveIsRefused) {
        [](const CopiesInAStore& test) { test.write_added(16, 0x0000000400001000ull); }},
       {"cannot be",
        [](const CopiesInAStore& test) { test.write_added(16, 0x0000000200000008ull); }},
+      {"cannot be",
+       [](const CopiesInAStore& test) { test.write_added(16, 0x0000000800000000ull); }},
       {"with copies",
        [](const CopiesInAStore& test) { std::filesystem::resize_file(test.added(), 4096); }},
       {"whole pages",
