@@ -111,6 +111,13 @@ Result<UniqueFd> open_signals() {
 class Daemon {
  public:
   Daemon(const config::Config& config, CompileServer* compiler) : config_(config), compiler_(compiler) {}
+  // Also of one that did not start: maps let go of what they hold after the data plane has gone.
+  ~Daemon() {
+    if (dataplane_ != nullptr) dataplane_->stop();
+    grace_.follow(nullptr);
+  }
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
 
   Status start();
   void serve(int signals);

@@ -49,6 +49,18 @@ start_daemon "$sluice" "$(yaml port_filter.bpf.o with)"
 [ "$(stat -c %i "$pins/counters/count")" != "$inode" ] || fail 'another program does not take the pin'
 stop_daemon
 
+# One that cannot start after all ends with a message, whatever its pins let go of then.
+start_daemon "$sluice" "$(yaml port_filter.bpf.o)"
+tool map create "$pins/inner" type array key 4 value 8 entries 4 name inner
+tool map create "$pins/outer" type array_of_maps key 4 value 4 entries 2 name outer inner_map pinned "$pins/inner"
+tool map update pinned "$pins/outer" key 1 0 0 0 value pinned "$pins/inner"
+stop_daemon
+printf '%s\n' "metrics: {listen: \"192.0.2.1:9435\"}" "$(yaml port_filter.bpf.o)" > "$folder/no_address.yaml"
+timeout 60 "$sluice" run "$folder/no_address.yaml" > "$folder/out.txt" 2> "$folder/err.txt"
+[ $? = 1 ] || fail 'a daemon that cannot listen does not exit with 1'
+grep -q 'listen on 192.0.2.1:9435' "$folder/err.txt" || fail 'no word about the address'
+rm "$pins/inner" "$pins/outer"
+
 # A map whose file somebody truncates reads as zeros; log and metrics say which.
 start_daemon "$sluice" "$(yaml port_filter.bpf.o with)"
 url=$(grep -o 'http://[0-9.:]*/metrics' "$folder/daemon.txt")
