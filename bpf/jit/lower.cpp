@@ -106,15 +106,17 @@ llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
   auto* i64 = llvm::Type::getInt64Ty(context);
   const auto word = [&](uint32_t value) { return llvm::ConstantInt::get(i32, value); };
   const auto address = [this](const void* value) { return constant_pointer(value); };
-  static_assert(sizeof(MapCore) == 88 && offsetof(MapCore, values) == 32 && offsetof(MapCore, table) == 40 &&
-                offsetof(MapCore, hash_key) == 48 && offsetof(MapCore, spin_lock_offset) == 64 && offsetof(MapCore, magazines) == 72);
+  static_assert(sizeof(MapCore) == 104 && offsetof(MapCore, values) == 32 && offsetof(MapCore, table) == 40 &&
+                offsetof(MapCore, hash_key) == 48 && offsetof(MapCore, spin_lock_offset) == 64 && offsetof(MapCore, magazines) == 72 &&
+                offsetof(MapCore, element_stride) == 88);
   llvm::Constant* fields[] = {word(core.type), word(core.key_size), word(core.value_size), word(core.value_stride),
                               word(core.max_entries), word(core.flags), word(core.slots), word(core.bucket_mask),
                               address(core.values), address(core.table),
                               llvm::ConstantInt::get(i64, core.hash_key[0]),
                               llvm::ConstantInt::get(i64, core.hash_key[1]),
                               word(static_cast<uint32_t>(core.spin_lock_offset)), word(core.hashes), address(core.magazines),
-                              word(core.magazines_count), word(core.magazine_capacity)};
+                              word(core.magazines_count), word(core.magazine_capacity),
+                              llvm::ConstantInt::get(i64, core.element_stride), word(core.value_offset)};
   slot = add_constant(fields, ".map." + std::to_string(map_index));
   return slot;
 }

@@ -19,7 +19,7 @@ int32_t prefetched_map(const ProgramImage& program) {
   uint64_t most = kPrefetchBytes - 1;
   for (size_t i = 0; i < program.maps.size(); i++) {
     const MapCore& core = program.maps[i].core;
-    const uint64_t bytes = is_hash(core.type) ? core.max_entries * hash_element_stride(&core) : 0;
+    const uint64_t bytes = is_hash(core.type) ? core.max_entries * core.element_stride : 0;
     if (bytes <= most) continue;
     most = bytes;
     largest = static_cast<int32_t>(i);

@@ -77,7 +77,7 @@ int64_t sluice_rt_delete_hash(const PacketContext* ctx, const MapCore* core, con
   return hash_delete(core, key_for(core, key), ctx->env->writer);
 }
 
-// Hash lookups of usual key sizes, a third of the size to read and inline.
+// Hash lookups of usual key sizes, a quarter of the size to read and inline.
 #define SLUICE_LOOKUP_HASH(size)                                                                              \
   void* sluice_rt_lookup_hash_##size(const PacketContext* ctx, const MapCore* core, const void* key) {        \
     return hash_lookup(core, {key, size}, ctx->env->slot);                                                    \
@@ -118,7 +118,7 @@ int64_t sluice_rt_for_each(PacketContext* ctx, const MapCore* core, uint64_t cal
 // Prefetching for a burst, step by step: whether the map is used enough, the bucket, then the element that the tag is of.
 // The word is the bucket's address, with the tag in the 16 bits above those that addresses have.
 bool sluice_rt_prefetch_pays(const PacketContext*, const MapCore* core) {
-  return __atomic_load_n(&hash_table(core)->live, __ATOMIC_RELAXED) * hash_element_stride(core) >= jit::kPrefetchBytes;
+  return __atomic_load_n(&hash_table(core)->live, __ATOMIC_RELAXED) * core->element_stride >= jit::kPrefetchBytes;
 }
 uint64_t sluice_rt_prefetch_bucket(const PacketContext*, const MapCore* core, const void* key) {
   const uint64_t hash = hash_of(core, key_for(core, key));

@@ -27,7 +27,7 @@ struct HashKey {
 }
 [[gnu::always_inline]] inline uint64_t tag_of(uint64_t hash) {
   uint64_t tag = hash >> 48;
-  return tag < 2 ? tag + 2 : tag;  // 0 is an empty lane, 1 is kept free
+  return tag < 2 ? tag + 2 : tag;  // 0: an empty lane; stored maps have no 1
 }
 // The lanes that have the tag, two bits for each, of which the lower is set.
 [[gnu::always_inline]] inline uint32_t lanes_with(const HashBucket* bucket, uint64_t tag) {
@@ -93,7 +93,7 @@ struct HashPlace {
 
 }  // namespace sluice::bpf
 
-// hash_find where a writer came between or the bucket has a list: hash_find.cpp. Called, so that what is rare takes
+// hash_find where a writer came between, the bucket has a list, or another key has the tag: hash_find.cpp. Called, so that what is rare takes
 // neither the JIT's time nor the packet path's cache.
 extern "C" uint32_t sluice_hash_find_slowly(const sluice::bpf::MapCore* map, sluice::bpf::HashBucket* bucket, const void* key,
                                             uint64_t hash);
@@ -112,19 +112,26 @@ namespace sluice::bpf {
 // sequence proves the answer.
 [[gnu::always_inline]] inline uint32_t hash_find(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash) {
   const uint32_t before = bucket_sequence(bucket);
-  const uint32_t reference = scan_lanes(map, bucket, key, hash).reference;
-  const bool whole = reference != 0 || load_reference(&bucket->overflow) == 0;
-  if (__builtin_expect(whole && bucket_sequence(bucket) == before, 1)) return reference;
+  const uint32_t lanes = lanes_with(bucket, tag_of(hash));
+  uint32_t reference = 0;
+  bool sure;
+  if (lanes != 0) {
+    reference = load_reference(&bucket->elements[lowest_lane(lanes)]);
+    sure = has_key(map, reference, key);
+  } else {
+    sure = load_reference(&bucket->overflow) == 0;
+  }
+  if (__builtin_expect(sure && bucket_sequence(bucket) == before, 1)) return reference;
   return find_slowly(map, bucket, key, hash);
 }
 
 [[gnu::always_inline]] inline void* hash_lookup(const MapCore* map, HashKey key, uint32_t slot) {
   uint64_t hash = hash_of(map, key);
   uint32_t reference = hash_find(map, bucket_of(map, hash), key, hash);
-  if (reference == 0) return nullptr;
+  const uint32_t copy = is_per_cpu_hash(map->type) ? slot : 0;
+  if (reference == 0 || copy >= map->slots) return nullptr;
   if (is_lru(map->type)) mark_use(map, reference, kReferenced);
-  if (!is_per_cpu_hash(map->type)) return hash_value_of(map, reference, 0);
-  return slot < map->slots ? hash_value_of(map, reference, slot) : nullptr;
+  return hash_value_of(map, reference, copy);
 }
 
 }  // namespace sluice::bpf

@@ -224,6 +224,14 @@ Status check_table(const MapSpec& spec, const HashTable& table) {
   return fail(EBADMSG, std::to_string(table.total) + " elements for max_entries " + std::to_string(spec.max_entries));
 }
 
+// Padded copies (per-CPU) keep to their own cache lines; small elements do not straddle them.
+void lay_out_element(MapCore* core) {
+  const bool padded = core->slots > 1 && core->value_stride % 64 == 0;
+  core->value_offset = round_up(sizeof(HashElement) + round_up(core->key_size, 8), padded ? 64 : 8);
+  const uint64_t size = core->value_offset + uint64_t{core->slots} * core->value_stride;
+  core->element_stride = size <= 32 ? 32 : size <= 64 ? 64 : size;
+}
+
 Result<RedoSlot> allocate_redo(const MapSpec& spec) {
   if (spec.store == nullptr || spec.spin_lock_offset < 0) return RedoSlot();
   return RedoSlot::open(*spec.store, spec.value_size);
@@ -247,14 +255,14 @@ Status check_hash(const MapSpec& spec) {
 
 Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
   MapCore core = core_of(spec);
+  lay_out_element(&core);
   // 2 to 4 elements a bucket when full: about one bucket in fifty overflows.
   uint32_t buckets = std::bit_ceil((spec.max_entries + kLanes / 2 - 1) / (kLanes / 2));
   core.bucket_mask = buckets - 1;
 
   const bool recovered = spec.store != nullptr && !spec.store->fresh();
   const bool fault_in = (spec.flags & BPF_F_NO_PREALLOC) == 0;
-  const uint64_t stride = hash_element_stride(&core);
-  if (auto checked = checked_bytes(spec, stride); !checked) return fail(std::move(checked.error()));
+  if (auto checked = checked_bytes(spec, core.element_stride); !checked) return fail(std::move(checked.error()));
   const uint64_t table_bytes = sizeof(HashTable) + static_cast<uint64_t>(buckets) * sizeof(HashBucket);
   auto memory = MapMemory::allocate_in(spec.store.get(), "table", table_bytes, fault_in);
   if (!memory) return fail(std::move(memory.error()));
@@ -264,7 +272,7 @@ Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
   }
   core.hash_key[0] = table->hash_key[0];
   core.hash_key[1] = table->hash_key[1];
-  auto elements = MapMemory::allocate_in(spec.store.get(), "values", (table->total + 1) * stride, fault_in);
+  auto elements = MapMemory::allocate_in(spec.store.get(), "values", (table->total + 1) * core.element_stride, fault_in);
   if (!elements) return fail(std::move(elements.error()));
   auto redo = allocate_redo(spec);
   if (!redo) return fail(std::move(redo.error()));

@@ -60,24 +60,14 @@ struct alignas(64) HashTable {
   return reinterpret_cast<HashBucket*>(hash_table(map) + 1) + index;
 }
 
-// Padded copies (per-CPU) keep to their own cache lines.
-[[gnu::always_inline]] inline uint32_t hash_value_offset(const MapCore* map) {
-  uint32_t size = static_cast<uint32_t>(sizeof(HashElement)) + round_up(map->key_size, 8);
-  return map->slots > 1 && map->value_stride % 64 == 0 ? round_up(size, 64) : size;
-}
-// Small elements do not straddle cache lines.
-[[gnu::always_inline]] inline uint64_t hash_element_stride(const MapCore* map) {
-  uint64_t size = hash_value_offset(map) + static_cast<uint64_t>(map->slots) * map->value_stride;
-  return size <= 32 ? 32 : size <= 64 ? 64 : size;
-}
 [[gnu::always_inline]] inline HashElement* hash_element(const MapCore* map, uint32_t reference) {
-  return reinterpret_cast<HashElement*>(map->values + reference * hash_element_stride(map));
+  return reinterpret_cast<HashElement*>(map->values + reference * map->element_stride);
 }
 [[gnu::always_inline]] inline uint8_t* hash_key_of(HashElement* element) {
   return reinterpret_cast<uint8_t*>(element + 1);
 }
 [[gnu::always_inline]] inline uint8_t* hash_value_of(const MapCore* map, uint32_t reference, uint32_t slot) {
-  return map->values + reference * hash_element_stride(map) + hash_value_offset(map) +
+  return map->values + reference * map->element_stride + map->value_offset +
          static_cast<uint64_t>(slot) * map->value_stride;
 }
 

@@ -25,6 +25,8 @@ struct MapCore {
   void* magazines;        // hash: HashMagazine (hash_free.hpp) a worker, this process's; null: none
   uint32_t magazines_count;
   uint32_t magazine_capacity;  // elements in one
+  uint64_t element_stride;  // hash: bytes from an element to the next
+  uint32_t value_offset;    // hash: bytes from an element to its first value
 };
 
 // Instead of a worker's index: a thread that changes maps and is none.

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/limits.hpp"
+
 namespace sluice::bpf {
 
 inline uint32_t worker_count() {
-  return static_cast<uint32_t>(std::max(4l, ::sysconf(_SC_NPROCESSORS_CONF)));
+  return static_cast<uint32_t>(std::clamp(::sysconf(_SC_NPROCESSORS_CONF), 4l, long{kMaxWorkers}));
 }
 
 }  // namespace sluice::bpf
