@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/unique_fd.hpp"
+#include "bpf/loader/object_btf.hpp"
 
 namespace sluice::bpf {
 namespace {
@@ -69,6 +70,7 @@ Result<std::vector<char>> read_object_file(const std::string& path) {
   file.resize(have);
   auto checked = check_header(file);
   if (!checked) return fail(std::move(checked.error()));
+  if (auto status = check_object_btf(file); !status) return fail(std::move(status.error()));
   return file;
 }
 

@@ -1,5 +1,6 @@
-// An ELF object read into memory, with the mistakes people make told apart before libbpf sees it: a folder, an empty
-// file, something that is no ELF, an object of another architecture, one that is cut short. Control thread.
+// An ELF object read into memory, with the mistakes people make told apart before libbpf sees it:
+// a folder, an empty file, something that is no ELF, an object of another architecture, one that is
+// cut short, BTF that leads nowhere. Control thread.
 #pragma once
 
 #include <string>
@@ -9,7 +10,7 @@
 
 namespace sluice::bpf {
 
-// errors: the open's errno, ENOEXEC, EFBIG.
+// errors: the open's errno, ENOEXEC, EFBIG; EINVAL for BTF (object_btf.hpp).
 Result<std::vector<char>> read_object_file(const std::string& path);
 
 }  // namespace sluice::bpf

@@ -1,0 +1,14 @@
+// Whether an object's BTF may be given to libbpf, which follows type ids and string offsets
+// wherever they lead. What the types mean is BTF_LOAD's to judge. Control thread.
+#pragma once
+
+#include <span>
+
+#include "base/result.hpp"
+
+namespace sluice::bpf {
+
+// `file` is an ELF object; one without BTF is fine. errors: EINVAL.
+[[nodiscard]] Status check_object_btf(std::span<const char> file);
+
+}  // namespace sluice::bpf
