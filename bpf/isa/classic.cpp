@@ -29,6 +29,8 @@ class Converter {
     emit(BPF_ALU64 | BPF_MOV | BPF_X, kCtx, BPF_REG_1, 0, 0);
     emit(BPF_ALU | BPF_MOV | BPF_K, kA, 0, 0, 0);
     emit(BPF_ALU | BPF_MOV | BPF_K, kX, 0, 0, 0);
+    std::vector<bool> reached(program_.size());
+    reached[0] = true;
     for (at_ = 0; at_ < program_.size(); at_++) {
       starts_.push_back(static_cast<uint32_t>(out_.size()));
       if (jumps_back(program_[at_])) {
@@ -38,6 +40,11 @@ class Converter {
       if (!convert(program_[at_])) {
         return fail(EINVAL, "classic program: instruction " + std::to_string(at_) + ": not valid (code " +
                                 std::to_string(program_[at_].code) + ")");
+      }
+      if (reached[at_]) {
+        mark_next(reached);
+      } else {
+        drop();
       }
     }
     if (!ends()) return fail(EINVAL, "classic program: last instruction is not a return");
@@ -67,6 +74,20 @@ class Converter {
   void emit_fail() { emit_jump(BPF_JMP | BPF_JA, 0, 0, 0, kFailTarget); }
   static bool jumps_back(const ClassicInsn& insn) {
     return insn.code == (BPF_JMP | BPF_JA) && static_cast<int32_t>(insn.k) < 0;
+  }
+  // Where the instruction just converted goes: jumps lead forward alone.
+  void mark_next(std::vector<bool>& reached) const {
+    for (size_t i = fixups_.size(); i > 0 && fixups_[i - 1].insn >= starts_[at_]; i--) {
+      if (fixups_[i - 1].target != kFailTarget) reached[fixups_[i - 1].target] = true;
+    }
+    const uint8_t last = out_.back().code;
+    const bool stops = last == (BPF_JMP | BPF_JA) || last == (BPF_JMP | BPF_EXIT);
+    if (!stops && at_ + 1 < program_.size()) reached[at_ + 1] = true;
+  }
+  // Behind a load that always fails, say. The verifier refuses code that nothing reaches.
+  void drop() {
+    out_.resize(starts_[at_]);
+    while (!fixups_.empty() && fixups_.back().insn >= starts_[at_]) fixups_.pop_back();
   }
   bool ends() const { return BPF_CLASS(program_.back().code) == BPF_RET; }
 
@@ -228,7 +249,6 @@ class Converter {
     }
     return std::move(out_);
   }
-
 
   std::span<const ClassicInsn> program_;
   size_t at_ = 0;

@@ -1,6 +1,6 @@
 // Classic BPF (McCanne and Jacobson, "The BSD Packet Filter", 1993; libpcap's variant) to eBPF. The result behaves as
 // libpcap's bpf_filter() does on the same packet: a load out of range, or a division by zero, ends with 0; shifts by 32
-// and more give 0. Pure; any thread.
+// and more give 0. What nothing can reach is left out. Pure; any thread.
 #pragma once
 
 #include <cstdint>

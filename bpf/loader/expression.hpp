@@ -18,7 +18,8 @@ struct ExpressionInsn {
   uint32_t k;
 };
 
-// For Ethernet captures, optimised as tcpdump does, accepting kMaxPacket bytes. EINVAL with libpcap's words.
+// For Ethernet captures, optimised as tcpdump does, accepting kMaxPacket bytes. EINVAL with
+// libpcap's words, or for what needs more than the packet.
 Result<std::vector<ExpressionInsn>> compile_expression(const std::string& expression);
 
 }  // namespace sluice::bpf

@@ -60,5 +60,17 @@ TEST(Classic, AnOffsetThatLdAbsWouldTakeForNegativeFailsThePacket) {
   for (const auto& insn : *program) EXPECT_FALSE(is_packet_load(insn));
 }
 
+TEST(Classic, WhatNothingReachesIsLeftOutAndStillChecked) {
+  const auto program = convert({{BPF_LD | BPF_ABS | BPF_B, 0, 0, 0xffffffff},
+                                {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 1},
+                                kReturnAll,
+                                {BPF_RET | BPF_K, 0, 0, 0}});
+  ASSERT_TRUE(program) << program.error().text;
+  int exits = 0;
+  for (const auto& insn : *program) exits += insn.code == (BPF_JMP | BPF_EXIT) ? 1 : 0;
+  EXPECT_EQ(exits, 1);
+  EXPECT_FALSE(convert({kReturnAll, {BPF_ALU | BPF_DIV | BPF_K, 0, 0, 0}, kReturnAll}));
+}
+
 }  // namespace
 }  // namespace sluice::bpf

@@ -282,6 +282,27 @@ TEST(Loader, ABadExpressionKeepsLibpcapsWords) {
   EXPECT_NE(loaded.error().text.find("syntax error"), std::string::npos) << loaded.error().text;
 }
 
+TEST(Loader, AnExpressionThatCanNeverMatchIsAProgram) {
+  BpfSurface surface;
+  for (const char* expression :
+       {"ether[-1] = 1", "ether[4294967295] = 1", "len > 5 and ether[-1] = 1"}) {
+    const auto loaded = load_filter(surface, "never", expression);
+    ASSERT_TRUE(loaded.has_value()) << expression << ": " << loaded.error().text;
+    EXPECT_EQ(run(surface, *loaded, ipv4_frame(6, 80)), 0u) << expression;
+  }
+}
+
+TEST(Loader, AnExpressionOnWhatOnlyAKernelKnowsSaysSo) {
+  BpfSurface surface;
+  for (const char* expression : {"inbound", "tcp and outbound", "ifindex 1"}) {
+    const auto loaded = load_filter(surface, "live", expression);
+    ASSERT_FALSE(loaded.has_value()) << expression;
+    const std::string& text = loaded.error().text;
+    EXPECT_NE(text.find("is not available: only a kernel knows it"), std::string::npos) << text;
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+  }
+}
+
 // Runs `body` in a child whose real bpf(2) calls end it; true if it came to its end.
 bool survives_without_kernel_bpf(void (*body)()) {
   const pid_t child = ::fork();
