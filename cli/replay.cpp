@@ -185,10 +185,17 @@ void add_replay(CLI::App& app, Action& action) {
       ->expected(1, 2);
   auto* filter = verb->add_option("--filter", arguments->filter,
                                   "A pcap-filter(7) expression in the place of a configuration");
-  verb->add_option("-w,--write", arguments->write, "Write what passes to this capture");
-  verb->add_option("--expect", arguments->expect, "Compare what passes with this capture");
+  // Empty stands for none below: whoever says "" meant a name.
+  const auto not_empty = [](const std::string& word) {
+    return std::string(word.empty() ? "it is empty" : "");
+  };
+  verb->add_option("-w,--write", arguments->write, "Write what passes to this capture")
+      ->check(not_empty);
+  verb->add_option("--expect", arguments->expect, "Compare what passes with this capture")
+      ->check(not_empty);
   verb->add_option("--loop", arguments->loops, "Replay so many times")->check(CLI::Range(1u, 1000000000u));
-  verb->add_option("--port", arguments->port, "Use the chain of this port (default: the first attach)");
+  verb->add_option("--port", arguments->port, "Use the chain of this port (default: the first attach)")
+      ->check(not_empty);
   verb->add_flag("--metrics", arguments->metrics, "Print the Prometheus exposition instead of tables");
   verb->add_flag("-j,--json", arguments->json, "Print statistics as JSON");
   verb->callback([arguments, filter, &action] {

@@ -191,7 +191,7 @@ Result<DumpOptions> take_options(Words& words, bool machine) {
   DumpOptions options;
   while (!words.empty()) {
     if (words.accept("file")) {
-      auto path = words.take("file");
+      auto path = words.take_path("file");
       if (!path) return fail(std::move(path.error()));
       options.file = std::move(*path);
     } else if (words.accept("opcodes")) {

@@ -45,7 +45,7 @@ Result<Request> take_request(Words& words) {
     bool known = false;
     for (const File& file : kFiles) {
       if (!words.accept(file.word)) continue;
-      auto value = words.take(file.word);
+      auto value = words.take_path(file.word);
       if (!value) return fail(std::move(value.error()));
       request.*file.value = std::move(*value);
       known = true;

@@ -37,6 +37,12 @@ Result<std::string> Words::take(std::string_view what) {
   return words_[at_++];
 }
 
+Result<std::string> Words::take_path(std::string_view what) {
+  auto path = take(what);
+  if (path && path->empty()) return usage(std::string(what) + " is empty");
+  return path;
+}
+
 Status Words::expect(std::string_view keyword) {
   if (accept(keyword)) return {};
   const std::string wanted = "\"" + std::string(keyword) + "\"";

@@ -31,6 +31,8 @@ class Words {
 
   // errors: usage, naming `what` is missing.
   Result<std::string> take(std::string_view what);
+  // The same, and not empty.
+  Result<std::string> take_path(std::string_view what);
   Status expect(std::string_view keyword);
   // A number in C's notation (10, 0xa, 012) of at most `most`.
   Result<uint64_t> take_number(std::string_view what, uint64_t most = UINT32_MAX);

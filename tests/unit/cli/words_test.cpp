@@ -14,6 +14,15 @@ struct BytesCase {
   std::string error;
 };
 
+TEST(Words, APathIsNotEmpty) {
+  Words line = words({"out", ""});
+  EXPECT_EQ(line.take_path("file").value_or("none"), "out");
+  const auto empty = line.take_path("file");
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().text, "file is empty");
+  EXPECT_EQ(line.take_path("file").error().text, "file is missing");
+}
+
 TEST(Words, BytesAreReadAsCWritesThemOrInHexadecimal) {
   const BytesCase cases[] = {
       {{"1", "2"}, 2, {1, 2}, ""},
