@@ -1,10 +1,13 @@
 // The `sluice` command.
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 
 #include "cli/verbs.hpp"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (sluice::cli::is_tool_command_line(words)) return sluice::cli::run_tool(words);
   CLI::App app("sluice: verified, JIT-compiled eBPF packet filters on DPDK", "sluice");
@@ -34,3 +37,18 @@ int main(int argc, char** argv) {
   }
   return action();
 }
+
+// The exit status: what was printed may get nowhere only now. A reader that has gone wants no more.
+int finish_output(int status) {
+  const bool failed = std::ferror(stdout) != 0;  // a write before, whose error is not known any more
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !failed) return status;
+  if (errno == EPIPE) return status;
+  const char* reason = errno != 0 ? std::strerror(errno) : "not all could be written";
+  std::fprintf(stderr, "sluice: standard output: %s\n", reason);
+  return status == sluice::cli::kDone ? sluice::cli::kFailed : status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return finish_output(run(argc, argv)); }

@@ -29,4 +29,21 @@ for option in -w --write --expect --port; do
   grep -q 'it is empty' "$out" || fail "$option: what is wrong?"
 done
 
+# A full device is told, whether it is found full at the end or midway.
+cat > "$folder/t.yaml" << 'YAML'
+programs: [{name: web, filter: tcp port 80}]
+YAML
+for words in help 'map help' --help '--version' "check $folder/t.yaml" 'feature list_builtins helpers' \
+  "replay -j --filter udp $capture" "replay --metrics --filter udp $capture"; do
+  # shellcheck disable=SC2086
+  timeout 60 "$sluice" $words > /dev/full 2> "$folder/err.txt"
+  [ $? = 1 ] || fail "$words: no failure on a full device"
+  grep -q '^sluice: standard output: No space left on device$' "$folder/err.txt" ||
+    fail "$words: does not say why"
+done
+# A reader that has gone is no news.
+(trap '' PIPE; sleep 0.5; timeout 60 "$sluice" help 2> "$folder/err.txt"; echo $? > "$folder/status.txt") | :
+[ "$(cat "$folder/status.txt")" = 0 ] || fail 'help to nobody fails'
+[ -s "$folder/err.txt" ] && fail 'help to nobody complains'
+
 echo 'all as expected'
