@@ -38,6 +38,9 @@ void stop_on_signals() {
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one ends the process at once
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  struct sigaction former {};
+  sigaction(SIGHUP, nullptr, &former);
+  if (former.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // nohup(1) means it
 }
 
 // What a replay runs: the chain of a configuration's attach, or of one expression.
@@ -194,7 +197,8 @@ void add_replay(CLI::App& app, Action& action) {
   verb->add_option("--expect", arguments->expect, "Compare what passes with this capture")
       ->check(not_empty);
   verb->add_option("--loop", arguments->loops, "Replay so many times")->check(CLI::Range(1u, 1000000000u));
-  verb->add_option("--port", arguments->port, "Use the chain of this port (default: the first attach)")
+  verb->add_option("--port", arguments->port,
+                   "Use the chain of this port (default: the first attach)")
       ->check(not_empty);
   verb->add_flag("--metrics", arguments->metrics, "Print the Prometheus exposition instead of tables");
   verb->add_flag("-j,--json", arguments->json, "Print statistics as JSON");

@@ -46,4 +46,25 @@ done
 [ "$(cat "$folder/status.txt")" = 0 ] || fail 'help to nobody fails'
 [ -s "$folder/err.txt" ] && fail 'help to nobody complains'
 
+# A replay that is told to stop leaves no unfinished capture beside the one it writes.
+for signal in INT TERM HUP; do
+  mkdir "$folder/captures"
+  # By Python: a shell starts what runs beside it with SIGINT ignored.
+  python3 - "$sluice" "$capture" "$folder/captures/kept" "$signal" > "$out" 2>&1 << 'PYTHON' ||
+import os, signal, subprocess, sys, time
+sluice, capture, kept, name = sys.argv[1:]
+replay = subprocess.Popen([sluice, "replay", "--filter", "udp", capture, "-w", kept, "--loop", "1000000000"])
+for _ in range(600):
+    if os.listdir(os.path.dirname(kept)):
+        break
+    time.sleep(0.05)
+replay.send_signal(getattr(signal, "SIG" + name))
+sys.exit(replay.wait(60) < 0)
+PYTHON
+    fail "SIG$signal kills the replay"
+  rest=$(ls "$folder/captures" | grep -v '^kept$')
+  [ -z "$rest" ] || fail "SIG$signal leaves $rest behind"
+  rm -r "$folder/captures"
+done
+
 echo 'all as expected'
