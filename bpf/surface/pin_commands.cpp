@@ -49,7 +49,8 @@ bool is_new_handle(int file, uid_t uid, int store) {
 
 int fill_handle(int file, const char* type) {
   constexpr ssize_t kLength = sizeof kHandleText - 1;
-  if (::pwrite(file, kHandleText, kLength, 0) != kLength) return -EIO;
+  const ssize_t written = ::pwrite(file, kHandleText, kLength, 0);
+  if (written != kLength) return written < 0 ? -errno : -EIO;
   // tmpfs has user attributes since Linux 6.6; without them the pin is as good.
   (void)::fsetxattr(file, "user.bpf.type", type, std::strlen(type), 0);
   return 0;

@@ -1,6 +1,8 @@
 // The kernel's rules for pins. The table runs on a bpffs of the kernel too, where this process may mount one.
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -164,6 +166,21 @@ TEST_F(Pins, ADirectoryHasOneDaemon) {
   const auto opened = second.open_pins(root);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, EBUSY) << opened.error().text;
+}
+
+// As on a full file system, with another errno: no file grows any more.
+TEST_F(Pins, AFileThatCannotBeWrittenHasItsErrno) {
+  const long map = create(bpf);
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  const long result = pin(bpf, map, root + "/map");
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, handler);
+  EXPECT_EQ(result, -EFBIG);
+  EXPECT_FALSE(std::filesystem::exists(root + "/map"));
 }
 
 TEST_F(Pins, TheTypeIsAnAttributeWhereTheFileSystemHasThem) {
