@@ -56,6 +56,10 @@ Error attach_error(const char* what, const Target& target, int code) {
   Error error = errno_error(code, std::string(what) + " port " + target.port_name);
   if (code == EINVAL) error.text += ": the program's type and " + attach_type_name(target.attach_type) + " may not fit";
   if (code == EEXIST) error.text += ": it is attached there";
+  if (code == ENOENT) {
+    const char* which = target.relative ? "one of the programs" : "the program";
+    error.text += std::string(": ") + which + " is not attached there";
+  }
   return error;
 }
 

@@ -143,7 +143,8 @@ table << TABLE
 2|port is missing|prog attach name web dev
 1|no port "two"; the daemon has one|prog attach name web dev two
 1|it is attached there|prog attach name web dev one
-1|detach from port one: No such file|prog detach name count_protocols dev one
+1|No such file or directory: the program is not attached there|prog detach name count_protocols dev one
+1|one of the programs is not attached|prog attach name count_protocols dev one after name count_protocols
 1|the program's type and xdp may not fit|prog attach name web xdp dev one
 1|cannot be counted for one program|prog profile name web duration 1 cycles
 2|duration is at least 1 second|prog profile name web duration 0
