@@ -30,6 +30,9 @@ inline constexpr uint32_t kMaxWorkers = 64;
 inline constexpr uint32_t kMaxPacket = 262144;   // captured bytes (libpcap: MAXIMUM_SNAPLEN)
 inline constexpr uint32_t kMinFrame = 14;        // Ethernet header
 
+// Command line
+inline constexpr uint32_t kMaxInputBytes = 64u << 20;  // a file that is read whole
+
 // API socket
 inline constexpr uint32_t kMaxApiConnections = 4096;
 // Of requests and answers on their way, all connections together.

@@ -9,7 +9,7 @@
 
 namespace sluice::cli {
 
-// errors: the open's or the read's errno, with the path.
+// At most kMaxInputBytes. errors: the open's or the read's errno, EFBIG, with the path.
 Result<std::string> read_input(const std::string& path);
 Status write_file(const std::string& path, std::span<const uint8_t> bytes);
 

@@ -134,6 +134,7 @@ table << TABLE
 2|data_in FILE is missing|prog run name web
 1|open nothing: No such file|prog run name web data_in nothing
 1|read folder: Is a directory|prog run name web data_in folder
+1|read /dev/zero: it is larger than 64 MiB|prog run name web data_in /dev/zero
 1|14 bytes at least|prog run name web data_in text
 1|write folder: Is a directory|prog run name web data_in packet data_out folder
 2|repeat: "x" is not a number|prog run name web data_in packet repeat x
@@ -166,6 +167,7 @@ table << TABLE
 2|what is "extra"?|status extra
 1|open nothing: No such file|batch file nothing
 1|read folder: Is a directory|batch file folder
+1|read /dev/zero: it is larger than 64 MiB|batch file /dev/zero
 1|quote: line 2: a quote " that does not end|batch file quote
 1|commands:2: this command failed|batch file commands
 TABLE
