@@ -55,6 +55,20 @@ Program read_program(Reader& reader, const YAML::Node& node) {
   return program;
 }
 
+void check_unique(Reader& reader, const Program& program, const Program& other) {
+  const std::string first = "the first is in line ";
+  if (!program.name.value.empty() && other.name.value == program.name.value) {
+    reader.error(program.name.at, "program: name \"" + program.name.value + "\" is used twice",
+                 first + std::to_string(other.name.at.line));
+  }
+  if (program.pin && other.pin &&
+      fs::path(program.pin->value).lexically_normal() ==
+          fs::path(other.pin->value).lexically_normal()) {
+    reader.error(program.pin->at, "program: pin \"" + program.pin->value + "\" is used twice",
+                 first + std::to_string(other.pin->at.line));
+  }
+}
+
 bool is_file(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored) && !fs::is_directory(path, ignored);
@@ -74,11 +88,7 @@ std::vector<std::string> default_object_directories() {
 void read_programs(Reader& reader, const YAML::Node& node, std::vector<Program>& programs) {
   reader.sequence(node, "programs", [&](const YAML::Node& item) {
     Program program = read_program(reader, item);
-    for (const auto& other : programs) {
-      if (program.name.value.empty() || other.name.value != program.name.value) continue;
-      reader.error(program.name.at, "program: name \"" + program.name.value + "\" is used twice",
-                   "the first is in line " + std::to_string(other.name.at.line));
-    }
+    for (const auto& other : programs) check_unique(reader, program, other);
     programs.push_back(std::move(program));
   });
   if (programs.size() > kMaxPrograms) {

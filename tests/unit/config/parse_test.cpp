@@ -58,6 +58,10 @@ const Mistake kMistakes[] = {
      "t.yaml:1:14: eal: cores: the list is empty (leave it out for the first allowed CPU)"},
     {"ProgramNameTwice", "programs:\n  - {name: a, filter: ip}\n  - {name: a, filter: arp}\n",
      "t.yaml:3:12: program: name \"a\" is used twice (the first is in line 2)"},
+    {"ProgramPinTwice",
+     "pins: {directory: /p}\nprograms:\n  - {name: a, filter: ip, pin: /x/y}\n"
+     "  - {name: b, filter: arp, pin: /x/./y}\n",
+     "t.yaml:4:33: program: pin \"/x/./y\" is used twice (the first is in line 3)"},
     {"MissingObject", "programs: [{name: a, object: gone.bpf.o}]\n",
      "t.yaml:1:30: program a: object \"gone.bpf.o\" is missing (sought: gone.bpf.o)"},
     {"ObjectAndFilter", "programs: [{name: a, object: /dev/null, filter: ip}]\n",
