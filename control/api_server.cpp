@@ -222,11 +222,10 @@ void ApiServer::State::close_stalled() {
 
 ApiServer::ApiServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Result<std::unique_ptr<ApiServer>> ApiServer::start(bpf::BpfSurface& surface, ApiOptions options) {
+Result<std::unique_ptr<ApiServer>> ApiServer::start(bpf::BpfSurface& surface,
+                                                    SocketListener listener, ApiOptions options) {
   raise_descriptor_limit();
-  auto listener = SocketListener::open(options.socket);
-  if (!listener) return fail(std::move(listener.error()));
-  auto state = std::make_unique<State>(surface, std::move(options), std::move(*listener));
+  auto state = std::make_unique<State>(surface, std::move(options), std::move(listener));
   state->epoll.reset(::epoll_create1(EPOLL_CLOEXEC));
   state->wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!state->epoll || !state->wake) return fail(errno_error(errno, "epoll"));

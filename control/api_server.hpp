@@ -14,7 +14,6 @@
 namespace sluice::control {
 
 struct ApiOptions {
-  SocketSpec socket;
   std::string pin_directory;  // as clients are told; empty: none
   ApiQuery query;             // called on a thread of its own
   int frame_seconds = 10;     // a frame not complete, or an answer not taken, after that: the connection is closed
@@ -22,8 +21,9 @@ struct ApiOptions {
 
 class ApiServer {
  public:
-  // The surface must outlive the server. errors: as SocketListener::open.
-  static Result<std::unique_ptr<ApiServer>> start(bpf::BpfSurface& surface, ApiOptions options);
+  // The surface must outlive the server. Who has connected to the listener before is answered now.
+  static Result<std::unique_ptr<ApiServer>> start(bpf::BpfSurface& surface, SocketListener listener,
+                                                  ApiOptions options);
   ~ApiServer();
   ApiServer(const ApiServer&) = delete;
   ApiServer& operator=(const ApiServer&) = delete;

@@ -126,7 +126,8 @@ class Daemon {
  private:
   Status open_ports();
   Status listen();
-  Status serve_api();
+  Result<std::optional<SocketListener>> take_socket();
+  Status serve_api(SocketListener listener);
   void report_broken_maps();
   [[nodiscard]] std::vector<prometheus::MetricFamily> collect() const;
 
@@ -159,7 +160,11 @@ Status Daemon::start() {
   programs_->surface().attach_pinned();
   if (auto status = dataplane_->start(); !status) return status;
   if (auto status = listen(); !status) return status;
-  return serve_api();
+  auto listener = take_socket();
+  if (!listener) return fail(std::move(listener.error()));
+  // When nothing else can be refused any more: who does not start leaves pins as they were.
+  if (auto status = programs_->pin(config_); !status) return status;
+  return *listener ? serve_api(std::move(**listener)) : Status();
 }
 
 Status Daemon::open_ports() {
@@ -183,22 +188,29 @@ std::vector<prometheus::MetricFamily> Daemon::collect() const {
   });
 }
 
-// Last of all: who can connect finds everything there.
-Status Daemon::serve_api() {
-  if (!config_.api) return {};
+Result<std::optional<SocketListener>> Daemon::take_socket() {
+  if (!config_.api) return std::nullopt;
   const auto owner = owner_of(config_, *config_.api);
   if (!owner) return fail(owner.error());
+  auto listener =
+      SocketListener::open({config_.api->path, config_.api->mode, owner->uid, owner->gid});
+  if (listener) return std::optional(std::move(*listener));
+  return fail(listener.error().code,
+              config_.message(config_.api->at, "api: " + listener.error().text));
+}
+
+// Last of all: who connects is answered when everything is there.
+Status Daemon::serve_api(SocketListener listener) {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const double started = static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
   ApiOptions options;
   if (config_.pins) options.pin_directory = config_.pins->path;
-  options.socket = {config_.api->path, config_.api->mode, owner->uid, owner->gid};
   options.query = [this, started](std::string_view what) {
     return answer_query({config_, *dataplane_, programs_->surface().objects(),
                          [this] { return render_text(collect()); }, trace_, started}, what);
   };
-  auto api = ApiServer::start(programs_->surface(), std::move(options));
+  auto api = ApiServer::start(programs_->surface(), std::move(listener), std::move(options));
   if (!api) return fail(api.error().code, config_.message(config_.api->at, "api: " + api.error().text));
   api_ = std::move(*api);
   log_info("api: " + config_.api->path);

@@ -136,10 +136,17 @@ Result<bpf::LoadedProgram> load_pinned(const config::Config& config, bpf::BpfSur
   const auto now = surface.objects().program(loaded->id);
   if (*former != nullptr && same_program(**former, *now)) {
     use_former(*former, &*loaded);
-    return loaded;
   }
-  if (Status put = put_pin(surface, path, config.pins->path.size() + 1, now); !put) return fail(std::move(put.error()));
   return loaded;
+}
+
+Status pin_program(const config::Config& config, bpf::BpfSurface& surface,
+                   const config::Program& program, uint32_t id) {
+  const std::string path = config.pins->path + program.pin->value;
+  const auto former = pinned_program(surface, path);
+  if (!former) return fail(former.error());
+  const auto now = surface.objects().program(id);
+  return *former == now ? Status() : put_pin(surface, path, config.pins->path.size() + 1, now);
 }
 
 Result<std::shared_ptr<bpf::Map>> pinned_map(const config::Config& config, bpf::BpfSurface& surface,

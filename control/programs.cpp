@@ -67,6 +67,17 @@ Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, C
   return programs;
 }
 
+Status Programs::pin(const config::Config& config) {
+  for (const auto& entry : entries_) {
+    if (!entry.config->pin) continue;
+    Status put = pin_program(config, *surface_, *entry.config, entry.loaded.id);
+    if (!put) {
+      return fail(put.error().code, config.message(entry.config->pin->at, put.error().text));
+    }
+  }
+  return {};
+}
+
 Result<std::unique_ptr<Programs>> Programs::load_expression(const std::string& expression, bool jit) {
   std::unique_ptr<Programs> programs(new Programs({}, jit, nullptr));
   const auto start = std::chrono::steady_clock::now();

@@ -33,6 +33,8 @@ class Programs {
   // `grace` (null: no workers) frees what maps let go of; it outlives this too.
   static Result<std::unique_ptr<Programs>> load(const config::Config& config, CompileServer* compiler = nullptr,
                                                 bpf::Grace* grace = nullptr, Pins pins = Pins::ignored);
+  // Puts the pins that the configuration asks for; the last thing before anybody may look.
+  Status pin(const config::Config& config);
   // One pcap expression as program "filter", without a configuration.
   static Result<std::unique_ptr<Programs>> load_expression(const std::string& expression, bool jit);
 

@@ -61,6 +61,27 @@ timeout 60 "$sluice" run "$folder/no_address.yaml" > "$folder/out.txt" 2> "$fold
 grep -q 'listen on 192.0.2.1:9435' "$folder/err.txt" || fail 'no word about the address'
 rm "$pins/inner" "$pins/outer"
 
+# One that cannot start leaves no pin, nor takes one over: another daemon has the socket, or the
+# address for metrics cannot be had.
+start_daemon "$sluice" "$(yaml port_filter.bpf.o)"
+inode=$(stat -c %i "$pins/counters/count")
+pins2=$folder/pins2
+{ echo "api: {socket: $folder/sock}"; pins=$pins2 yaml port_filter.bpf.o; } > "$folder/second.yaml"
+timeout 60 "$sluice" run "$folder/second.yaml" > "$folder/out.txt" 2> "$folder/err.txt"
+[ $? = 1 ] || fail 'a daemon without its socket does not exit with 1'
+grep -q 'another daemon answers there' "$folder/err.txt" || fail 'no word about the other daemon'
+stop_daemon
+sed "s,$pins,$pins2," "$folder/no_address.yaml" > "$folder/second.yaml"
+timeout 60 "$sluice" run "$folder/second.yaml" > "$folder/out.txt" 2> "$folder/err.txt"
+[ $? = 1 ] || fail 'a second daemon that cannot listen does not exit with 1'
+# (Memory of its maps may be left in the store: the next daemon there removes it.)
+left=$(find "$pins2" -type f ! -name 'bpf-map.*')
+[ -z "$left" ] || fail "a pin is left behind: $left"
+sed 's/port_filter/proto_count/' "$folder/no_address.yaml" > "$folder/other.yaml"
+timeout 60 "$sluice" run "$folder/other.yaml" > "$folder/out.txt" 2> "$folder/err.txt"
+[ $? = 1 ] || fail 'another program without an address does not exit with 1'
+[ "$(stat -c %i "$pins/counters/count")" = "$inode" ] || fail 'one that does not start takes a pin'
+
 # A map whose file somebody truncates reads as zeros; log and metrics say which.
 start_daemon "$sluice" "$(yaml port_filter.bpf.o with)"
 url=$(grep -o 'http://[0-9.:]*/metrics' "$folder/daemon.txt")

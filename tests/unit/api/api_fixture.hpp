@@ -58,11 +58,12 @@ class Api : public testing::Test {
   void start(int frame_seconds = 10) {
     server_.reset();
     ApiOptions options;
-    options.socket = {path(), 0600, ::getuid(), ::getgid()};
     options.pin_directory = folder_;
     options.frame_seconds = frame_seconds;
     options.query = query_;
-    auto server = ApiServer::start(surface_, std::move(options));
+    auto listener = SocketListener::open({path(), 0600, ::getuid(), ::getgid()});
+    ASSERT_TRUE(listener) << listener.error().text;
+    auto server = ApiServer::start(surface_, std::move(*listener), std::move(options));
     ASSERT_TRUE(server) << server.error().text;
     server_ = std::move(*server);
   }
