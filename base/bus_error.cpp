@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <atomic>
@@ -18,7 +19,8 @@ constexpr uintptr_t kPage = 4096;
 struct Guard {
   std::atomic<uintptr_t> start{0};  // control threads: rw, handler: ro; 0: not in use
   std::atomic<uintptr_t> end{0};    // the same
-  std::atomic<bool> lost{false};    // handler: w
+  std::atomic<int> file{-1};        // the same
+  std::atomic<FileLoss> loss{FileLoss::none};  // handler: w
 };
 std::array<Guard, kMaxGuards> guards;
 std::atomic<int> used{0};  // guards before this one may be in use
@@ -32,13 +34,21 @@ Guard* guard_of(uintptr_t address) {
   return nullptr;
 }
 
+FileLoss loss_at(const Guard& guard, uintptr_t address) {
+  struct stat status;
+  if (::fstat(guard.file.load(), &status) != 0) return FileLoss::truncated;
+  const bool inside = address - guard.start.load() < static_cast<uintptr_t>(status.st_size);
+  return inside ? FileLoss::no_room : FileLoss::truncated;
+}
+
 void on_bus_error(int, siginfo_t* info, void*) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   Guard* guard = guard_of(address);
   auto* page = reinterpret_cast<void*>(address & ~(kPage - 1));
   if (guard != nullptr &&
       ::mmap(page, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
-    guard->lost.store(true);
+    const FileLoss loss = loss_at(*guard, address);
+    if (guard->loss.load() < loss) guard->loss.store(loss);
     lost_pages.fetch_add(1);
     return;
   }
@@ -54,13 +64,14 @@ void install() {
 
 }  // namespace
 
-int guard_bus_errors(void* start, size_t bytes) {
+int guard_bus_errors(void* start, size_t bytes, int file) {
   std::lock_guard lock(changes);
   static const bool installed = (install(), true);
   (void)installed;
   for (int i = 0; i < kMaxGuards; i++) {
     if (guards[i].start.load() != 0) continue;
-    guards[i].lost.store(false);
+    guards[i].loss.store(FileLoss::none);
+    guards[i].file.store(file);
     guards[i].end.store(reinterpret_cast<uintptr_t>(start) + bytes);
     guards[i].start.store(reinterpret_cast<uintptr_t>(start));
     if (i >= used.load()) used.store(i + 1);
@@ -75,7 +86,7 @@ void unguard_bus_errors(int guard) {
   guards[guard].end.store(0);
 }
 
-bool saw_bus_error(int guard) { return guards[guard].lost.load(); }
+FileLoss file_loss(int guard) { return guards[guard].loss.load(); }
 
 uint64_t bus_errors() { return lost_pages.load(); }
 

@@ -234,10 +234,15 @@ void Daemon::report_broken_maps() {
   bus_errors_ = seen;
   auto& objects = programs_->surface().objects();
   for (auto map = objects.map_after(0); map != nullptr; map = objects.map_after(map->id)) {
-    if (!map->map->broken() || !broken_maps_.insert(map->id).second) continue;
-    log_error("map " + map->map->spec().name + ", id " + std::to_string(map->id) +
-              ": its file in the pin directory was truncated: what was lost reads as zeros. Remove "
-              "its pins and make it anew");
+    const FileLoss loss = map->map->file_loss();
+    if (loss == FileLoss::none || !broken_maps_.insert(map->id).second) continue;
+    const char* what = loss == FileLoss::truncated
+                           ? ": its file in the pin directory was truncated: what was lost reads "
+                             "as zeros. Remove its pins and make it anew"
+                           : ": the file system of the pin directory is full: what found no room "
+                             "is in this daemon's memory alone, and the next one reads zeros or "
+                             "sets the map aside. Make room, remove its pins and make it anew";
+    log_error("map " + map->map->spec().name + ", id " + std::to_string(map->id) + what);
   }
 }
 

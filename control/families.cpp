@@ -96,8 +96,9 @@ void add_map_series(Families& families, const Programs& programs) {
     families.gauge("sluice_map_capacity", "Elements the map can hold.", {{"id", id}}, spec.max_entries);
     families.gauge("sluice_map_memory_bytes", "Memory the map holds.", {{"id", id}},
                    static_cast<double>(object->map->memory_bytes()));
-    families.gauge("sluice_map_broken", "1: part of the map's file was cut off while in use, and reads as zeros.",
-                   {{"id", id}}, object->map->broken() ? 1 : 0);
+    families.gauge("sluice_map_broken",
+                   "1: part of the map is not in its file: it was cut off, or found no room.",
+                   {{"id", id}}, object->map->file_loss() == FileLoss::none ? 0 : 1);
     families.counter("sluice_map_full_errors_total", "Updates refused because the map was full.", {{"id", id}},
                      static_cast<double>(object->map->full_errors()));
   }

@@ -45,7 +45,7 @@ class ArrayCopies {
   [[nodiscard]] bool has_fields() const { return !fields_.empty(); }
   [[nodiscard]] PrivateCopies view() const;
   [[nodiscard]] uint64_t bytes() const { return memory_.bytes(); }
-  [[nodiscard]] bool broken() const { return memory_.broken(); }
+  [[nodiscard]] FileLoss file_loss() const { return memory_.file_loss(); }
 
  private:
   struct Header;

@@ -1,5 +1,6 @@
 #include "bpf/maps/array_map.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <vector>
@@ -99,9 +100,9 @@ class ArrayMap final : public Map {
     const std::lock_guard one_at_a_time(control_);
     return memory_.bytes() + copies_.bytes();
   }
-  [[nodiscard]] bool broken() const override {
+  [[nodiscard]] FileLoss file_loss() const override {
     const std::lock_guard one_at_a_time(control_);
-    return memory_.broken() || copies_.broken();
+    return std::max(memory_.file_loss(), copies_.file_loss());
   }
   [[nodiscard]] int memory_file() const override {
     return (core_.flags & BPF_F_MMAPABLE) != 0 ? memory_.file() : -1;

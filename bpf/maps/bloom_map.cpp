@@ -40,7 +40,7 @@ class BloomMap final : public Map {
 
   [[nodiscard]] uint64_t entries() const override { return 0; }  // it cannot count them
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
-  [[nodiscard]] bool broken() const override { return memory_.broken(); }
+  [[nodiscard]] FileLoss file_loss() const override { return memory_.file_loss(); }
 
  private:
   MapMemory memory_;

@@ -142,7 +142,9 @@ class HashMap final : public Map {
     return __atomic_load_n(&hash_table(&core_)->full_errors, __ATOMIC_RELAXED);
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return table_.bytes() + elements_.bytes(); }
-  [[nodiscard]] bool broken() const override { return table_.broken() || elements_.broken(); }
+  [[nodiscard]] FileLoss file_loss() const override {
+    return std::max(table_.file_loss(), elements_.file_loss());
+  }
 
  private:
   enum class Step { found, end, absent };  // absent: the key to go on from is not in the bucket

@@ -91,7 +91,9 @@ class HashOfMaps final : public Map {
   [[nodiscard]] uint64_t memory_bytes() const override {
     return hash_->memory_bytes() + (kept_ != nullptr ? kept_->memory_bytes() : 0);
   }
-  [[nodiscard]] bool broken() const override { return kept_ != nullptr && kept_->broken(); }
+  [[nodiscard]] FileLoss file_loss() const override {
+    return kept_ == nullptr ? FileLoss::none : kept_->file_loss();
+  }
 
  private:
   [[nodiscard]] std::string name_of(const void* key) const {

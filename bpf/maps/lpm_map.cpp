@@ -100,7 +100,7 @@ class LpmMap final : public Map {
     return __atomic_load_n(&table()->full_errors, __ATOMIC_RELAXED);
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
-  [[nodiscard]] bool broken() const override { return memory_.broken(); }
+  [[nodiscard]] FileLoss file_loss() const override { return memory_.file_loss(); }
 
  private:
   [[nodiscard]] TrieTable* table() const { return trie_table(&core_); }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "base/bus_error.hpp"
 #include "base/result.hpp"
 #include "bpf/maps/added_fields.hpp"
 #include "bpf/maps/grace.hpp"
@@ -131,8 +132,8 @@ class Map {
   [[nodiscard]] virtual bool waits_to_admit() const { return false; }
   // What machine code needs to add to a worker's copy; `copies` null: there are none.
   [[nodiscard]] virtual PrivateCopies private_copies() const { return {}; }
-  // A page of a stored map's file was lost (truncated under us): its contents cannot be trusted.
-  [[nodiscard]] virtual bool broken() const { return false; }
+  // Whether pages of a stored map are not in its file, and why.
+  [[nodiscard]] virtual FileLoss file_loss() const { return FileLoss::none; }
 
  protected:
   explicit Map(MapSpec spec) : spec_(std::move(spec)) {}

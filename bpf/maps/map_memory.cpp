@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "base/bus_error.hpp"
 #include "base/file_mappings.hpp"
 #include "bpf/maps/map_store.hpp"
 
@@ -88,14 +87,16 @@ Result<MapMemory> MapMemory::allocate_shared(uint64_t bytes, bool fault_in) {
 Result<MapMemory> MapMemory::map_file(UniqueFd file, uint64_t bytes, bool fault_in) {
   auto memory = map(std::move(file), bytes, fault_in);
   if (!memory) return memory;
-  memory->guard_ = guard_bus_errors(memory->data_, memory->bytes_);
+  memory->guard_ = guard_bus_errors(memory->data_, memory->bytes_, memory->file());
   if (memory->guard_ < 0) return fail(ENOMEM, "more mapped files than can be guarded");
   return memory;
 }
 
 bool MapMemory::mapped_for_writing() const { return is_mapped_for_writing(file_.get(), data_, bytes_); }
 
-bool MapMemory::broken() const { return guard_ >= 0 && saw_bus_error(guard_); }
+FileLoss MapMemory::file_loss() const {
+  return guard_ < 0 ? FileLoss::none : sluice::file_loss(guard_);
+}
 
 MapMemory::MapMemory(MapMemory&& other) noexcept { *this = std::move(other); }
 

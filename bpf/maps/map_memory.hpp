@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/bus_error.hpp"
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 
@@ -18,8 +19,9 @@ class MapMemory {
   static Result<MapMemory> allocate(uint64_t bytes, bool fault_in);
   // A memory file named "bpf-map", sealed so that whoever holds a descriptor can map but not resize it.
   static Result<MapMemory> allocate_shared(uint64_t bytes, bool fault_in = true);
-  // A file opened for reading and writing, at least rounded(bytes) long. Should it shrink while it is mapped, its pages
-  // become zeros and broken() is true (base/bus_error.hpp).
+  // A file opened for reading and writing, at least rounded(bytes) long. Pages that it loses
+  // or has no room for while it is mapped become private zeros, and file_loss() says so
+  // (base/bus_error.hpp).
   static Result<MapMemory> map_file(UniqueFd file, uint64_t bytes, bool fault_in);
   // The part of `store` of that name, or, where that is null, anonymous memory.
   static Result<MapMemory> allocate_in(MapStore* store, const char* part, uint64_t bytes, bool fault_in);
@@ -34,7 +36,7 @@ class MapMemory {
   [[nodiscard]] uint8_t* data() const { return data_; }
   [[nodiscard]] uint64_t bytes() const { return bytes_; }
   [[nodiscard]] int file() const { return file_.get(); }  // -1: anonymous
-  [[nodiscard]] bool broken() const;
+  [[nodiscard]] FileLoss file_loss() const;
   // Whether somebody else has the file mapped for writing (base/file_mappings.hpp has what it cannot see).
   [[nodiscard]] bool mapped_for_writing() const;
 

@@ -47,7 +47,7 @@ class QueueMap final : public Map {
     return __atomic_load_n(&table()->full_errors, __ATOMIC_RELAXED);
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
-  [[nodiscard]] bool broken() const override { return memory_.broken(); }
+  [[nodiscard]] FileLoss file_loss() const override { return memory_.file_loss(); }
 
  private:
   [[nodiscard]] QueueTable* table() const { return queue_table(&core_); }

@@ -128,7 +128,9 @@ class ReferenceArray final : public Map {
   [[nodiscard]] uint64_t memory_bytes() const override {
     return memory_.bytes() + (kept_ != nullptr ? kept_->memory_bytes() : 0);
   }
-  [[nodiscard]] bool broken() const override { return kept_ != nullptr && kept_->broken(); }
+  [[nodiscard]] FileLoss file_loss() const override {
+    return kept_ == nullptr ? FileLoss::none : kept_->file_loss();
+  }
 
  private:
   void retire(MapReference&& old) {

@@ -1,5 +1,6 @@
 #include "bpf/maps/ring_map.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -55,7 +56,9 @@ class RingMap final : public Map {
   [[nodiscard]] uint64_t memory_bytes() const override { return table_.bytes() + file_.bytes() - core_.max_entries; }
   [[nodiscard]] int memory_file() const override { return file_.file(); }
   [[nodiscard]] bool mapped_for_writing() const override { return file_.mapped_for_writing(); }
-  [[nodiscard]] bool broken() const override { return table_.broken() || file_.broken(); }
+  [[nodiscard]] FileLoss file_loss() const override {
+    return std::max(table_.file_loss(), file_.file_loss());
+  }
 
  private:
   static Status damaged(uint64_t position) { return fail(EBADMSG, "the record at " + std::to_string(position)); }

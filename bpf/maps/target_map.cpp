@@ -84,7 +84,7 @@ class TargetArray final : public Map {
     return count;
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
-  [[nodiscard]] bool broken() const override { return memory_.broken(); }
+  [[nodiscard]] FileLoss file_loss() const override { return memory_.file_loss(); }
 
  private:
   static uint32_t index_of(const void* key) {
@@ -121,7 +121,7 @@ class DevmapHash final : public Map {
   [[nodiscard]] uint64_t entries() const override { return hash_->entries(); }
   [[nodiscard]] uint64_t full_errors() const override { return hash_->full_errors(); }
   [[nodiscard]] uint64_t memory_bytes() const override { return hash_->memory_bytes(); }
-  [[nodiscard]] bool broken() const override { return hash_->broken(); }
+  [[nodiscard]] FileLoss file_loss() const override { return hash_->file_loss(); }
 
  private:
   std::shared_ptr<Map> hash_;

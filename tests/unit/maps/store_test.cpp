@@ -125,13 +125,13 @@ TEST_P(Store, AFileOfAnotherSizeOrNoneIsRefused) {
 TEST_P(Store, ATruncatedFileReadsAsZerosAndIsNoticed) {
   auto map = open(true);
   ASSERT_EQ(put(*map, 3, 5), 0);
-  EXPECT_FALSE(map->broken());
+  EXPECT_EQ(map->file_loss(), FileLoss::none);
   std::filesystem::resize_file(file("values"), 0);
   const uint32_t key = 3;
   Value value(map->user_value_size() / 8);
   (void)map->lookup(&key, value.data());
   EXPECT_EQ(value[0], 0u);
-  EXPECT_TRUE(map->broken());
+  EXPECT_EQ(map->file_loss(), FileLoss::truncated);
 }
 
 // Two writers as the daemon has them: the control side, and a program's helper. Tells `started` when they are at it.
