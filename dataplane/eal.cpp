@@ -60,6 +60,9 @@ std::vector<std::string> arguments(const EalSpec& spec, bool hugepages) {
   return args;
 }
 
+// What rte_eal_cleanup leaves; not empty where extra_args ask for files that other processes share.
+void remove_runtime_directory() { ::rmdir(rte_eal_get_runtime_dir()); }
+
 }  // namespace
 
 Result<Eal> Eal::init(const EalSpec& spec) {
@@ -81,6 +84,7 @@ Result<Eal> Eal::init(const EalSpec& spec) {
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
   if (rte_eal_init(static_cast<int>(args.size()), argv.data()) < 0) {
+    remove_runtime_directory();
     std::string text = "eal: " + std::string(rte_strerror(rte_errno));
     for (const std::string& arg : args) text.append(&arg == args.data() ? " (" : " ").append(arg);
     return fail(rte_errno, text + ")");
@@ -89,7 +93,9 @@ Result<Eal> Eal::init(const EalSpec& spec) {
 }
 
 Eal::~Eal() {
-  if (live_) rte_eal_cleanup();
+  if (!live_) return;
+  rte_eal_cleanup();
+  remove_runtime_directory();
 }
 
 }  // namespace sluice::dataplane

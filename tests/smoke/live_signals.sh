@@ -1,5 +1,6 @@
 #!/bin/bash
-# `sluice run` without ports: it serves metrics, and SIGTERM or SIGINT ends it with final statistics and exit status 0.
+# `sluice run`: it serves metrics, and SIGTERM or SIGINT ends it with final statistics and exit
+# status 0, without a directory of DPDK's left behind.
 # usage: live_signals.sh SLUICE
 set -u
 sluice=$1
@@ -16,6 +17,8 @@ fail() {
 cat > "$folder/t.yaml" << 'YAML'
 programs: [{name: count, object: proto_count.bpf.o}, {name: web, filter: tcp port 80}]
 metrics: {listen: "127.0.0.1:0"}
+ports: [{name: one, device: "net_null0,no-rx=1"}]
+eal: {hugepages: never}
 YAML
 
 for signal in TERM INT; do
@@ -39,6 +42,9 @@ for signal in TERM INT; do
   kill -0 "$pid" 2> /dev/null && fail "SIG$signal does not end it"
   wait "$pid"
   status=$?
+  for place in /var/run "${XDG_RUNTIME_DIR:-/tmp}" /tmp; do
+    [ -e "$place/dpdk/sluice-$pid" ] && fail "$place/dpdk/sluice-$pid is left behind"
+  done
   pid=
   [ "$status" = 0 ] || fail "exit status $status after SIG$signal"
   grep -q 'final statistics' "$folder/out.txt" || fail 'no final statistics'
