@@ -34,6 +34,8 @@ inline constexpr uint32_t kMinFrame = 14;        // Ethernet header
 inline constexpr uint32_t kMaxInputBytes = 64u << 20;  // a file that is read whole
 
 // API socket
+// sockaddr_un takes 107 bytes, of which ".PID" are for the name that it has until it listens.
+inline constexpr uint32_t kMaxApiPath = 99;
 inline constexpr uint32_t kMaxApiConnections = 4096;
 // Of requests and answers on their way, all connections together.
 inline constexpr uint64_t kMaxApiBytes = 512ull << 20;

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/limits.hpp"
 #include "config/reader.hpp"
 
 namespace sluice::config {
@@ -27,6 +28,10 @@ void read_document(Reader& reader, const YAML::Node& root, Config& config) {
                   {"api",
                    [&](const auto& node) {
                      read_access(reader, node, "api", "socket", config.api.emplace());
+                     if (config.api->path.size() <= kMaxApiPath) return;
+                     reader.error(position(node["socket"]), "api: socket: longer than " +
+                                                                std::to_string(kMaxApiPath) +
+                                                                " bytes");
                    }},
                   {"licence",
                    [&](const auto& node) {

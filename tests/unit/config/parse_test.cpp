@@ -88,6 +88,10 @@ const Mistake kMistakes[] = {
      "ports: [{name: a, device: x}]\nprograms: [{name: web, filter: ip}]\n"
      "attach: [{port: a, programs: [wbe]}]\n",
      "t.yaml:3:31: attach: no program \"wbe\" (did you mean \"web\"?)"},
+    {"LongSocket",
+     "api:\n  socket: /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+     "t.yaml:2:11: api: socket: longer than 99 bytes"},
     {"BadMode", "pins: {directory: /run/x, mode: \"9\"}\n",
      "t.yaml:1:33: pins: mode: \"9\" is not an octal file mode (as in mode: \"0700\")"},
     {"PinWithoutPins", "programs: [{name: a, filter: ip, pin: /x}]\n",
