@@ -145,8 +145,8 @@ Result<std::unique_ptr<Exporter>> Exporter::start(const std::string& listen,
   try {  // the library reports a taken port by an exception
     exporter->exposer_ = std::make_unique<prometheus::Exposer>(listen, 2, &callbacks);
     exporter->exposer_->RegisterCollectable(exporter->collector_);
-  } catch (const std::exception& exception) {
-    return fail(EADDRINUSE, "metrics: listen on " + listen + ": " + exception.what() +
+  } catch (const std::exception&) {  // its words do not say why
+    return fail(EADDRINUSE, "metrics: cannot listen on " + listen +
                                 " (is the address taken, or not of this machine?)");
   }
   return exporter;

@@ -295,7 +295,7 @@ class Restore {
 }  // namespace
 
 Status restore_pins(BpfSurface::State& state, const std::string& directory) {
-  if (Status opened = state.objects.pins().open(directory); !opened) return fail(std::move(opened.error()).in("pins"));
+  if (Status opened = state.objects.pins().open(directory); !opened) return opened;
   Restore(state, directory).run();
   return {};
 }

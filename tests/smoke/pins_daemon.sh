@@ -70,6 +70,11 @@ pins2=$folder/pins2
 timeout 60 "$sluice" run "$folder/second.yaml" > "$folder/out.txt" 2> "$folder/err.txt"
 [ $? = 1 ] || fail 'a daemon without its socket does not exit with 1'
 grep -q 'another daemon answers there' "$folder/err.txt" || fail 'no word about the other daemon'
+{ echo "api: {socket: $folder/sock2}"; yaml port_filter.bpf.o; } > "$folder/second.yaml"
+timeout 60 "$sluice" run "$folder/second.yaml" > "$folder/out.txt" 2> "$folder/err.txt"
+[ $? = 1 ] || fail 'a second daemon in the same pin directory does not exit with 1'
+grep -q ':2:7: pins: [^:]*: another daemon uses this directory$' "$folder/err.txt" ||
+  fail 'no word about the directory'
 stop_daemon
 sed "s,$pins,$pins2," "$folder/no_address.yaml" > "$folder/second.yaml"
 timeout 60 "$sluice" run "$folder/second.yaml" > "$folder/out.txt" 2> "$folder/err.txt"
