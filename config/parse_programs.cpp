@@ -69,9 +69,14 @@ void check_unique(Reader& reader, const Program& program, const Program& other) 
   }
 }
 
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
 bool is_file(const fs::path& path) {
   std::error_code ignored;
-  return fs::exists(path, ignored) && !fs::is_directory(path, ignored);
+  return fs::exists(path, ignored) && !is_folder(path);
 }
 
 }  // namespace
@@ -106,18 +111,19 @@ void resolve_objects(Reader& reader, Config& config, const std::vector<std::stri
       for (const auto& directory : directories) places.push_back(fs::path(directory) / object);
     }
     std::string sought;
+    const char* why = "\" is missing";
     for (const auto& place : places) {
       if (is_file(place)) {
         program.path = place.string();
         break;
       }
+      if (is_folder(place)) why = "\" is a directory";
       sought += (sought.empty() ? "" : ", ") + place.string();
     }
     if (program.path.empty()) {
-      reader.error(
-          program.object.at,
-          "program " + program.name.value + ": object \"" + program.object.value + "\" is missing",
-          "sought: " + sought);
+      reader.error(program.object.at,
+                   "program " + program.name.value + ": object \"" + program.object.value + why,
+                   "sought: " + sought);
     }
   }
 }

@@ -64,6 +64,8 @@ const Mistake kMistakes[] = {
      "t.yaml:4:33: program: pin \"/x/./y\" is used twice (the first is in line 3)"},
     {"MissingObject", "programs: [{name: a, object: gone.bpf.o}]\n",
      "t.yaml:1:30: program a: object \"gone.bpf.o\" is missing (sought: gone.bpf.o)"},
+    {"DirectoryForObject", "programs: [{name: a, object: /}]\n",
+     "t.yaml:1:30: program a: object \"/\" is a directory (sought: /)"},
     {"ObjectAndFilter", "programs: [{name: a, object: /dev/null, filter: ip}]\n",
      "t.yaml:1:49: program: object and filter exclude each other (make two programs of them)"},
     {"NeitherObjectNorFilter", "programs: [{name: a}]\n",
