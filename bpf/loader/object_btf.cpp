@@ -41,7 +41,7 @@ class ObjectBtf {
 
  private:
   static Status broken(const std::string& what) {
-    return fail(EINVAL, "not a valid BPF object: " + what);
+    return fail(EINVAL, what);
   }
   static std::string name_of(uint32_t id) { return "BTF type " + std::to_string(id); }
 
@@ -143,6 +143,8 @@ class ObjectBtf {
 
 }  // namespace
 
+Status check_btf_references(std::span<const uint8_t> blob) { return ObjectBtf(blob).check(); }
+
 Status check_object_btf(std::span<const char> file) {
   ::elf_version(EV_CURRENT);
   // Read only, though the parameter does not say so.
@@ -158,8 +160,9 @@ Status check_object_btf(std::span<const char> file) {
     if (name == nullptr || std::string_view(name) != ".BTF") continue;
     const Elf_Data* data = ::elf_rawdata(section, nullptr);
     if (data == nullptr || data->d_buf == nullptr) continue;
-    ObjectBtf btf({static_cast<const uint8_t*>(data->d_buf), data->d_size});
-    if (Status status = btf.check(); !status) return status;
+    const std::span blob(static_cast<const uint8_t*>(data->d_buf), data->d_size);
+    if (Status status = check_btf_references(blob); !status)
+      return fail(std::move(status.error()).in("not a valid BPF object"));
   }
   return {};
 }

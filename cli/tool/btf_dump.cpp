@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 
+#include "bpf/loader/object_btf.hpp"
 #include "cli/tool/btf_raw.hpp"
 #include "cli/tool/btf_values.hpp"
 #include "cli/tool/objects.hpp"
@@ -118,6 +119,15 @@ Error file_error(const std::string& path, int code) {
   return {EINVAL, "BTF of " + path + ": it is neither BTF nor an ELF file with BTF"};
 }
 
+Status check(const btf& types, const std::string& path) {
+  uint32_t size = 0;
+  const auto* bytes = static_cast<const uint8_t*>(::btf__raw_data(&types, &size));
+  if (bytes == nullptr) return fail(file_error(path, errno));
+  auto status = bpf::check_btf_references({bytes, size});
+  if (!status) return fail(std::move(status.error()).in("BTF of " + path));
+  return {};
+}
+
 Result<Source> take_file_source(const std::string& base_path, Words& words) {
   const auto path = words.take("file");
   if (!path) return fail(path.error());
@@ -125,9 +135,13 @@ Result<Source> take_file_source(const std::string& base_path, Words& words) {
   if (!base_path.empty()) {
     base.reset(::btf__parse(base_path.c_str(), nullptr));
     if (base == nullptr) return fail(file_error(base_path, errno));
+    if (auto good = check(*base, base_path); !good) return fail(good.error());
   }
   Btf btf(base != nullptr ? ::btf__parse_split(path->c_str(), base.get()) : ::btf__parse(path->c_str(), nullptr));
   if (btf == nullptr) return fail(file_error(*path, errno));
+  if (base == nullptr) {
+    if (auto good = check(*btf, *path); !good) return fail(good.error());
+  }
   return Source{std::move(base), std::move(btf), {}};
 }
 

@@ -27,6 +27,8 @@ echo text > text
 head -c 100 /dev/zero > packet
 head -c 700 "$objects/types.bpf.o" > cut.o
 cp "$objects/types.bpf.o" types.o
+# BTF of one pointer, to a type that is not there.
+printf '\237\353\1\0\30\0\0\0\0\0\0\0\14\0\0\0\14\0\0\0\1\0\0\0\0\0\0\0\0\0\0\2\7\0\0\0\0' > broken.btf
 printf 'map show name hash\n"\n' > quote
 printf 'map show name hash\nmap nonsense\n' > commands
 before=$(ls -R "$pins")
@@ -158,6 +160,7 @@ table << TABLE
 1|BTF of nothing: No such file|btf dump file nothing
 1|BTF of folder: Is a directory|btf dump file folder
 1|neither BTF nor an ELF file|btf dump file text
+1|BTF of broken.btf: BTF type 1 refers to type 7, which is not there|btf dump file broken.btf format c
 1|neither BTF nor an ELF file|btf dump file empty
 1|it has no .BTF section (compile with -g)|btf dump file $sluice
 2|format: expected raw or c|btf dump file types.o format d
