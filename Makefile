@@ -44,7 +44,7 @@ soak: build ## a daemon under packets, clients, kills and scrapes for SECONDS (6
 install: build ## the command, its programs, manual pages and completion, below /usr/local (DESTDIR is honoured)
 	@meson install -C $(BUILD) --no-rebuild --quiet
 
-lint: ## the include rule and the banned tokens of the packet path
+lint: ## the include rule, the banned tokens of the packet path, the width of lines
 	@python3 scripts/lint.py
 
 clean: ## remove what was built

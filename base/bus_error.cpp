@@ -45,8 +45,8 @@ void on_bus_error(int, siginfo_t* info, void*) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   Guard* guard = guard_of(address);
   auto* page = reinterpret_cast<void*>(address & ~(kPage - 1));
-  if (guard != nullptr &&
-      ::mmap(page, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
+  if (guard != nullptr && ::mmap(page, kPage, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
     const FileLoss loss = loss_at(*guard, address);
     if (guard->loss.load() < loss) guard->loss.store(loss);
     lost_pages.fetch_add(1);

@@ -3,7 +3,8 @@
 #include <signal.h>
 #include <ucontext.h>
 
-// The copy is one instruction, known by its address. It counts in rcx what is still to be done, also when it faults.
+// The copy is one instruction, known by its address. It counts in rcx what is still to be done,
+// also when it faults.
 asm(R"(
   .text
   .p2align 4
@@ -62,7 +63,8 @@ size_t read_carefully(void* to, uint64_t address, size_t size) {
 }
 
 size_t write_carefully(uint64_t address, const void* from, size_t size) {
-  return installed ? size - sluice_careful_copy(address, reinterpret_cast<uintptr_t>(from), size) : 0;
+  return installed ? size - sluice_careful_copy(address, reinterpret_cast<uintptr_t>(from), size)
+                   : 0;
 }
 
 }  // namespace sluice

@@ -7,7 +7,8 @@
 
 namespace sluice {
 
-ssize_t send_with_descriptors(int socket, std::span<const char> bytes, std::span<const int> descriptors, int flags) {
+ssize_t send_with_descriptors(int socket, std::span<const char> bytes,
+                              std::span<const int> descriptors, int flags) {
   alignas(cmsghdr) char control[CMSG_SPACE(kPassedDescriptorsMax * sizeof(int))];
   if (descriptors.size() > kPassedDescriptorsMax) {
     errno = EINVAL;
@@ -29,7 +30,8 @@ ssize_t send_with_descriptors(int socket, std::span<const char> bytes, std::span
   return ::sendmsg(socket, &message, flags | MSG_NOSIGNAL);
 }
 
-ssize_t receive_with_descriptors(int socket, std::span<char> bytes, std::vector<UniqueFd>* descriptors, int flags) {
+ssize_t receive_with_descriptors(int socket, std::span<char> bytes,
+                                 std::vector<UniqueFd>* descriptors, int flags) {
   alignas(cmsghdr) char control[CMSG_SPACE(kPassedDescriptorsMax * sizeof(int))];
   iovec part{bytes.data(), bytes.size()};
   msghdr message{};
@@ -39,7 +41,8 @@ ssize_t receive_with_descriptors(int socket, std::span<char> bytes, std::vector<
   message.msg_controllen = sizeof control;
   const ssize_t count = ::recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
   if (count < 0) return count;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const size_t came = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < came; i++) {

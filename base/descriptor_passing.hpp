@@ -12,11 +12,14 @@ namespace sluice {
 
 inline constexpr size_t kPassedDescriptorsMax = 253;  // Linux: SCM_MAX_FD
 
-// As sendmsg(2), never raising SIGPIPE. The descriptors, at most kPassedDescriptorsMax, go with the first byte.
-ssize_t send_with_descriptors(int socket, std::span<const char> bytes, std::span<const int> descriptors, int flags = 0);
+// As sendmsg(2), never raising SIGPIPE. The descriptors, at most kPassedDescriptorsMax, go with the
+// first byte.
+ssize_t send_with_descriptors(int socket, std::span<const char> bytes,
+                              std::span<const int> descriptors, int flags = 0);
 
 // As recvmsg(2). What comes is appended to `descriptors`, close-on-exec. -1 with EMFILE: some did
 // not, for want of room.
-ssize_t receive_with_descriptors(int socket, std::span<char> bytes, std::vector<UniqueFd>* descriptors, int flags = 0);
+ssize_t receive_with_descriptors(int socket, std::span<char> bytes,
+                                 std::vector<UniqueFd>* descriptors, int flags = 0);
 
 }  // namespace sluice

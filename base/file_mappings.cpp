@@ -35,8 +35,9 @@ bool maps_for_writing(const std::string& process, const struct stat& file, Range
     uint64_t inode = 0;
     const int fields = std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64,
                                    &range.start, &range.end, access, &major, &minor, &inode);
-    found = fields == 6 && inode == file.st_ino && makedev(major, minor) == file.st_dev && access[1] == 'w' &&
-            access[3] == 's' && !(own.start <= range.start && range.end <= own.end);
+    found = fields == 6 && inode == file.st_ino && makedev(major, minor) == file.st_dev &&
+            access[1] == 'w' && access[3] == 's' &&
+            !(own.start <= range.start && range.end <= own.end);
   }
   std::free(line);
   std::fclose(maps);
@@ -55,7 +56,8 @@ bool is_mapped_for_writing(int file, const void* own, size_t bytes) {
   while (const dirent* entry = found ? nullptr : ::readdir(processes)) {
     if (std::isdigit(static_cast<unsigned char>(entry->d_name[0])) == 0) continue;
     // Addresses are each process's own.
-    found = maps_for_writing(entry->d_name, status, self == entry->d_name ? Range{start, start + bytes} : Range{});
+    found = maps_for_writing(entry->d_name, status,
+                             self == entry->d_name ? Range{start, start + bytes} : Range{});
   }
   ::closedir(processes);
   return found;

@@ -1,4 +1,5 @@
-// Who has a file mapped for writing, as /proc tells. Any thread; reads the maps of every process that we may look at.
+// Who has a file mapped for writing, as /proc tells. Any thread; reads the maps of every process
+// that we may look at.
 #pragma once
 
 #include <cstddef>

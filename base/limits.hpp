@@ -1,11 +1,13 @@
-// Every limit of the product, by name. Sources: Linux where it has the same limit, else our own choice.
+// Every limit of the product, by name. Sources: Linux where it has the same limit, else our own
+// choice.
 #pragma once
 
 #include <cstdint>
 
 namespace sluice {
 
-// Programs (Linux: BPF_COMPLEXITY_LIMIT_INSNS, MAX_USED_MAPS, MAX_CALL_FRAMES, MAX_BPF_STACK, MAX_TAIL_CALL_CNT)
+// Programs (Linux: BPF_COMPLEXITY_LIMIT_INSNS, MAX_USED_MAPS, MAX_CALL_FRAMES, MAX_BPF_STACK,
+// MAX_TAIL_CALL_CNT)
 inline constexpr uint32_t kMaxInsns = 1'000'000;
 inline constexpr uint32_t kMaxVerifiedInsns = 1'000'000;
 inline constexpr uint32_t kMaxMapsPerProgram = 64;
@@ -18,7 +20,8 @@ inline constexpr uint32_t kMaxSubprograms = 256;
 inline constexpr uint32_t kObjectNameLength = 16;  // with the terminating zero
 
 // Maps
-inline constexpr uint32_t kMaxKeySize = 512;               // the part of a key that a metric's labels may name
+// the part of a key that a metric's labels may name
+inline constexpr uint32_t kMaxKeySize = 512;
 inline constexpr uint64_t kMaxMapBytes = 32ull << 30;      // one map's memory
 inline constexpr uint32_t kMaxMapEntries = 1u << 30;
 

@@ -1,5 +1,6 @@
-// Result and Error: how operating errors travel. An Error carries a positive errno and a sentence for a person; each
-// layer on the way out puts what it was doing in front: `load acl.o: map flows: create: value_size 0`.
+// Result and Error: how operating errors travel. An Error carries a positive errno and a sentence
+// for a person; each layer on the way out puts what it was doing in front: `load acl.o: map flows:
+// create: value_size 0`.
 #pragma once
 
 #include <cerrno>

@@ -12,7 +12,8 @@ namespace {
 void print_program(const control::Programs& programs, const control::ProgramEntry& entry) {
   const auto object = programs.surface().objects().program(entry.loaded.id);
   std::string maps;
-  for (const auto& [name, map] : entry.loaded.maps) maps += (maps.empty() ? " maps: " : ", ") + name;
+  for (const auto& [name, map] : entry.loaded.maps)
+    maps += (maps.empty() ? " maps: " : ", ") + name;
   std::printf("program %s: %zu instructions, %llu verified;%s\n", entry.loaded.name.c_str(),
               entry.loaded.program->insns.size(),
               static_cast<unsigned long long>(object ? object->verified_insns : 0),
@@ -28,19 +29,22 @@ Status check(const std::string& path) {
   const auto metrics = control::make_map_metrics(*config, **programs);
   if (!metrics) return fail(metrics.error());
   for (const auto& attach : config->attach) {
-    const auto chain = (*programs)->make_chain(control::chain_names(attach), dataplane::kPortLayout);
+    const auto chain =
+        (*programs)->make_chain(control::chain_names(attach), dataplane::kPortLayout);
     if (!chain) return fail(chain.error().code, config->message(attach.at, chain.error().text));
   }
   for (const auto& entry : (*programs)->entries()) print_program(**programs, entry);
-  std::printf("%s: ok: %zu ports, %zu programs, %zu chains, %zu metrics\n", path.c_str(), config->ports.size(),
-              config->programs.size(), config->attach.size(), config->metrics.metrics.size());
+  std::printf("%s: ok: %zu ports, %zu programs, %zu chains, %zu metrics\n", path.c_str(),
+              config->ports.size(), config->programs.size(), config->attach.size(),
+              config->metrics.metrics.size());
   return {};
 }
 
 }  // namespace
 
 void add_check(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("check", "Validate a configuration and verify its programs; start nothing");
+  auto* verb = app.add_subcommand(
+      "check", "Validate a configuration and verify its programs; start nothing");
   auto path = std::make_shared<std::string>();
   verb->add_option("CONFIG", *path, "Configuration file")->required();
   verb->callback([path, &action] {

@@ -25,7 +25,8 @@ Result<std::unique_ptr<bpf::Client>> connect() {
   auto client = bpf::Client::connect();
   if (client) return client;
   Error error = std::move(client.error());
-  if (error.code == ENOENT || error.code == ECONNREFUSED) error.text += "; another socket: set SLUICE_SOCKET";
+  if (error.code == ENOENT || error.code == ECONNREFUSED)
+    error.text += "; another socket: set SLUICE_SOCKET";
   if (error.code == EACCES) error.text += "; the socket's group (api: gid) may use the daemon";
   return fail(std::move(error));
 }
@@ -41,8 +42,9 @@ Result<std::unique_ptr<DaemonConnection>> DaemonConnection::open() {
 // The daemon knows its clients as they were when they connected.
 Status DaemonConnection::drop_privileges() {
   constexpr uid_t kNobody = 65534;
-  if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
-                           ::setresuid(kNobody, kNobody, kNobody) != 0)) {
+  if (::geteuid() == 0 &&
+      (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
+       ::setresuid(kNobody, kNobody, kNobody) != 0)) {
     return fail(errno_error(errno, "become an unprivileged user"));
   }
   auto client = connect();
@@ -88,7 +90,8 @@ Result<uint32_t> DaemonConnection::port_index(const std::string& name) {
     if (port["name"].text() == name) return static_cast<uint32_t>(port["ifindex"].count());
     names += (names.empty() ? "" : ", ") + port["name"].text();
   }
-  if (!name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+  if (!name.empty() &&
+      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) {
     return static_cast<uint32_t>(std::strtoul(name.c_str(), nullptr, 10));
   }
   return fail(ENODEV, "no port \"" + name + "\"; " +

@@ -1,5 +1,5 @@
-// The daemon behind the verbs of cli/tool: libbpf's calls go to it over the API socket while this lives, on the thread
-// that made it.
+// The daemon behind the verbs of cli/tool: libbpf's calls go to it over the API socket while this
+// lives, on the thread that made it.
 #pragma once
 
 #include <memory>

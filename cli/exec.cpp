@@ -19,7 +19,8 @@ namespace {
 
 constexpr int kNotFound = 127;      // as shells have it
 constexpr int kNotExecutable = 126;
-constexpr int kForwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+constexpr int kForwarded[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM,
+                              SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
 
 // A descriptor, or an errno, over a socket pair.
 void send_descriptor(int socket, int fd, int error) {
@@ -30,12 +31,14 @@ void send_descriptor(int socket, int fd, int error) {
 Result<UniqueFd> receive_descriptor(int socket) {
   int error = EIO;
   std::vector<UniqueFd> descriptors;
-  const ssize_t count = receive_with_descriptors(socket, {reinterpret_cast<char*>(&error), sizeof error}, &descriptors);
+  const ssize_t count = receive_with_descriptors(
+      socket, {reinterpret_cast<char*>(&error), sizeof error}, &descriptors);
   if (count == sizeof error && descriptors.size() == 1) return std::move(descriptors[0]);
   return fail(errno_error(count == sizeof error ? error : EIO, "seccomp user notification"));
 }
 
-[[noreturn]] void become(const std::vector<std::string>& command, int socket, const sigset_t& mask) {
+[[noreturn]] void become(const std::vector<std::string>& command, int socket,
+                         const sigset_t& mask) {
   ::sigprocmask(SIG_SETMASK, &mask, nullptr);
   const int listener = install_exec_filter();
   send_descriptor(socket, listener, listener < 0 ? -listener : 0);
@@ -123,14 +126,16 @@ int exec(const std::vector<std::string>& command) {
     return print_error(std::move(listener.error()).in(command[0] + " not started")), kFailed;
   }
   ExecSupervisor supervisor(std::move(*listener), std::move(*quick), std::move(*slow));
-  if (::write(ours.get(), "", 1) != 1) return print_error(errno_error(errno, "start " + command[0])), kFailed;
+  if (::write(ours.get(), "", 1) != 1)
+    return print_error(errno_error(errno, "start " + command[0])), kFailed;
   return exit_status(supervise(supervisor, signals.get(), child), before);
 }
 
 }  // namespace
 
 void add_exec(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("exec", "Run COMMAND with the daemon's bpf(2) in place of the kernel's");
+  auto* verb =
+      app.add_subcommand("exec", "Run COMMAND with the daemon's bpf(2) in place of the kernel's");
   auto command = std::make_shared<std::vector<std::string>>();
   // After "--" all is the command's, options too.
   verb->add_option("COMMAND", *command, "Program and its arguments, behind --")->required();

@@ -20,7 +20,8 @@ UniqueFd ExecEvents::open(uint32_t cpu, const perf_event_attr& wanted) {
   struct stat status;
   if (!ring || ::ftruncate(ring.get(), kPerfPage + kPerfDataMax) != 0 ||
       ::pwrite(ring.get(), &mark, sizeof mark, kPerfMarkAt) != sizeof mark ||
-      ::fcntl(ring.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 || ::fstat(ring.get(), &status) != 0) {
+      ::fcntl(ring.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 ||
+      ::fstat(ring.get(), &status) != 0) {
     return {};
   }
   rings_.emplace(status.st_dev, status.st_ino);
@@ -29,7 +30,8 @@ UniqueFd ExecEvents::open(uint32_t cpu, const perf_event_attr& wanted) {
 
 bool ExecEvents::has(int fd) const {
   struct stat status;
-  return !rings_.empty() && ::fstat(fd, &status) == 0 && rings_.contains({status.st_dev, status.st_ino});
+  return !rings_.empty() && ::fstat(fd, &status) == 0 &&
+         rings_.contains({status.st_dev, status.st_ino});
 }
 
 int ExecEvents::map(int fd, uint64_t bytes, uint64_t offset) {

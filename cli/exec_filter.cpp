@@ -22,13 +22,17 @@ constexpr unsigned kWaitKillable = 1u << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABL
 constexpr uint32_t kI386Bpf = 357;
 constexpr uint32_t kX32Bit = 0x40000000;
 
-constexpr sock_filter load(size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)); }
+constexpr sock_filter load(size_t offset) {
+  return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset));
+}
 constexpr sock_filter unless_equal(uint32_t value, uint8_t skip) {
   return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip);
 }
 constexpr sock_filter answer(uint32_t action) { return BPF_STMT(BPF_RET | BPF_K, action); }
 // The low half; the kernel reads both arguments as int.
-constexpr size_t argument(int index) { return offsetof(seccomp_data, args) + static_cast<size_t>(index) * 8; }
+constexpr size_t argument(int index) {
+  return offsetof(seccomp_data, args) + static_cast<size_t>(index) * 8;
+}
 
 constexpr sock_filter kFilter[] = {
     load(offsetof(seccomp_data, arch)),
@@ -78,12 +82,13 @@ constexpr sock_filter kFilter[] = {
 }  // namespace
 
 int install_exec_filter() {
-  // Else a set-uid program would leave the supervisor's reach, and an unprivileged user could install nothing.
+  // Else a set-uid program would leave the supervisor's reach, and an unprivileged user could
+  // install nothing.
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
   const sock_fprog program{static_cast<unsigned short>(sizeof kFilter / sizeof kFilter[0]),
                            const_cast<sock_filter*>(kFilter)};
-  const long fd = ::syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable,
-                            &program);
+  const long fd = ::syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER,
+                            SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable, &program);
   return fd < 0 ? -errno : static_cast<int>(fd);
 }
 

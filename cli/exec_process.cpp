@@ -19,7 +19,9 @@ namespace {
 constexpr uint64_t kPage = 4096;
 constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
 
-std::string proc(pid_t task, const char* name) { return "/proc/" + std::to_string(task) + "/" + name; }
+std::string proc(pid_t task, const char* name) {
+  return "/proc/" + std::to_string(task) + "/" + name;
+}
 
 // The process that a thread is of; 0: there is none.
 pid_t process_of(pid_t task) {
@@ -93,7 +95,9 @@ int ExecProcess::read(uint64_t address, void* to, size_t size) {
 
 size_t ExecProcess::read_parts(std::span<const Part> parts) {
   size_t known = 0;
-  while (known < parts.size() && read_window(parts[known].address, parts[known].to, parts[known].size)) known++;
+  while (known < parts.size() &&
+         read_window(parts[known].address, parts[known].to, parts[known].size))
+    known++;
   if (known == parts.size()) return known;
   const size_t count = bpf::read_parts_of(task_, parts.subspan(known));
   return waits() ? known + count : 0;
@@ -104,7 +108,8 @@ int ExecProcess::write(uint64_t address, const void* from, size_t size) {
   const iovec here{const_cast<void*>(from), size};
   const iovec there{reinterpret_cast<void*>(static_cast<uintptr_t>(address)), size};
   if (!waits()) return -EFAULT;
-  return ::process_vm_writev(task_, &here, 1, &there, 1, 0) == static_cast<ssize_t>(size) ? 0 : -EFAULT;
+  return ::process_vm_writev(task_, &here, 1, &there, 1, 0) == static_cast<ssize_t>(size) ? 0
+                                                                                          : -EFAULT;
 }
 
 int ExecProcess::keep(int fd) {
@@ -132,7 +137,8 @@ int ExecProcess::read_path(uint64_t address, std::string* path) {
   return -ENAMETOOLONG;
 }
 
-// In the task's root, mount namespace and directory: from its root on, which RESOLVE_IN_ROOT keeps links in.
+// In the task's root, mount namespace and directory: from its root on, which RESOLVE_IN_ROOT keeps
+// links in.
 int ExecProcess::open_path(const std::string& path, int flags) {
   const UniqueFd root(::open(proc(task_, "root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return -errno;
@@ -147,7 +153,8 @@ int ExecProcess::open_path(const std::string& path, int flags) {
   how.flags = static_cast<uint64_t>(static_cast<unsigned>(flags | O_CLOEXEC));
   how.mode = (flags & O_TMPFILE) == O_TMPFILE ? 0600 : 0;
   how.resolve = RESOLVE_IN_ROOT;
-  return keep(static_cast<int>(::syscall(__NR_openat2, root.get(), whole.c_str(), &how, sizeof how)));
+  return keep(
+      static_cast<int>(::syscall(__NR_openat2, root.get(), whole.c_str(), &how, sizeof how)));
 }
 
 int ExecProcess::open(uint64_t address, int flags) {
@@ -174,7 +181,8 @@ int ExecProcess::link_unnamed(int file, uint64_t address) {
   const int directory = open_directory(address, &name);
   if (directory < 0) return directory;
   const std::string self = "/proc/self/fd/" + std::to_string(file);
-  return ::linkat(AT_FDCWD, self.c_str(), directory, name.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+  return ::linkat(AT_FDCWD, self.c_str(), directory, name.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0
+                                                                                           : -errno;
 }
 
 }  // namespace sluice::cli

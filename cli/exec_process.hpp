@@ -52,7 +52,8 @@ class ExecProcess final : public bpf::Process {
   const uint64_t id_;
   const pid_t task_;
   Tasks* const tasks_;
-  // A page of the task's, read with the attribute: what that points at mostly lies beside it on the stack.
+  // A page of the task's, read with the attribute: what that points at mostly lies beside it on the
+  // stack.
   uint64_t window_ = 0;  // its address; 0: not read
   char window_bytes_[4096];
   std::vector<UniqueFd> opened_;

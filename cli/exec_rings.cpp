@@ -24,7 +24,8 @@ struct Places {
   size_t consumer, producer, wakeups;
 };
 constexpr Places kRingBuffer{0, bpf::kRingPage, bpf::kRingPage + bpf::kRingWakeups};
-constexpr Places kPerfEvent{offsetof(perf_event_mmap_page, data_tail), offsetof(perf_event_mmap_page, data_head),
+constexpr Places kPerfEvent{offsetof(perf_event_mmap_page, data_tail),
+                            offsetof(perf_event_mmap_page, data_head),
                             kPerfMarkAt + offsetof(PerfRingMark, wakeups)};
 
 }  // namespace
@@ -66,8 +67,9 @@ int ExecRings::control(int epoll, int operation, int ring, Kind kind, epoll_even
   if (operation != EPOLL_CTL_ADD && !rings_.contains(id)) return -ENOENT;
   Ring* found = find_or_make(id, ring, kind);
   if (found == nullptr) return -EPERM;
-  // By edges, also for those who wait by level: the signal is taken back only at the next look, and would wake them for
-  // nothing after they have read all. While the ring is ready there is an edge every millisecond.
+  // By edges, also for those who wait by level: the signal is taken back only at the next look, and
+  // would wake them for nothing after they have read all. While the ring is ready there is an edge
+  // every millisecond.
   event->events |= EPOLLET;
   found->ready |= operation != EPOLL_CTL_DEL;  // what is there already is seen at once
   const int result = ::epoll_ctl(epoll, operation, found->event.get(), event) == 0 ? 0 : -errno;
@@ -77,8 +79,9 @@ int ExecRings::control(int epoll, int operation, int ring, Kind kind, epoll_even
   return result;
 }
 
-// A ring buffer can be read while it has records: a consumer that moves is awake and sees them by itself, one that
-// does not is signalled each time. A perf event is signalled once for each wake-up.
+// A ring buffer can be read while it has records: a consumer that moves is awake and sees them by
+// itself, one that does not is signalled each time. A perf event is signalled once for each
+// wake-up.
 void ExecRings::refresh(Ring* ring) {
   const uint32_t woken = ring->wakeups->load(std::memory_order_acquire);
   const bool told = std::exchange(ring->woken, woken) != woken;
@@ -96,14 +99,16 @@ void ExecRings::refresh(Ring* ring) {
   }
 }
 
-// Until somebody is woken through one of the counts, for kLook at most. A ring that goes meanwhile ends the wait.
+// Until somebody is woken through one of the counts, for kLook at most. A ring that goes meanwhile
+// ends the wait.
 void ExecRings::wait(std::vector<futex_waitv>& counts) const {
   timespec until{};
   ::clock_gettime(CLOCK_MONOTONIC, &until);
   const auto ns = static_cast<long>(std::chrono::nanoseconds(kLook).count()) + until.tv_nsec;
   until.tv_sec += ns / 1'000'000'000;
   until.tv_nsec = ns % 1'000'000'000;
-  const long result = ::syscall(__NR_futex_waitv, counts.data(), counts.size(), 0, &until, CLOCK_MONOTONIC);
+  const long result =
+      ::syscall(__NR_futex_waitv, counts.data(), counts.size(), 0, &until, CLOCK_MONOTONIC);
   // A worker has counted meanwhile, and may do so at any rate.
   if (result < 0 && errno != ETIMEDOUT) std::this_thread::sleep_for(kLook);
 }

@@ -1,8 +1,9 @@
-// Ring buffers and perf events under epoll for `sluice exec`: a ring's descriptor is a file, which epoll does not
-// take, so an eventfd stands in for it. Programs count the wake-ups of a ring's consumer in its memory
-// (bpf/maps/ring_ops.hpp, perf_ops.hpp); a thread waits for the counts. A test run ends the wait at once; a worker
-// makes no system call, so the thread looks every millisecond. A wait may end with nothing to read, where the
-// consumer has read meanwhile. The supervisor's threads; calls lock.
+// Ring buffers and perf events under epoll for `sluice exec`: a ring's descriptor is a file, which
+// epoll does not take, so an eventfd stands in for it. Programs count the wake-ups of a ring's
+// consumer in its memory (bpf/maps/ring_ops.hpp, perf_ops.hpp); a thread waits for the counts. A
+// test run ends the wait at once; a worker makes no system call, so the thread looks every
+// millisecond. A wait may end with nothing to read, where the consumer has read meanwhile. The
+// supervisor's threads; calls lock.
 #pragma once
 
 #include <linux/futex.h>
@@ -43,7 +44,8 @@ class ExecRings {
     const std::atomic<uint32_t>* wakeups = nullptr;
     uint64_t consumed = 0;  // consumer's position at the last look
     uint32_t woken = 0;     // wake-ups at the last look
-    bool ready = false;     // as epoll has it in the kernel: from a wake-up on, until a look finds nothing to read
+    // as epoll has it in the kernel: from a wake-up on, until a look finds nothing to read
+    bool ready = false;
     bool set = false;       // the eventfd is readable
     int watchers = 0;       // epolls it is in
   };

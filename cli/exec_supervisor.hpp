@@ -21,7 +21,8 @@ namespace sluice::cli {
 
 class ExecSupervisor {
  public:
-  ExecSupervisor(UniqueFd listener, std::unique_ptr<bpf::Client> quick, std::unique_ptr<bpf::Client> slow);
+  ExecSupervisor(UniqueFd listener, std::unique_ptr<bpf::Client> quick,
+                 std::unique_ptr<bpf::Client> slow);
   ~ExecSupervisor();
   ExecSupervisor(const ExecSupervisor&) = delete;
   ExecSupervisor& operator=(const ExecSupervisor&) = delete;

@@ -21,13 +21,15 @@ int run(int argc, char** argv) {
   sluice::cli::add_exec(app, action);
   sluice::cli::list_tool_commands(app);
   app.add_subcommand("help", "Show this help")->callback([&] {
-    std::fputs(app.get_formatter()->make_help(&app, "sluice", CLI::AppFormatMode::All).c_str(), stdout);
+    std::fputs(app.get_formatter()->make_help(&app, "sluice", CLI::AppFormatMode::All).c_str(),
+               stdout);
     throw CLI::Success();
   });
   const auto known = app.get_subcommands(
       [&](const CLI::App* row) { return !words.empty() && row->get_name() == words[0]; });
   if (!words.empty() && words[0][0] != '-' && known.empty()) {
-    std::fprintf(stderr, "sluice: what is \"%s\"? `sluice help` lists the commands\n", words[0].c_str());
+    std::fprintf(stderr, "sluice: what is \"%s\"? `sluice help` lists the commands\n",
+                 words[0].c_str());
     return sluice::cli::kUsage;
   }
   try {
@@ -40,7 +42,8 @@ int run(int argc, char** argv) {
 
 // The exit status: what was printed may get nowhere only now. A reader that has gone wants no more.
 int finish_output(int status) {
-  const bool failed = std::ferror(stdout) != 0;  // a write before, whose error is not known any more
+  // a write before, whose error is not known any more
+  const bool failed = std::ferror(stdout) != 0;
   errno = 0;
   if (std::fflush(stdout) == 0 && !failed) return status;
   if (errno == EPIPE) return status;

@@ -8,6 +8,8 @@
 
 namespace sluice::cli {
 
-inline void print_error(const Error& error) { std::fprintf(stderr, "sluice: %s\n", error.text.c_str()); }
+inline void print_error(const Error& error) {
+  std::fprintf(stderr, "sluice: %s\n", error.text.c_str());
+}
 
 }  // namespace sluice::cli

@@ -1,4 +1,5 @@
-// For the verbs that need no daemon: libbpf's bpf(2) calls fail with ENOSYS, everything else with ENOTCONN.
+// For the verbs that need no daemon: libbpf's bpf(2) calls fail with ENOSYS, everything else with
+// ENOTCONN.
 #pragma once
 
 #include "cli/tool/tool.hpp"

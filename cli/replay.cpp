@@ -55,7 +55,8 @@ struct Setup {
 
 Result<const config::Attach*> choose_attach(const config::Config& config, const std::string& port) {
   if (port.empty()) {
-    if (config.attach.empty()) return fail(EINVAL, config.file + ": no attach, so there is no chain to replay");
+    if (config.attach.empty())
+      return fail(EINVAL, config.file + ": no attach, so there is no chain to replay");
     return &config.attach[0];
   }
   for (const auto& attach : config.attach) {
@@ -77,11 +78,14 @@ Result<std::unique_ptr<Setup>> set_up_config(const std::string& path, const std:
   auto metrics = control::make_map_metrics(setup->config, *setup->programs);
   if (!metrics) return fail(std::move(metrics.error()));
   setup->metrics = std::move(*metrics);
-  auto chain = setup->programs->make_chain(control::chain_names(**attach), dataplane::kReplayLayout);
-  if (!chain) return fail(chain.error().code, setup->config.message((*attach)->at, chain.error().text));
+  auto chain =
+      setup->programs->make_chain(control::chain_names(**attach), dataplane::kReplayLayout);
+  if (!chain)
+    return fail(chain.error().code, setup->config.message((*attach)->at, chain.error().text));
   setup->chain = std::move(*chain);
   setup->port = (*attach)->port.value;
-  setup->ifindex = static_cast<uint32_t>(setup->config.find_port(setup->port) - setup->config.ports.data()) + 1;
+  setup->ifindex =
+      static_cast<uint32_t>(setup->config.find_port(setup->port) - setup->config.ports.data()) + 1;
   return setup;
 }
 
@@ -107,7 +111,8 @@ void print_progress(const dataplane::ReplayProgress& progress) {
   std::fflush(stderr);
 }
 
-void print_results(const Arguments& arguments, const Setup& setup, const dataplane::ReplayStats& stats) {
+void print_results(const Arguments& arguments, const Setup& setup,
+                   const dataplane::ReplayStats& stats) {
   // With the capture on standard output the words go elsewhere.
   FILE* out = arguments.write == "-" ? stderr : stdout;
   std::vector<prometheus::MetricFamily> families;
@@ -157,7 +162,8 @@ Status replay(const Arguments& arguments) {
   trace_log.drain([&](std::string& line) { return trace->take(line); });
   if (!stats) return fail(stats.error());
   print_results(arguments, **setup, *stats);
-  if (stats->difference) return fail(EBADMSG, "expect " + arguments.expect + ": " + *stats->difference);
+  if (stats->difference)
+    return fail(EBADMSG, "expect " + arguments.expect + ": " + *stats->difference);
   return {};
 }
 
@@ -170,8 +176,10 @@ int run(const Arguments& arguments) {
   if (arguments.has_filter && arguments.files.size() != 1) {
     return usage("--filter takes a capture and no configuration");
   }
-  if (!arguments.has_filter && arguments.files.size() != 2) return usage("a configuration and a capture are needed");
-  if (arguments.has_filter && !arguments.port.empty()) return usage("--port belongs to a configuration");
+  if (!arguments.has_filter && arguments.files.size() != 2)
+    return usage("a configuration and a capture are needed");
+  if (arguments.has_filter && !arguments.port.empty())
+    return usage("--port belongs to a configuration");
   if (arguments.json && arguments.metrics) return usage("--json and --metrics exclude each other");
   const auto status = replay(arguments);
   if (!status) return print_error(status.error()), kFailed;
@@ -181,7 +189,8 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 void add_replay(CLI::App& app, Action& action) {
-  auto* verb = app.add_subcommand("replay", "Run a capture through a configuration's chain, or through a filter");
+  auto* verb = app.add_subcommand(
+      "replay", "Run a capture through a configuration's chain, or through a filter");
   auto arguments = std::make_shared<Arguments>();
   verb->add_option("FILES", arguments->files, "CONFIG CAPTURE, or CAPTURE alone with --filter")
       ->required()
@@ -196,11 +205,13 @@ void add_replay(CLI::App& app, Action& action) {
       ->check(not_empty);
   verb->add_option("--expect", arguments->expect, "Compare what passes with this capture")
       ->check(not_empty);
-  verb->add_option("--loop", arguments->loops, "Replay so many times")->check(CLI::Range(1u, 1000000000u));
+  verb->add_option("--loop", arguments->loops, "Replay so many times")
+      ->check(CLI::Range(1u, 1000000000u));
   verb->add_option("--port", arguments->port,
                    "Use the chain of this port (default: the first attach)")
       ->check(not_empty);
-  verb->add_flag("--metrics", arguments->metrics, "Print the Prometheus exposition instead of tables");
+  verb->add_flag("--metrics", arguments->metrics,
+                 "Print the Prometheus exposition instead of tables");
   verb->add_flag("-j,--json", arguments->json, "Print statistics as JSON");
   verb->callback([arguments, filter, &action] {
     arguments->has_filter = filter->count() > 0;

@@ -15,7 +15,8 @@ int run_on(Connection& connection, const ToolOptions& options, std::vector<std::
 }  // namespace
 
 void list_tool_commands(CLI::App& app) {
-  for (const auto& subject : subjects()) app.add_subcommand(subject.name, subject.about)->prefix_command();
+  for (const auto& subject : subjects())
+    app.add_subcommand(subject.name, subject.about)->prefix_command();
 }
 
 bool is_tool_command_line(const std::vector<std::string>& words) {

@@ -23,7 +23,8 @@ void add_check(CLI::App& app, Action& action);
 void add_replay(CLI::App& app, Action& action);
 void add_exec(CLI::App& app, Action& action);
 
-// The commands in bpftool's grammar (cli/tool) have no use for declared arguments: they are in the help, and run apart.
+// The commands in bpftool's grammar (cli/tool) have no use for declared arguments: they are in the
+// help, and run apart.
 void list_tool_commands(CLI::App& app);
 bool is_tool_command_line(const std::vector<std::string>& words);
 int run_tool(std::vector<std::string> words);

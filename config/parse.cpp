@@ -35,9 +35,10 @@ void read_document(Reader& reader, const YAML::Node& root, Config& config) {
                    }},
                   {"licence",
                    [&](const auto& node) {
-                     reader.choice<Licence>(node, "licence",
-                                            {{"kernel", Licence::kernel}, {"gpl_only", Licence::gpl_only}},
-                                            config.licence);
+                     reader.choice<Licence>(
+                         node, "licence",
+                         {{"kernel", Licence::kernel}, {"gpl_only", Licence::gpl_only}},
+                         config.licence);
                    }},
                   {"jit", [&](const auto& node) { reader.boolean(node, "jit", config.jit); }},
                   {"jit_harden",
@@ -60,10 +61,13 @@ class DocumentStart : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
   void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
-  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
   void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
   void OnMapEnd() override {}
 };
 
@@ -72,7 +76,8 @@ void refuse_second_document(Reader& reader, const std::string& text) {
   YAML::Parser parser(stream);
   DocumentStart start;
   if (!parser.HandleNextDocument(start) || !parser.HandleNextDocument(start)) return;
-  const Position at{static_cast<uint32_t>(start.at.line) + 1, static_cast<uint32_t>(start.at.column) + 1};
+  const Position at{static_cast<uint32_t>(start.at.line) + 1,
+                    static_cast<uint32_t>(start.at.column) + 1};
   reader.error(at, "a second document", "one `---` document a file");
 }
 
@@ -84,7 +89,8 @@ void read_text(Reader& reader, const std::string& text, Config& config) {
   } catch (const YAML::Exception& exception) {
     Position at;
     if (!exception.mark.is_null()) {
-      at = {static_cast<uint32_t>(exception.mark.line) + 1, static_cast<uint32_t>(exception.mark.column) + 1};
+      at = {static_cast<uint32_t>(exception.mark.line) + 1,
+            static_cast<uint32_t>(exception.mark.column) + 1};
     }
     reader.error(at, "not YAML: " + exception.msg);
   }
@@ -102,7 +108,9 @@ void check_pins(Reader& reader, const Config& config) {
   }
   for (const auto& metric : config.metrics.metrics) {
     if (!metric.program.empty() || metric.map.value.empty()) continue;
-    reader.error(metric.map.at, "metric " + metric.name.value + ": map by pin path without a `pins` section", remedy);
+    reader.error(metric.map.at,
+                 "metric " + metric.name.value + ": map by pin path without a `pins` section",
+                 remedy);
   }
 }
 

@@ -21,7 +21,8 @@ void read_cores(Reader& reader, const YAML::Node& node, std::vector<uint32_t>& c
     cores.push_back(core);
   });
   if (node.IsSequence() && node.size() == 0) {
-    reader.error(position(node), "eal: cores: the list is empty", "leave it out for the first allowed CPU");
+    reader.error(position(node), "eal: cores: the list is empty",
+                 "leave it out for the first allowed CPU");
   }
   if (cores.size() > kMaxWorkers) {
     reader.error(position(node), "eal: cores: more than " + std::to_string(kMaxWorkers));
@@ -50,7 +51,8 @@ void read_eal(Reader& reader, const YAML::Node& node, Eal& eal) {
        {"extra_args", [&](const auto& value) {
           reader.sequence(value, "eal: extra_args", [&](const YAML::Node& item) {
             std::string argument;
-            if (reader.text(item, "eal: extra_args", argument)) eal.extra_args.push_back(std::move(argument));
+            if (reader.text(item, "eal: extra_args", argument))
+              eal.extra_args.push_back(std::move(argument));
           });
         }}});
 }

@@ -13,7 +13,8 @@ bool is_metric_name(const std::string& name, bool colons) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            (colons && c == ':');
   };
-  return !name.empty() && (name[0] < '0' || name[0] > '9') && std::all_of(name.begin(), name.end(), allowed);
+  return !name.empty() && (name[0] < '0' || name[0] > '9') &&
+         std::all_of(name.begin(), name.end(), allowed);
 }
 
 void read_static_map(Reader& reader, const YAML::Node& node, Decoder& decoder) {
@@ -26,9 +27,12 @@ void read_static_map(Reader& reader, const YAML::Node& node, Decoder& decoder) {
     const YAML::Node& value = entry.second;
     std::string from;
     std::string to;
-    if (!reader.text(key, "static_map: key", from) || !reader.text(value, "static_map: " + from, to)) continue;
+    if (!reader.text(key, "static_map: key", from) ||
+        !reader.text(value, "static_map: " + from, to))
+      continue;
     if (!decoder.static_map.emplace(from, to).second) {
-      reader.error(position(key), "static_map: \"" + from + "\" is given twice", "remove one of them");
+      reader.error(position(key), "static_map: \"" + from + "\" is given twice",
+                   "remove one of them");
     }
   }
 }
@@ -61,7 +65,8 @@ void read_decoder(Reader& reader, const YAML::Node& node, bool first, Label& lab
   if (!known) return;
   const bool maps = decoder.kind == Decode::static_map;
   if (maps && map_at.line == 0) reader.error(position(node), "decoder: \"static_map\" is missing");
-  if (!maps && map_at.line != 0) reader.error(map_at, "decoder: static_map belongs to the decoder of that name");
+  if (!maps && map_at.line != 0)
+    reader.error(map_at, "decoder: static_map belongs to the decoder of that name");
   if (maps == first) {
     reader.error(position(node), maps ? "decoder: static_map cannot be the first, it maps text"
                                       : "decoder: only static_map can follow another decoder",
@@ -96,8 +101,13 @@ Label read_label(Reader& reader, const YAML::Node& node) {
   reader.mapping(
       node, "label",
       {{"name", [&](const auto& value) { reader.text(value, "label: name", label.name); }, true},
-       {"size", [&](const auto& value) { reader.number(value, "label: size", 1, kMaxKeySize, label.size); }, true},
-       {"padding", [&](const auto& value) { reader.number(value, "label: padding", 0, kMaxKeySize, label.padding); }},
+       {"size",
+        [&](const auto& value) { reader.number(value, "label: size", 1, kMaxKeySize, label.size); },
+        true},
+       {"padding",
+        [&](const auto& value) {
+          reader.number(value, "label: padding", 0, kMaxKeySize, label.padding);
+        }},
        {"decoders",
         [&](const auto& value) {
           bool first = true;
@@ -105,7 +115,8 @@ Label read_label(Reader& reader, const YAML::Node& node) {
             read_decoder(reader, item, first, label);
             first = false;
           });
-          if (first && value.IsSequence()) reader.error(position(value), "label: decoders: the list is empty");
+          if (first && value.IsSequence())
+            reader.error(position(value), "label: decoders: the list is empty");
         },
         true}});
   check_label(reader, node, label);
@@ -117,7 +128,8 @@ void read_labels(Reader& reader, const YAML::Node& node, Metric& metric) {
     Label label = read_label(reader, item);
     for (const auto& other : metric.labels) {
       if (label.name.value.empty() || other.name.value != label.name.value) continue;
-      reader.error(label.name.at, "label: name \"" + label.name.value + "\" is used twice in this metric");
+      reader.error(label.name.at,
+                   "label: name \"" + label.name.value + "\" is used twice in this metric");
     }
     metric.labels.push_back(std::move(label));
   });
@@ -141,15 +153,19 @@ void read_map(Reader& reader, const YAML::Node& node, Metric& metric) {
   metric.map_name = path.substr(slash + 1);
 }
 
-void read_list(Reader& reader, const YAML::Node& node, const std::string& what, bool counter, Metrics& metrics) {
+void read_list(Reader& reader, const YAML::Node& node, const std::string& what, bool counter,
+               Metrics& metrics) {
   reader.sequence(node, what, [&](const YAML::Node& item) {
     Metric metric;
     metric.counter = counter;
-    reader.mapping(item, "metric",
-                   {{"name", [&](const auto& value) { reader.text(value, "metric: name", metric.name); }, true},
-                    {"help", [&](const auto& value) { reader.text(value, "metric: help", metric.help); }, true},
-                    {"map", [&](const auto& value) { read_map(reader, value, metric); }, true},
-                    {"labels", [&](const auto& value) { read_labels(reader, value, metric); }}});
+    reader.mapping(
+        item, "metric",
+        {{"name", [&](const auto& value) { reader.text(value, "metric: name", metric.name); },
+          true},
+         {"help", [&](const auto& value) { reader.text(value, "metric: help", metric.help); },
+          true},
+         {"map", [&](const auto& value) { read_map(reader, value, metric); }, true},
+         {"labels", [&](const auto& value) { read_labels(reader, value, metric); }}});
     metrics.metrics.push_back(std::move(metric));
   });
 }
@@ -159,7 +175,8 @@ void read_listen(Reader& reader, const YAML::Node& node, Metrics& metrics) {
   if (!reader.text(node, "metrics: listen", listen)) return;
   const size_t colon = listen.value.rfind(':');
   const std::string port = colon == std::string::npos ? "" : listen.value.substr(colon + 1);
-  const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+  const bool digits = !port.empty() && port.size() <= 5 &&
+                      port.find_first_not_of("0123456789") == std::string::npos;
   if (colon == std::string::npos || colon == 0 || !digits || std::stoul(port) > 65535) {
     reader.error(listen.at, "metrics: listen: \"" + listen.value + "\" is not ADDRESS:PORT",
                  "as in 127.0.0.1:9435; port 0 takes a free one");
@@ -205,7 +222,8 @@ void check_metrics(Reader& reader, Config& config) {
       if (hint.empty()) hint = "add it to programs";
       reader.error(metric.map.at, "metric: no program \"" + metric.program + "\"", hint);
     } else if (program->filter) {
-      reader.error(metric.map.at, "metric: program \"" + metric.program + "\" is a filter and has no maps");
+      reader.error(metric.map.at,
+                   "metric: program \"" + metric.program + "\" is a filter and has no maps");
     }
   }
 }

@@ -9,26 +9,27 @@ constexpr uint32_t kMostRxQueues = kMaxWorkers;
 
 Port read_port(Reader& reader, const YAML::Node& node) {
   Port port;
-  reader.mapping(node, "port",
-                 {{"name", [&](const auto& value) { reader.name(value, "port: name", port.name); },
-                   true},
-                  {"device",
-                   [&](const auto& value) {
-                     if (reader.text(value, "port: device", port.device) && port.device.value.empty()) {
-                       reader.error(port.device.at, "port: device: empty", "a PCI address or a DPDK vdev string");
-                     }
-                   },
-                   true},
-                  {"rx_queues",
-                   [&](const auto& value) {
-                     reader.number(value, "port: rx_queues", 1, kMostRxQueues, port.rx_queues);
-                   }},
-                  {"idle_backoff", [&](const auto& value) {
-                     bool backoff = false;
-                     if (reader.boolean(value, "port: idle_backoff", backoff)) {
-                       port.idle_backoff = backoff;
-                     }
-                   }}});
+  reader.mapping(
+      node, "port",
+      {{"name", [&](const auto& value) { reader.name(value, "port: name", port.name); }, true},
+       {"device",
+        [&](const auto& value) {
+          if (reader.text(value, "port: device", port.device) && port.device.value.empty()) {
+            reader.error(port.device.at, "port: device: empty",
+                         "a PCI address or a DPDK vdev string");
+          }
+        },
+        true},
+       {"rx_queues",
+        [&](const auto& value) {
+          reader.number(value, "port: rx_queues", 1, kMostRxQueues, port.rx_queues);
+        }},
+       {"idle_backoff", [&](const auto& value) {
+          bool backoff = false;
+          if (reader.boolean(value, "port: idle_backoff", backoff)) {
+            port.idle_backoff = backoff;
+          }
+        }}});
   return port;
 }
 

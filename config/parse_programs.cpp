@@ -15,10 +15,12 @@ Program read_program(Reader& reader, const YAML::Node& node) {
   Position function_at;
   reader.mapping(
       node, "program",
-      {{"name", [&](const auto& value) { reader.name(value, "program: name", program.name); }, true},
+      {{"name", [&](const auto& value) { reader.name(value, "program: name", program.name); },
+        true},
        {"object",
         [&](const auto& value) {
-          if (reader.text(value, "program: object", program.object) && program.object.value.empty()) {
+          if (reader.text(value, "program: object", program.object) &&
+              program.object.value.empty()) {
             reader.error(program.object.at, "program: object: empty");
           }
         }},
@@ -44,13 +46,16 @@ Program read_program(Reader& reader, const YAML::Node& node) {
         }}});
   const bool object = program.object.at.line != 0;
   if (object && program.filter) {
-    reader.error(program.filter->at, "program: object and filter exclude each other", "make two programs of them");
+    reader.error(program.filter->at, "program: object and filter exclude each other",
+                 "make two programs of them");
   }
   if (node.IsMap() && !object && !program.filter) {
-    reader.error(position(node), "program: neither object nor filter", "object: FILE.bpf.o or filter: \"tcp port 80\"");
+    reader.error(position(node), "program: neither object nor filter",
+                 "object: FILE.bpf.o or filter: \"tcp port 80\"");
   }
   if (!object && function_at.line != 0) {
-    reader.error(function_at, "program: program names a function of an object, but there is no object");
+    reader.error(function_at,
+                 "program: program names a function of an object, but there is no object");
   }
   return program;
 }

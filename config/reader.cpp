@@ -43,7 +43,8 @@ Position position(const YAML::Node& node) {
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
   if (word.size() > kLongestWord) return "";
-  // More than a third of the letters wrong is another word, not a slip; the beginning of a word is meant for it.
+  // More than a third of the letters wrong is another word, not a slip; the beginning of a word is
+  // meant for it.
   size_t nearest = std::max<size_t>(1, word.size() / 3) + 1;
   const std::string* found = nullptr;
   for (const auto& candidate : candidates) {
@@ -71,7 +72,8 @@ std::string Reader::errors() const {
   return all;
 }
 
-void Reader::wrong_kind(const YAML::Node& node, const std::string& what, const std::string& expected) {
+void Reader::wrong_kind(const YAML::Node& node, const std::string& what,
+                        const std::string& expected) {
   std::string found = "nothing";
   if (node.IsMap()) found = "a mapping";
   if (node.IsSequence()) found = "a list";
@@ -79,12 +81,14 @@ void Reader::wrong_kind(const YAML::Node& node, const std::string& what, const s
   error(position(node), what + ": expected " + expected + ", found " + found);
 }
 
-void Reader::not_one_of(const Text& word, const std::string& what, const std::vector<std::string>& words) {
+void Reader::not_one_of(const Text& word, const std::string& what,
+                        const std::vector<std::string>& words) {
   error(word.at, what + ": expected one of " + join(words) + ", found \"" + word.value + "\"",
         did_you_mean(word.value, words));
 }
 
-void Reader::mapping(const YAML::Node& node, const std::string& what, std::initializer_list<Field> fields) {
+void Reader::mapping(const YAML::Node& node, const std::string& what,
+                     std::initializer_list<Field> fields) {
   if (!node.IsMap()) return wrong_kind(node, what, "a mapping");
   std::set<std::string> seen;
   for (const auto& entry : node) {
@@ -95,7 +99,8 @@ void Reader::mapping(const YAML::Node& node, const std::string& what, std::initi
       continue;
     }
     const std::string& word = key.Scalar();
-    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& each) { return each.key == word; });
+    const auto field = std::find_if(fields.begin(), fields.end(),
+                                    [&](const Field& each) { return each.key == word; });
     if (field == fields.end()) {
       std::vector<std::string> known;
       for (const auto& each : fields) known.emplace_back(each.key);
@@ -105,7 +110,8 @@ void Reader::mapping(const YAML::Node& node, const std::string& what, std::initi
     } else if (!seen.insert(word).second) {
       error(position(key), what + ": \"" + word + "\" is given twice", "remove one of them");
     } else if (value.IsNull()) {
-      error(position(key), what + ": \"" + word + "\" has no value", "remove the key or give it a value");
+      error(position(key), what + ": \"" + word + "\" has no value",
+            "remove the key or give it a value");
     } else {
       field->read(value);
     }
@@ -143,17 +149,19 @@ bool Reader::text(const YAML::Node& node, const std::string& what, std::string& 
   return true;
 }
 
-bool Reader::number(const YAML::Node& node, const std::string& what, uint32_t lowest, uint32_t highest,
-                    uint32_t& out) {
+bool Reader::number(const YAML::Node& node, const std::string& what, uint32_t lowest,
+                    uint32_t highest, uint32_t& out) {
   uint64_t value = 0;
   bool valid = node.IsScalar() && !node.Scalar().empty();
   if (valid) {
     const std::string& digits = node.Scalar();
     const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    valid = code == std::errc() && end == digits.data() + digits.size() && value >= lowest && value <= highest;
+    valid = code == std::errc() && end == digits.data() + digits.size() && value >= lowest &&
+            value <= highest;
   }
   if (!valid) {
-    wrong_kind(node, what, "a whole number from " + std::to_string(lowest) + " to " + std::to_string(highest));
+    wrong_kind(node, what,
+               "a whole number from " + std::to_string(lowest) + " to " + std::to_string(highest));
     return false;
   }
   out = static_cast<uint32_t>(value);
@@ -177,8 +185,10 @@ bool Reader::name(const YAML::Node& node, const std::string& what, Text& out) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-' || c == '.';
   };
-  if (word.value.empty() || word.value.size() > 63 || !std::all_of(word.value.begin(), word.value.end(), allowed)) {
-    error(word.at, what + ": \"" + word.value + "\" is not a name", "letters, digits, _ - . and at most 63 of them");
+  if (word.value.empty() || word.value.size() > 63 ||
+      !std::all_of(word.value.begin(), word.value.end(), allowed)) {
+    error(word.at, what + ": \"" + word.value + "\" is not a name",
+          "letters, digits, _ - . and at most 63 of them");
     return false;
   }
   out = std::move(word);

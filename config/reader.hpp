@@ -39,20 +39,25 @@ class Reader {
     std::function<void(const YAML::Node&)> read;
     bool required = false;
   };
-  // Calls each present key's reader. Reports unknown, repeated and empty keys, and required ones that are missing.
-  void mapping(const YAML::Node& node, const std::string& what, std::initializer_list<Field> fields);
-  void sequence(const YAML::Node& node, const std::string& what, const std::function<void(const YAML::Node&)>& read);
+  // Calls each present key's reader. Reports unknown, repeated and empty keys, and required ones
+  // that are missing.
+  void mapping(const YAML::Node& node, const std::string& what,
+               std::initializer_list<Field> fields);
+  void sequence(const YAML::Node& node, const std::string& what,
+                const std::function<void(const YAML::Node&)>& read);
 
   // Each leaves `out` alone and returns false after reporting a node of another kind.
   bool text(const YAML::Node& node, const std::string& what, Text& out);
   bool text(const YAML::Node& node, const std::string& what, std::string& out);
-  bool number(const YAML::Node& node, const std::string& what, uint32_t lowest, uint32_t highest, uint32_t& out);
+  bool number(const YAML::Node& node, const std::string& what, uint32_t lowest, uint32_t highest,
+              uint32_t& out);
   bool boolean(const YAML::Node& node, const std::string& what, bool& out);
   // A name for ports and programs: what may stand in a path of metrics and on a command line.
   bool name(const YAML::Node& node, const std::string& what, Text& out);
 
   template <class T>
-  bool choice(const YAML::Node& node, const std::string& what, std::initializer_list<Choice<T>> choices, T& out) {
+  bool choice(const YAML::Node& node, const std::string& what,
+              std::initializer_list<Choice<T>> choices, T& out) {
     Text word;
     if (!text(node, what, word)) return false;
     std::vector<std::string> words;
@@ -86,7 +91,8 @@ void read_programs(Reader& reader, const YAML::Node& node, std::vector<Program>&
 void resolve_objects(Reader& reader, Config& config, const std::vector<std::string>& directories);
 void read_attach(Reader& reader, const YAML::Node& node, std::vector<Attach>& attach);
 void check_attach(Reader& reader, const Config& config);
-void read_access(Reader& reader, const YAML::Node& node, const std::string& what, const char* path_key, Access& access);
+void read_access(Reader& reader, const YAML::Node& node, const std::string& what,
+                 const char* path_key, Access& access);
 void read_metrics(Reader& reader, const YAML::Node& node, Metrics& metrics);
 void check_metrics(Reader& reader, Config& config);
 

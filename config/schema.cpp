@@ -16,12 +16,17 @@ auto* find_by_name(const Items& items, const std::string& name) {
 }  // namespace
 
 const Port* Config::find_port(const std::string& name) const { return find_by_name(ports, name); }
-const Program* Config::find_program(const std::string& name) const { return find_by_name(programs, name); }
-
-std::string Config::place(const Position& at) const {
-  return at.line == 0 ? file : file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
+const Program* Config::find_program(const std::string& name) const {
+  return find_by_name(programs, name);
 }
 
-std::string Config::message(const Position& at, const std::string& text) const { return place(at) + ": " + text; }
+std::string Config::place(const Position& at) const {
+  return at.line == 0 ? file
+                      : file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
+}
+
+std::string Config::message(const Position& at, const std::string& text) const {
+  return place(at) + ": " + text;
+}
 
 }  // namespace sluice::config

@@ -78,7 +78,8 @@ enum class Decode { uint, hex, string, inet_ip, static_map };
 struct Decoder {
   Decode kind = Decode::uint;
   std::map<std::string, std::string> static_map;
-  bool allow_unknown = false;  // static_map: what it does not name goes through as it is, not as "unknown:..."
+  // static_map: what it does not name goes through as it is, not as "unknown:..."
+  bool allow_unknown = false;
 };
 
 struct Label {

@@ -21,12 +21,14 @@ Result<Owner> owner_of(const config::Config& config, const config::Access& acces
   Owner owner{::geteuid(), ::getegid()};
   if (!access.uid.empty() && !read_number(access.uid, &owner.uid)) {
     const passwd* user = ::getpwnam(access.uid.c_str());
-    if (user == nullptr) return fail(EINVAL, config.message(access.at, "uid: no user \"" + access.uid + "\""));
+    if (user == nullptr)
+      return fail(EINVAL, config.message(access.at, "uid: no user \"" + access.uid + "\""));
     owner.uid = user->pw_uid;
   }
   if (!access.gid.empty() && !read_number(access.gid, &owner.gid)) {
     const group* found = ::getgrnam(access.gid.c_str());
-    if (found == nullptr) return fail(EINVAL, config.message(access.at, "gid: no group \"" + access.gid + "\""));
+    if (found == nullptr)
+      return fail(EINVAL, config.message(access.at, "gid: no group \"" + access.gid + "\""));
     owner.gid = found->gr_gid;
   }
   return owner;

@@ -13,7 +13,8 @@ struct Owner {
   gid_t gid = 0;
 };
 
-// Numbers or names of the host's; what is not given is the daemon's own. The error has its file:line:column.
+// Numbers or names of the host's; what is not given is the daemon's own. The error has its
+// file:line:column.
 Result<Owner> owner_of(const config::Config& config, const config::Access& access);
 
 }  // namespace sluice::control

@@ -14,14 +14,18 @@ namespace {
 using bpf::wire::FrameType;
 
 // Commands whose result is a descriptor.
-constexpr int kOpening[] = {BPF_MAP_CREATE,       BPF_PROG_LOAD,        BPF_OBJ_GET,           BPF_PROG_GET_FD_BY_ID,
-                            BPF_MAP_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID, BPF_BTF_LOAD,
-                            BPF_LINK_CREATE,      BPF_ENABLE_STATS};
+constexpr int kOpening[] = {BPF_MAP_CREATE,        BPF_PROG_LOAD,        BPF_OBJ_GET,
+                            BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID,
+                            BPF_LINK_GET_FD_BY_ID, BPF_BTF_LOAD,         BPF_LINK_CREATE,
+                            BPF_ENABLE_STATS};
 
-bool is_opening(int cmd) { return std::find(std::begin(kOpening), std::end(kOpening), cmd) != std::end(kOpening); }
+bool is_opening(int cmd) {
+  return std::find(std::begin(kOpening), std::end(kOpening), cmd) != std::end(kOpening);
+}
 
 // The bytes of the attribute that the handler changed, from the first to the last.
-bool write_attr(uint64_t address, std::span<const char> before, const char* after, RemoteProcess* process) {
+bool write_attr(uint64_t address, std::span<const char> before, const char* after,
+                RemoteProcess* process) {
   size_t first = 0;
   size_t end = before.size();
   while (first < end && before[first] == after[first]) first++;
@@ -41,8 +45,8 @@ std::vector<char> need_frame(const std::vector<bpf::wire::Need>& needs) {
 
 std::vector<char> result_frame(long value, bool has_descriptor, const RemoteProcess& process) {
   bpf::wire::FrameWriter writer(FrameType::result);
-  writer.put(bpf::wire::ResultHeader{value, static_cast<uint32_t>(process.writes().size()), has_descriptor ? 1u : 0u,
-                                     ::sched_getcpu(), 0});
+  writer.put(bpf::wire::ResultHeader{value, static_cast<uint32_t>(process.writes().size()),
+                                     has_descriptor ? 1u : 0u, ::sched_getcpu(), 0});
   for (const auto& write : process.writes()) {
     writer.put(bpf::wire::Write{write.address, write.bytes.size()});
     writer.put_bytes(write.bytes.data(), write.bytes.size());
@@ -55,15 +59,22 @@ ApiReply answer_call(bpf::BpfSurface& surface, bpf::wire::FrameReader& reader, A
   bpf::wire::CallHeader header;
   std::span<const char> sent;
   RemoteProcess process;
-  if (!reader.get(&header) || header.attr_size > bpf::wire::kAttrMax || !reader.get_bytes(header.attr_size, &sent) ||
+  if (!reader.get(&header) || header.attr_size > bpf::wire::kAttrMax ||
+      !reader.get_bytes(header.attr_size, &sent) ||
       !process.take(reader, header.answers, std::move(request.descriptors)) || !reader.at_end()) {
     return {};
   }
-  alignas(union bpf_attr) char attr[std::max<size_t>(bpf::wire::kAttrMax, sizeof(union bpf_attr))] = {};
+  alignas(
+      union bpf_attr) char attr[std::max<size_t>(bpf::wire::kAttrMax, sizeof(union bpf_attr))] = {};
   std::copy(sent.begin(), sent.end(), attr);
-  const bpf::Caller caller{.uid = request.uid, .gid = request.gid, .failure = nullptr, .process = &process,
-                           .cancelled = cancelled, .slow = slow};
-  long value = surface.bpf(caller, header.cmd, reinterpret_cast<union bpf_attr*>(attr), header.attr_size);
+  const bpf::Caller caller{.uid = request.uid,
+                           .gid = request.gid,
+                           .failure = nullptr,
+                           .process = &process,
+                           .cancelled = cancelled,
+                           .slow = slow};
+  long value =
+      surface.bpf(caller, header.cmd, reinterpret_cast<union bpf_attr*>(attr), header.attr_size);
   if (slow != nullptr && *slow) {
     request.descriptors = process.give_back();
     return {};
@@ -73,10 +84,12 @@ ApiReply answer_call(bpf::BpfSurface& surface, bpf::wire::FrameReader& reader, A
   if (!process.needs().empty()) return {need_frame(process.needs()), {}};
   if (!write_attr(header.attr_address, sent, attr, &process)) value = -EFAULT;
   if (value < 0) descriptor.reset();
-  return {result_frame(descriptor ? 0 : value, static_cast<bool>(descriptor), process), std::move(descriptor)};
+  return {result_frame(descriptor ? 0 : value, static_cast<bool>(descriptor), process),
+          std::move(descriptor)};
 }
 
-ApiReply answer_query(const ApiQuery& query, bpf::wire::FrameReader& reader, const ApiRequest& request) {
+ApiReply answer_query(const ApiQuery& query, bpf::wire::FrameReader& reader,
+                      const ApiRequest& request) {
   constexpr size_t kQueryMax = 256;
   bpf::wire::TextHeader header;
   std::span<const char> text;
@@ -107,7 +120,8 @@ ApiNature nature_of(const ApiRequest& request) {
 ApiReply answer(bpf::BpfSurface& surface, const ApiQuery& query, ApiRequest& request,
                 const std::atomic<bool>* cancelled, bool* slow) {
   bpf::wire::FrameReader reader(request.frame);
-  if (reader.type() == FrameType::call) return answer_call(surface, reader, request, cancelled, slow);
+  if (reader.type() == FrameType::call)
+    return answer_call(surface, reader, request, cancelled, slow);
   if (reader.type() == FrameType::query) return answer_query(query, reader, request);
   return {};
 }

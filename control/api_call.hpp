@@ -30,7 +30,8 @@ struct ApiReply {
   UniqueFd descriptor;
 };
 
-// How long a request may take, and so who answers it: the socket's thread, or one of those beside it.
+// How long a request may take, and so who answers it: the socket's thread, or one of those beside
+// it.
 enum class ApiPace { quick, load, run, query };
 
 struct ApiNature {

@@ -36,14 +36,15 @@ bool ApiConnection::receive() {
     if (in_.size() < wanted) in_.resize(wanted);
     // Not beyond this frame: what follows is the next one's.
     const size_t room = (size == 0 ? in_.size() : std::min(size, in_.size())) - received_;
-    const ssize_t count =
-        receive_with_descriptors(socket_.get(), {in_.data() + received_, room}, &descriptors_, MSG_DONTWAIT);
+    const ssize_t count = receive_with_descriptors(socket_.get(), {in_.data() + received_, room},
+                                                   &descriptors_, MSG_DONTWAIT);
     if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
     if (count == 0 || descriptors_.size() > bpf::wire::kDescriptorsMax) return false;
     if (received_ == 0) in_since_ = Clock::now();
     received_ += static_cast<size_t>(count);
     const size_t now = frame_size();
-    if (now != 0 && now != SIZE_MAX && received_ > now) return false;  // a second request before the answer
+    // a second request before the answer
+    if (now != 0 && now != SIZE_MAX && received_ > now) return false;
   }
 }
 
@@ -66,8 +67,9 @@ void ApiConnection::queue(std::vector<char> frame, UniqueFd descriptor) {
 
 bool ApiConnection::send_some(Outgoing& outgoing, bool* full) {
   const int fd = outgoing.descriptor.get();
-  const ssize_t count = send_with_descriptors(socket_.get(), std::span(outgoing.frame).subspan(outgoing.sent),
-                                              {&fd, outgoing.descriptor ? size_t{1} : 0}, MSG_DONTWAIT);
+  const ssize_t count =
+      send_with_descriptors(socket_.get(), std::span(outgoing.frame).subspan(outgoing.sent),
+                            {&fd, outgoing.descriptor ? size_t{1} : 0}, MSG_DONTWAIT);
   *full = count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   if (count < 0) return *full || errno == EINTR;
   outgoing.descriptor.reset();

@@ -17,7 +17,8 @@ class ApiConnection {
  public:
   using Clock = std::chrono::steady_clock;
 
-  ApiConnection(UniqueFd socket, uid_t uid, gid_t gid) : socket_(std::move(socket)), uid_(uid), gid_(gid) {}
+  ApiConnection(UniqueFd socket, uid_t uid, gid_t gid)
+      : socket_(std::move(socket)), uid_(uid), gid_(gid) {}
 
   [[nodiscard]] int socket() const { return socket_.get(); }
   // Reads what is there, at most one frame. False: the client is gone, or sends what is no frame.

@@ -47,10 +47,14 @@ struct ApiServer::State {
   void dispatch(uint64_t id, ApiConnection& connection);
   void deliver(uint64_t id, ApiReply reply);
   void watch(uint64_t id, const ApiConnection& connection);
-  void account(ApiConnection& connection, size_t before) { held_bytes += connection.held_bytes() - before; }
+  void account(ApiConnection& connection, size_t before) {
+    held_bytes += connection.held_bytes() - before;
+  }
   void close(uint64_t id);
   void close_stalled();
-  [[nodiscard]] ApiWorker& worker_for(ApiPace pace) { return *workers[static_cast<size_t>(pace) - 1]; }
+  [[nodiscard]] ApiWorker& worker_for(ApiPace pace) {
+    return *workers[static_cast<size_t>(pace) - 1];
+  }
   [[nodiscard]] size_t held_by_workers() {
     size_t bytes = 0;
     for (auto& worker : workers) bytes += worker->held_bytes();
@@ -79,7 +83,8 @@ void ApiServer::State::run() {
   auto next_check = ApiConnection::Clock::now();
   auto now = next_check;
   while (!stopping.load()) {
-    const int count = ::epoll_wait(epoll.get(), events, std::size(events), now < look_until ? 0 : kTickMilliseconds);
+    const int count = ::epoll_wait(epoll.get(), events, std::size(events),
+                                   now < look_until ? 0 : kTickMilliseconds);
     for (int i = 0; i < count; i++) {
       const uint64_t id = events[i].data.u64;
       if (id == kListener) {
@@ -112,7 +117,8 @@ void ApiServer::State::accept_all() {
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      // No descriptors or memory: those who wait in the backlog are looked at again at the next tick.
+      // No descriptors or memory: those who wait in the backlog are looked at again at the next
+      // tick.
       epoll_event none{0, {.u64 = kListener}};
       ::epoll_ctl(epoll.get(), EPOLL_CTL_MOD, listener.fd(), &none);
       accepting = false;
@@ -146,7 +152,8 @@ void ApiServer::State::serve(uint64_t id, uint32_t events) {
   // A client that has gone is not asked for more; what it asked for has been or is being done.
   bool alive = (events & EPOLLERR) == 0 && !((events & EPOLLHUP) != 0 && (events & EPOLLIN) == 0);
   if (alive && (events & EPOLLOUT) != 0) alive = connection.flush();
-  if (alive && (events & EPOLLIN) != 0 && !connection.busy && !connection.sending()) alive = connection.receive();
+  if (alive && (events & EPOLLIN) != 0 && !connection.busy && !connection.sending())
+    alive = connection.receive();
   account(connection, before);
   if (!alive || held_bytes + held_by_workers() > kMaxApiBytes) return close(id);
   dispatch(id, connection);
@@ -162,7 +169,8 @@ void ApiServer::State::dispatch(uint64_t id, ApiConnection& connection) {
       bool slow = false;
       ApiReply reply = answer(surface, options.query, request, nullptr, &slow);
       if (nature.cpu != bpf::wire::kCpuUnknown && nature.cpu != ::sched_getcpu()) {
-        look_until = ApiConnection::Clock::now() + std::chrono::nanoseconds(bpf::wire::kLookNanoseconds);
+        look_until =
+            ApiConnection::Clock::now() + std::chrono::nanoseconds(bpf::wire::kLookNanoseconds);
       }
       if (!slow) return deliver(id, std::move(reply));
       nature.pace = ApiPace::load;
@@ -229,11 +237,13 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(bpf::BpfSurface& surface,
   state->epoll.reset(::epoll_create1(EPOLL_CLOEXEC));
   state->wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!state->epoll || !state->wake) return fail(errno_error(errno, "epoll"));
-  const std::pair<int, uint64_t> watched[] = {{state->listener.fd(), kListener}, {state->wake.get(), kWake},
-                                                {surface.objects().closed_fd(), kClosed}};
+  const std::pair<int, uint64_t> watched[] = {{state->listener.fd(), kListener},
+                                              {state->wake.get(), kWake},
+                                              {surface.objects().closed_fd(), kClosed}};
   for (const auto& [fd, mark] : watched) {
     epoll_event event{EPOLLIN, {.u64 = mark}};
-    if (::epoll_ctl(state->epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail(errno_error(errno, "epoll"));
+    if (::epoll_ctl(state->epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+      return fail(errno_error(errno, "epoll"));
   }
   State* shared = state.get();
   const auto slow = [shared](ApiRequest request, const std::atomic<bool>* cancelled) {

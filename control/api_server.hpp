@@ -16,7 +16,8 @@ namespace sluice::control {
 struct ApiOptions {
   std::string pin_directory;  // as clients are told; empty: none
   ApiQuery query;             // called on a thread of its own
-  int frame_seconds = 10;     // a frame not complete, or an answer not taken, after that: the connection is closed
+  // a frame not complete, or an answer not taken, after that: the connection is closed
+  int frame_seconds = 10;
 };
 
 class ApiServer {

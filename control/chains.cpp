@@ -20,15 +20,17 @@ dataplane::Action chain_action(const config::Config& config, const config::Attac
     case config::Action::none: return {dataplane::ActionKind::none, 0};
     case config::Action::reflect: return {dataplane::ActionKind::reflect, 0};
     case config::Action::drop: return {dataplane::ActionKind::drop, 0};
-    case config::Action::forward: return {dataplane::ActionKind::forward, port_index(config, attach.forward.value)};
+    case config::Action::forward:
+      return {dataplane::ActionKind::forward, port_index(config, attach.forward.value)};
   }
   return {};
 }
 
 const config::Attach* find_attach(const config::Config& config, uint32_t ifindex) {
-  const auto found = std::find_if(config.attach.begin(), config.attach.end(), [&](const config::Attach& attach) {
-    return port_index(config, attach.port.value) + 1 == ifindex;
-  });
+  const auto found =
+      std::find_if(config.attach.begin(), config.attach.end(), [&](const config::Attach& attach) {
+        return port_index(config, attach.port.value) + 1 == ifindex;
+      });
   return found == config.attach.end() ? nullptr : &*found;
 }
 
@@ -71,16 +73,21 @@ Status Chains::attach_configured() {
   return {};
 }
 
-bool Chains::has_port(uint32_t ifindex) const { return ifindex >= 1 && ifindex <= config_.ports.size(); }
+bool Chains::has_port(uint32_t ifindex) const {
+  return ifindex >= 1 && ifindex <= config_.ports.size();
+}
 
 uint32_t Chains::find_port(const std::string& name) const {
   return config_.find_port(name) == nullptr ? 0 : port_index(config_, name) + 1;
 }
 
-std::string Chains::port_name(uint32_t ifindex) const { return config_.ports[ifindex - 1].name.value; }
+std::string Chains::port_name(uint32_t ifindex) const {
+  return config_.ports[ifindex - 1].name.value;
+}
 
 // The configuration's name or the object's own; a second of the same name is told by its id.
-std::string Chains::name_of(const bpf::ProgramObject& program, const std::vector<Programs::Named>& before) const {
+std::string Chains::name_of(const bpf::ProgramObject& program,
+                            const std::vector<Programs::Named>& before) const {
   std::string name = program.name.empty() ? "prog" : program.name;
   for (const auto& entry : programs_.entries()) {
     if (entry.loaded.id == program.id) name = entry.loaded.name;
@@ -90,7 +97,8 @@ std::string Chains::name_of(const bpf::ProgramObject& program, const std::vector
   return taken ? name + "#" + std::to_string(program.id) : name;
 }
 
-Status Chains::set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<bpf::ProgramObject>>& programs) {
+Status Chains::set_programs(uint32_t ifindex,
+                            const std::vector<std::shared_ptr<bpf::ProgramObject>>& programs) {
   const config::Attach* attach = find_attach(config_, ifindex);
   const uint32_t port = ifindex - 1;
   std::vector<Programs::Named> named;

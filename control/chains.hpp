@@ -31,9 +31,11 @@ class Chains final : public bpf::Attacher {
   [[nodiscard]] bool has_port(uint32_t ifindex) const override;
   [[nodiscard]] uint32_t find_port(const std::string& name) const override;
   [[nodiscard]] std::string port_name(uint32_t ifindex) const override;
-  Status set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<bpf::ProgramObject>>& programs) override;
+  Status set_programs(uint32_t ifindex,
+                      const std::vector<std::shared_ptr<bpf::ProgramObject>>& programs) override;
   // Time is the port's, shared out by runs.
-  [[nodiscard]] bpf::RunStatistics statistics(uint32_t ifindex, const bpf::ProgramObject& program) const override;
+  [[nodiscard]] bpf::RunStatistics statistics(uint32_t ifindex,
+                                              const bpf::ProgramObject& program) const override;
 
  private:
   [[nodiscard]] std::string name_of(const bpf::ProgramObject& program,
@@ -44,7 +46,8 @@ class Chains final : public bpf::Attacher {
   dataplane::Dataplane& dataplane_;
   std::vector<std::shared_ptr<bpf::LinkObject>> links_;  // of the configuration
   mutable std::mutex lock_;
-  std::map<uint32_t, std::map<uint32_t, std::string>> names_;  // by ifindex and program id: as counted in the chain
+  // by ifindex and program id: as counted in the chain
+  std::map<uint32_t, std::map<uint32_t, std::string>> names_;
 };
 
 }  // namespace sluice::control

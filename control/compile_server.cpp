@@ -19,7 +19,8 @@
 namespace sluice::control {
 namespace {
 
-// A compilation's two files: the image to read, and where the child puts an errno (0: done) and text or object code.
+// A compilation's two files: the image to read, and where the child puts an errno (0: done) and
+// text or object code.
 constexpr int kFiles = 2;
 // How a compilation ended, as the server tells it: a wait status, or this.
 constexpr int kTimedOut = -1;
@@ -42,7 +43,8 @@ bool read_file(int file, std::vector<Byte>* bytes) {
   bytes->resize(static_cast<size_t>(status.st_size));
   size_t done = 0;
   while (done < bytes->size()) {
-    const ssize_t count = ::pread(file, bytes->data() + done, bytes->size() - done, static_cast<off_t>(done));
+    const ssize_t count =
+        ::pread(file, bytes->data() + done, bytes->size() - done, static_cast<off_t>(done));
     if (count <= 0) return false;
     done += static_cast<size_t>(count);
   }
@@ -80,18 +82,22 @@ void set_limits(const CompileLimits& limits) {
   if (!done) ::_exit(1);
 }
 
-// What LLVM throws for want of memory ends the child, and must not go on where the daemon's own code would catch it.
-[[noreturn]] void compile_in_child(const std::vector<UniqueFd>& files, const CompileLimits& limits) noexcept {
+// What LLVM throws for want of memory ends the child, and must not go on where the daemon's own
+// code would catch it.
+[[noreturn]] void compile_in_child(const std::vector<UniqueFd>& files,
+                                   const CompileLimits& limits) noexcept {
   std::set_terminate([] { ::_exit(1); });
   set_limits(limits);
   std::vector<uint8_t> bytes;
   if (!read_file(files[0].get(), &bytes)) ::_exit(1);
   const auto image = bpf::jit::deserialise(bytes);
-  const auto code = image ? bpf::jit::compile(*image) : Result<bpf::jit::ObjectCode>(fail(image.error()));
+  const auto code =
+      image ? bpf::jit::compile(*image) : Result<bpf::jit::ObjectCode>(fail(image.error()));
   const int error = code ? 0 : code.error().code;
   const char* text = code ? code->elf.data() : code.error().text.data();
   const size_t size = code ? code->elf.size() : code.error().text.size();
-  const bool written = write_file(files[1].get(), &error, sizeof error) && write_file(files[1].get(), text, size);
+  const bool written =
+      write_file(files[1].get(), &error, sizeof error) && write_file(files[1].get(), text, size);
   ::_exit(written ? 0 : 1);
 }
 
@@ -110,7 +116,8 @@ int wait_for(pid_t child, unsigned seconds) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != daemon) ::_exit(0);
   ::prctl(PR_SET_NAME, "sluice-compile");
-  // Signals for the daemon's process group are the daemon's to act on: the server goes with its socket.
+  // Signals for the daemon's process group are the daemon's to act on: the server goes with its
+  // socket.
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::signal(number, SIG_IGN);
   std::vector<UniqueFd> files;
   while (receive_files(socket, &files)) {

@@ -29,12 +29,14 @@ class CompileServer {
   CompileServer(const CompileServer&) = delete;
   CompileServer& operator=(const CompileServer&) = delete;
 
-  // As jit::compile. Besides: ENOMEM (a child that broke a limit or crashed), ETIMEDOUT, EPIPE (the server is gone).
+  // As jit::compile. Besides: ENOMEM (a child that broke a limit or crashed), ETIMEDOUT, EPIPE (the
+  // server is gone).
   Result<bpf::jit::ObjectCode> compile(const bpf::jit::ChainImage& image);
 
   // As jit::make_burst and jit::make_program: compiled there, linked here.
   Result<std::unique_ptr<bpf::Burst>> make_burst(bpf::ChainSpec spec);
-  Result<std::unique_ptr<bpf::jit::CompiledProgram>> make_program(std::shared_ptr<const bpf::AnnotatedProgram> program);
+  Result<std::unique_ptr<bpf::jit::CompiledProgram>> make_program(
+      std::shared_ptr<const bpf::AnnotatedProgram> program);
 
  private:
   CompileServer(UniqueFd socket, pid_t server) : socket_(std::move(socket)), server_(server) {}

@@ -55,7 +55,8 @@ cpu_set_t allowed_cpus() {
   return allowed;
 }
 
-// Threads and processes made after this by the calling thread stay off the workers' cores, where others are allowed.
+// Threads and processes made after this by the calling thread stay off the workers' cores, where
+// others are allowed.
 void leave_worker_cores(cpu_set_t allowed, const config::Config& config) {
   const cpu_set_t all = allowed;
   for (const unsigned core : worker_cores(config)) CPU_CLR(core, &allowed);
@@ -67,7 +68,9 @@ dataplane::EalSpec eal_spec(const config::Config& config) {
   spec.cores = worker_cores(config);
   if (config.eal.memory_mb != 0) spec.memory_mb = config.eal.memory_mb;
   switch (config.eal.hugepages) {
-    case config::Hugepages::automatic: spec.hugepages = dataplane::EalSpec::Hugepages::automatic; break;
+    case config::Hugepages::automatic:
+      spec.hugepages = dataplane::EalSpec::Hugepages::automatic;
+      break;
     case config::Hugepages::always: spec.hugepages = dataplane::EalSpec::Hugepages::always; break;
     case config::Hugepages::never: spec.hugepages = dataplane::EalSpec::Hugepages::never; break;
   }
@@ -94,7 +97,8 @@ dataplane::DataplaneSpec dataplane_spec(const config::Config& config) {
   return spec;
 }
 
-// SIGINT and SIGTERM as a descriptor. Blocked before any thread is made, so that no other thread takes them.
+// SIGINT and SIGTERM as a descriptor. Blocked before any thread is made, so that no other thread
+// takes them.
 Result<UniqueFd> open_signals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -110,7 +114,8 @@ Result<UniqueFd> open_signals() {
 
 class Daemon {
  public:
-  Daemon(const config::Config& config, CompileServer* compiler) : config_(config), compiler_(compiler) {}
+  Daemon(const config::Config& config, CompileServer* compiler)
+      : config_(config), compiler_(compiler) {}
   // Also of one that did not start: maps let go of what they hold after the data plane has gone.
   ~Daemon() {
     if (dataplane_ != nullptr) dataplane_->stop();
@@ -211,7 +216,8 @@ Status Daemon::serve_api(SocketListener listener) {
                          [this] { return render_text(collect()); }, trace_, started}, what);
   };
   auto api = ApiServer::start(programs_->surface(), std::move(listener), std::move(options));
-  if (!api) return fail(api.error().code, config_.message(config_.api->at, "api: " + api.error().text));
+  if (!api)
+    return fail(api.error().code, config_.message(config_.api->at, "api: " + api.error().text));
   api_ = std::move(*api);
   log_info("api: " + config_.api->path);
   return {};
@@ -221,7 +227,8 @@ Status Daemon::listen() {
   if (!config_.metrics.listen) return {};
   const auto& listen = *config_.metrics.listen;
   auto exporter = Exporter::start(listen.value, [this] { return collect(); });
-  if (!exporter) return fail(exporter.error().code, config_.message(listen.at, exporter.error().text));
+  if (!exporter)
+    return fail(exporter.error().code, config_.message(listen.at, exporter.error().text));
   exporter_ = std::move(*exporter);
   const std::string address = listen.value.substr(0, listen.value.rfind(':'));
   log_info("metrics: http://" + address + ":" + std::to_string(exporter_->port()) + "/metrics");
@@ -274,7 +281,8 @@ void Daemon::stop() {
 }  // namespace
 
 Status run_daemon(const config::Config& config) {
-  // First, while there are no threads: programs of other processes are compiled in processes that may die.
+  // First, while there are no threads: programs of other processes are compiled in processes that
+  // may die.
   std::unique_ptr<CompileServer> compiler;
   if (config.jit && config.api) {
     const cpu_set_t allowed = allowed_cpus();
@@ -288,8 +296,8 @@ Status run_daemon(const config::Config& config) {
   if (!signals) return fail(std::move(signals.error()));
   Daemon daemon(config, compiler.get());
   if (auto status = daemon.start(); !status) return status;
-  log_info("ready: " + std::to_string(config.ports.size()) + " ports, " + std::to_string(config.programs.size()) +
-           " programs");
+  log_info("ready: " + std::to_string(config.ports.size()) + " ports, " +
+           std::to_string(config.programs.size()) + " programs");
   notify_service_manager("READY=1");
   daemon.serve(signals->get());
   notify_service_manager("STOPPING=1");

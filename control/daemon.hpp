@@ -7,7 +7,8 @@
 
 namespace sluice::control {
 
-// Returns when SIGINT or SIGTERM has been handled: packets drained, final statistics on standard output.
+// Returns when SIGINT or SIGTERM has been handled: packets drained, final statistics on standard
+// output.
 Status run_daemon(const config::Config& config);
 
 }  // namespace sluice::control

@@ -21,7 +21,8 @@ namespace {
 
 class Collector final : public prometheus::Collectable {
  public:
-  explicit Collector(std::function<std::vector<prometheus::MetricFamily>()> collect) : collect_(std::move(collect)) {}
+  explicit Collector(std::function<std::vector<prometheus::MetricFamily>()> collect)
+      : collect_(std::move(collect)) {}
   std::vector<prometheus::MetricFamily> Collect() const override { return collect_(); }
 
  private:
@@ -44,11 +45,14 @@ int answer_health(mg_connection* connection) {
 
 // A map by its pin's path: the daemon's alone, since others leave pins be.
 template <class Report>
-void add_pinned(const config::Config& config, const Programs& programs, const config::Metric& metric,
-                std::vector<MapMetric>* metrics, const Report& report) {
+void add_pinned(const config::Config& config, const Programs& programs,
+                const config::Metric& metric, std::vector<MapMetric>* metrics,
+                const Report& report) {
   if (!programs.surface().objects().pins().is_open()) return;
   auto map = pinned_map(config, programs.surface(), metric.map.value);
-  if (!map) return report(config.message(metric.map.at, "metric " + metric.name.value + ": " + map.error().text));
+  if (!map)
+    return report(
+        config.message(metric.map.at, "metric " + metric.name.value + ": " + map.error().text));
   auto made = MapMetric::create(config, metric, std::move(*map));
   if (!made) return report(made.error().text);
   metrics->push_back(std::move(*made));
@@ -62,7 +66,9 @@ void knock(const std::string& listen, int port) {
   wanted.ai_socktype = SOCK_STREAM;
   wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   addrinfo* found = nullptr;
-  if (::getaddrinfo(host.empty() ? nullptr : host.c_str(), std::to_string(port).c_str(), &wanted, &found) != 0) return;
+  if (::getaddrinfo(host.empty() ? nullptr : host.c_str(), std::to_string(port).c_str(), &wanted,
+                    &found) != 0)
+    return;
   const UniqueFd socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (socket) (void)::connect(socket.get(), found->ai_addr, found->ai_addrlen);
   ::freeaddrinfo(found);
@@ -70,10 +76,13 @@ void knock(const std::string& listen, int port) {
 
 }  // namespace
 
-Result<std::vector<MapMetric>> make_map_metrics(const config::Config& config, const Programs& programs) {
+Result<std::vector<MapMetric>> make_map_metrics(const config::Config& config,
+                                                const Programs& programs) {
   std::vector<MapMetric> metrics;
   std::string errors;
-  const auto report = [&](const std::string& text) { errors += (errors.empty() ? "" : "\n") + text; };
+  const auto report = [&](const std::string& text) {
+    errors += (errors.empty() ? "" : "\n") + text;
+  };
   for (const auto& metric : config.metrics.metrics) {
     if (metric.program.empty()) {
       add_pinned(config, programs, metric, &metrics, report);
@@ -102,7 +111,8 @@ Result<std::vector<MapMetric>> make_map_metrics(const config::Config& config, co
   return metrics;
 }
 
-std::vector<prometheus::MetricFamily> collect_all(const Programs& programs, const std::vector<MapMetric>& metrics,
+std::vector<prometheus::MetricFamily> collect_all(const Programs& programs,
+                                                  const std::vector<MapMetric>& metrics,
                                                   const AddSeries& more) {
   Families families;
   for (const auto& metric : metrics) families.add(metric.collect());
@@ -119,7 +129,8 @@ std::string render_text(const std::vector<prometheus::MetricFamily>& families) {
 
 Exporter::Exporter() = default;
 
-// civetweb looks at its order to stop only when a connection comes, or every 2 s: we knock until it has.
+// civetweb looks at its order to stop only when a connection comes, or every 2 s: we knock until it
+// has.
 Exporter::~Exporter() {
   if (exposer_ == nullptr) return;
   const int number = port();
@@ -135,8 +146,8 @@ Exporter::~Exporter() {
   stopping.join();
 }
 
-Result<std::unique_ptr<Exporter>> Exporter::start(const std::string& listen,
-                                                  std::function<std::vector<prometheus::MetricFamily>()> collect) {
+Result<std::unique_ptr<Exporter>> Exporter::start(
+    const std::string& listen, std::function<std::vector<prometheus::MetricFamily>()> collect) {
   std::unique_ptr<Exporter> exporter(new Exporter);
   exporter->listen_ = listen;
   exporter->collector_ = std::make_shared<Collector>(std::move(collect));

@@ -29,9 +29,10 @@ std::string map_type_name(uint32_t type) {
 
 }  // namespace
 
-prometheus::ClientMetric& Families::value_of(std::string_view name, std::string_view help, prometheus::MetricType type,
-                                             Labels labels) {
-  auto family = std::find_if(families_.begin(), families_.end(), [&](const auto& each) { return each.name == name; });
+prometheus::ClientMetric& Families::value_of(std::string_view name, std::string_view help,
+                                             prometheus::MetricType type, Labels labels) {
+  auto family = std::find_if(families_.begin(), families_.end(),
+                             [&](const auto& each) { return each.name == name; });
   if (family == families_.end()) {
     families_.emplace_back();
     family = families_.end() - 1;
@@ -58,7 +59,8 @@ void Families::gauge(std::string_view name, std::string_view help, Labels labels
 }
 
 void add_build_info(Families& families) {
-  families.gauge("sluice_build_info", "Version of the running sluice; always 1.", {{"version", SLUICE_VERSION}}, 1);
+  families.gauge("sluice_build_info", "Version of the running sluice; always 1.",
+                 {{"version", SLUICE_VERSION}}, 1);
 }
 
 void add_program_series(Families& families, const Programs& programs) {
@@ -74,12 +76,14 @@ void add_program_series(Families& families, const Programs& programs) {
                                                               : std::to_string(object->type)},
          {"tag", hex(object->tag)}},
         1);
-    families.gauge("sluice_program_verified_instructions", "Instructions the verifier walked through.", {{"id", id}},
+    families.gauge("sluice_program_verified_instructions",
+                   "Instructions the verifier walked through.", {{"id", id}},
                    static_cast<double>(object->verified_insns));
-    families.gauge("sluice_program_load_seconds", "Time to read, relocate and verify the program.", {{"id", id}},
-                   entry.load_seconds);
+    families.gauge("sluice_program_load_seconds", "Time to read, relocate and verify the program.",
+                   {{"id", id}}, entry.load_seconds);
   }
-  families.counter("sluice_jit_seconds_total", "Time the JIT has spent compiling chains.", {}, programs.jit_seconds());
+  families.counter("sluice_jit_seconds_total", "Time the JIT has spent compiling chains.", {},
+                   programs.jit_seconds());
 }
 
 void add_map_series(Families& families, const Programs& programs) {
@@ -93,14 +97,15 @@ void add_map_series(Families& families, const Programs& programs) {
                    {{"id", id}, {"name", spec.name}, {"type", map_type_name(spec.type)}}, 1);
     families.gauge("sluice_map_entries", "Elements in the map.", {{"id", id}},
                    static_cast<double>(object->map->entries()));
-    families.gauge("sluice_map_capacity", "Elements the map can hold.", {{"id", id}}, spec.max_entries);
+    families.gauge("sluice_map_capacity", "Elements the map can hold.", {{"id", id}},
+                   spec.max_entries);
     families.gauge("sluice_map_memory_bytes", "Memory the map holds.", {{"id", id}},
                    static_cast<double>(object->map->memory_bytes()));
     families.gauge("sluice_map_broken",
                    "1: part of the map is not in its file: it was cut off, or found no room.",
                    {{"id", id}}, object->map->file_loss() == FileLoss::none ? 0 : 1);
-    families.counter("sluice_map_full_errors_total", "Updates refused because the map was full.", {{"id", id}},
-                     static_cast<double>(object->map->full_errors()));
+    families.counter("sluice_map_full_errors_total", "Updates refused because the map was full.",
+                     {{"id", id}}, static_cast<double>(object->map->full_errors()));
   }
 }
 

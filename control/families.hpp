@@ -22,11 +22,13 @@ class Families {
   void counter(std::string_view name, std::string_view help, Labels labels, double value);
   void gauge(std::string_view name, std::string_view help, Labels labels, double value);
   void add(prometheus::MetricFamily family) { families_.push_back(std::move(family)); }
-  [[nodiscard]] std::vector<prometheus::MetricFamily> take() { return {families_.begin(), families_.end()}; }
+  [[nodiscard]] std::vector<prometheus::MetricFamily> take() {
+    return {families_.begin(), families_.end()};
+  }
 
  private:
-  prometheus::ClientMetric& value_of(std::string_view name, std::string_view help, prometheus::MetricType type,
-                                     Labels labels);
+  prometheus::ClientMetric& value_of(std::string_view name, std::string_view help,
+                                     prometheus::MetricType type, Labels labels);
   std::deque<prometheus::MetricFamily> families_;
 };
 

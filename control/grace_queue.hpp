@@ -1,4 +1,5 @@
-// What maps let go of while programs run: kept until every worker has been quiescent. Any control thread.
+// What maps let go of while programs run: kept until every worker has been quiescent. Any control
+// thread.
 #pragma once
 
 #include <deque>

@@ -14,8 +14,8 @@ namespace sluice::control {
 
 class MapMetric {
  public:
-  // The labels must make up the map's key, and the value be 1, 2, 4 or 8 bytes. `metric` must outlive this. The error
-  // carries file:line:column of `config`.
+  // The labels must make up the map's key, and the value be 1, 2, 4 or 8 bytes. `metric` must
+  // outlive this. The error carries file:line:column of `config`.
   static Result<MapMetric> create(const config::Config& config, const config::Metric& metric,
                                   std::shared_ptr<bpf::Map> map);
 
@@ -23,7 +23,8 @@ class MapMetric {
   [[nodiscard]] const config::Metric& config() const { return *metric_; }
 
  private:
-  MapMetric(const config::Metric& metric, std::shared_ptr<bpf::Map> map) : metric_(&metric), map_(std::move(map)) {}
+  MapMetric(const config::Metric& metric, std::shared_ptr<bpf::Map> map)
+      : metric_(&metric), map_(std::move(map)) {}
 
   const config::Metric* metric_;
   std::shared_ptr<bpf::Map> map_;

@@ -40,14 +40,17 @@ Status make_directories(const std::string& path, size_t from, mode_t mode) {
 }
 
 // Null: no such pin.
-Result<std::shared_ptr<ProgramObject>> pinned_program(bpf::BpfSurface& surface, const std::string& path) {
+Result<std::shared_ptr<ProgramObject>> pinned_program(bpf::BpfSurface& surface,
+                                                      const std::string& path) {
   const long fd = call(surface, BPF_OBJ_GET, path_attr(path, 0));
   if (fd == -ENOENT || fd == -ENOTDIR) return nullptr;
-  if (fd == -EACCES) return fail(EACCES, "pin " + path + ": there is a file that is no pin (remove it)");
+  if (fd == -EACCES)
+    return fail(EACCES, "pin " + path + ": there is a file that is no pin (remove it)");
   if (fd < 0) return fail(errno_error(static_cast<int>(-fd), "pin " + path));
   auto program = surface.objects().program_of(static_cast<int>(fd));
   surface.close(static_cast<int>(fd));
-  if (program == nullptr) return fail(EINVAL, "pin " + path + ": it is not a program's (remove it)");
+  if (program == nullptr)
+    return fail(EINVAL, "pin " + path + ": it is not a program's (remove it)");
   return program;
 }
 
@@ -62,7 +65,8 @@ Status put_pin(bpf::BpfSurface& surface, const std::string& path, size_t root,
   const long pinned = call(surface, BPF_OBJ_PIN, path_attr(next, static_cast<uint32_t>(fd)));
   surface.close(fd);
   if (pinned < 0) return fail(errno_error(static_cast<int>(-pinned), "pin " + path));
-  if (std::rename(next.c_str(), path.c_str()) != 0) return fail(errno_error(errno, "rename pin to " + path));
+  if (std::rename(next.c_str(), path.c_str()) != 0)
+    return fail(errno_error(errno, "rename pin to " + path));
   return {};
 }
 
@@ -115,8 +119,10 @@ Status open_pins(const config::Config& config, bpf::BpfSurface& surface) {
   const auto say = [&](Error error) {
     return fail(error.code, config.message(config.pins->at, "pins: " + error.text));
   };
-  if (Status made = make_directories(path + "/", 0, 0755); !made) return say(std::move(made.error()));
-  if (::chown(path.c_str(), owner->uid, owner->gid) != 0 || ::chmod(path.c_str(), config.pins->mode) != 0) {
+  if (Status made = make_directories(path + "/", 0, 0755); !made)
+    return say(std::move(made.error()));
+  if (::chown(path.c_str(), owner->uid, owner->gid) != 0 ||
+      ::chmod(path.c_str(), config.pins->mode) != 0) {
     return say(errno_error(errno, "owner and mode of " + path));
   }
   if (Status opened = surface.open_pins(path); !opened) return say(std::move(opened.error()));
@@ -128,10 +134,12 @@ Result<bpf::LoadedProgram> load_pinned(const config::Config& config, bpf::BpfSur
   const std::string path = config.pins->path + program.pin->value;
   auto former = pinned_program(surface, path);
   if (!former) return fail(std::move(former.error()));
-  const auto maps = *former == nullptr ? std::vector<std::shared_ptr<MapObject>>() : (*former)->used_maps();
-  auto loaded = program.filter
-                    ? bpf::load_filter(surface, program.name.value, program.filter->value)
-                    : bpf::load_object(surface, {program.name.value, program.path, program.function, maps});
+  const auto maps =
+      *former == nullptr ? std::vector<std::shared_ptr<MapObject>>() : (*former)->used_maps();
+  auto loaded =
+      program.filter
+          ? bpf::load_filter(surface, program.name.value, program.filter->value)
+          : bpf::load_object(surface, {program.name.value, program.path, program.function, maps});
   if (!loaded) return loaded;
   const auto now = surface.objects().program(loaded->id);
   if (*former != nullptr && same_program(**former, *now)) {
@@ -155,7 +163,8 @@ Result<std::shared_ptr<bpf::Map>> pinned_map(const config::Config& config, bpf::
   if (fd < 0) return fail(errno_error(static_cast<int>(-fd), "pin " + config.pins->path + path));
   const auto map = surface.objects().map_of(static_cast<int>(fd));
   surface.close(static_cast<int>(fd));
-  if (map == nullptr) return fail(EINVAL, "pin " + config.pins->path + path + ": it is not a map's");
+  if (map == nullptr)
+    return fail(EINVAL, "pin " + config.pins->path + path + ": it is not a map's");
   return bpf::share_map(map);
 }
 

@@ -1,4 +1,5 @@
-// The configuration's pins: the directory, programs that have a pin, maps named by their pin's path. Main thread.
+// The configuration's pins: the directory, programs that have a pin, maps named by their pin's
+// path. Main thread.
 #pragma once
 
 #include <memory>
@@ -10,7 +11,8 @@
 
 namespace sluice::control {
 
-// Makes the directory with its owner and mode and brings back what is pinned in it. Nothing without a `pins` section.
+// Makes the directory with its owner and mode and brings back what is pinned in it. Nothing without
+// a `pins` section.
 Status open_pins(const config::Config& config, bpf::BpfSurface& surface);
 
 // Loads a program that has a `pin`. What the pin holds is used again where it is the same program

@@ -22,9 +22,11 @@ Result<bpf::LoadedProgram> load_one(bpf::BpfSurface& surface, const config::Prog
 }
 
 // By config::JitHarden.
-constexpr bpf::JitHarden kJitHarden[] = {bpf::JitHarden::none, bpf::JitHarden::unprivileged, bpf::JitHarden::all};
+constexpr bpf::JitHarden kJitHarden[] = {bpf::JitHarden::none, bpf::JitHarden::unprivileged,
+                                         bpf::JitHarden::all};
 
-bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer* compiler, bpf::Grace* grace) {
+bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer* compiler,
+                                    bpf::Grace* grace) {
   bpf::SurfaceOptions options;
   options.grace = grace;
   options.licence = config.licence == config::Licence::gpl_only ? bpf::LicencePolicy::gpl_only
@@ -42,19 +44,25 @@ bpf::SurfaceOptions surface_options(const config::Config& config, CompileServer*
 }  // namespace
 
 Programs::Programs(bpf::SurfaceOptions options, bool jit, CompileServer* compiler)
-    : surface_(std::make_unique<bpf::BpfSurface>(std::move(options))), jit_(jit), compiler_(compiler) {}
+    : surface_(std::make_unique<bpf::BpfSurface>(std::move(options))),
+      jit_(jit),
+      compiler_(compiler) {}
 
-Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config, CompileServer* compiler,
-                                                 bpf::Grace* grace, Pins pins) {
-  std::unique_ptr<Programs> programs(new Programs(surface_options(config, compiler, grace), config.jit, compiler));
+Result<std::unique_ptr<Programs>> Programs::load(const config::Config& config,
+                                                 CompileServer* compiler, bpf::Grace* grace,
+                                                 Pins pins) {
+  std::unique_ptr<Programs> programs(
+      new Programs(surface_options(config, compiler, grace), config.jit, compiler));
   if (pins == Pins::used) {
-    if (Status opened = open_pins(config, *programs->surface_); !opened) return fail(std::move(opened.error()));
+    if (Status opened = open_pins(config, *programs->surface_); !opened)
+      return fail(std::move(opened.error()));
   }
   Error errors{0, ""};
   for (const auto& program : config.programs) {
     const auto start = std::chrono::steady_clock::now();
-    auto loaded = pins == Pins::used && program.pin ? load_pinned(config, *programs->surface_, program)
-                                                    : load_one(*programs->surface_, program);
+    auto loaded = pins == Pins::used && program.pin
+                      ? load_pinned(config, *programs->surface_, program)
+                      : load_one(*programs->surface_, program);
     if (!loaded) {
       const config::Position& at = program.filter ? program.filter->at : program.object.at;
       if (errors.code == 0) errors.code = loaded.error().code;
@@ -78,7 +86,8 @@ Status Programs::pin(const config::Config& config) {
   return {};
 }
 
-Result<std::unique_ptr<Programs>> Programs::load_expression(const std::string& expression, bool jit) {
+Result<std::unique_ptr<Programs>> Programs::load_expression(const std::string& expression,
+                                                            bool jit) {
   std::unique_ptr<Programs> programs(new Programs({}, jit, nullptr));
   const auto start = std::chrono::steady_clock::now();
   auto loaded = bpf::load_filter(*programs->surface_, "filter", expression);
@@ -94,7 +103,8 @@ const ProgramEntry* Programs::find(const std::string& name) const {
   return nullptr;
 }
 
-Result<dataplane::Chain> Programs::make_chain(const std::vector<std::string>& names, const bpf::PacketLayout& layout) {
+Result<dataplane::Chain> Programs::make_chain(const std::vector<std::string>& names,
+                                              const bpf::PacketLayout& layout) {
   std::vector<Named> programs;
   for (const auto& name : names) {
     const ProgramEntry* entry = find(name);
@@ -104,11 +114,13 @@ Result<dataplane::Chain> Programs::make_chain(const std::vector<std::string>& na
   return make_chain(std::move(programs), layout);
 }
 
-Result<dataplane::Chain> Programs::make_chain(std::vector<Named> programs, const bpf::PacketLayout& layout) {
+Result<dataplane::Chain> Programs::make_chain(std::vector<Named> programs,
+                                              const bpf::PacketLayout& layout) {
   dataplane::Chain chain;
   bpf::ChainSpec spec;
   spec.layout = layout;
-  std::ranges::stable_partition(programs, [](const Named& named) { return named.program->type == BPF_PROG_TYPE_XDP; });
+  std::ranges::stable_partition(
+      programs, [](const Named& named) { return named.program->type == BPF_PROG_TYPE_XDP; });
   for (auto& program : programs) {
     chain.changes_packets |= bpf::forwards(program.program->type);
     chain.programs.push_back(std::move(program.name));
@@ -120,7 +132,8 @@ Result<dataplane::Chain> Programs::make_chain(std::vector<Named> programs, const
     return chain;
   }
   const auto start = std::chrono::steady_clock::now();
-  auto burst = compiler_ != nullptr ? compiler_->make_burst(std::move(spec)) : bpf::jit::make_burst(std::move(spec));
+  auto burst = compiler_ != nullptr ? compiler_->make_burst(std::move(spec))
+                                    : bpf::jit::make_burst(std::move(spec));
   jit_seconds_ += seconds_since(start);
   if (!burst) return fail(std::move(burst.error()).in("compile"));
   chain.burst = std::move(*burst);

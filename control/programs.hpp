@@ -31,8 +31,10 @@ class Programs {
   // Loads every program of `config`, which must outlive this, as must `compiler`; null: the JIT
   // runs in this process. The error has a line for each that fails, with its file:line:column.
   // `grace` (null: no workers) frees what maps let go of; it outlives this too.
-  static Result<std::unique_ptr<Programs>> load(const config::Config& config, CompileServer* compiler = nullptr,
-                                                bpf::Grace* grace = nullptr, Pins pins = Pins::ignored);
+  static Result<std::unique_ptr<Programs>> load(const config::Config& config,
+                                                CompileServer* compiler = nullptr,
+                                                bpf::Grace* grace = nullptr,
+                                                Pins pins = Pins::ignored);
   // Puts the pins that the configuration asks for; the last thing before anybody may look.
   Status pin(const config::Config& config);
   // One pcap expression as program "filter", without a configuration.
@@ -50,7 +52,8 @@ class Programs {
   Result<dataplane::Chain> make_chain(std::vector<Named> programs, const bpf::PacketLayout& layout);
   // The programs named, in that order, as one function for packets of `layout`: compiled, or
   // interpreted under `jit: off`.
-  Result<dataplane::Chain> make_chain(const std::vector<std::string>& names, const bpf::PacketLayout& layout);
+  Result<dataplane::Chain> make_chain(const std::vector<std::string>& names,
+                                      const bpf::PacketLayout& layout);
   // Time that compilation has taken so far.
   [[nodiscard]] double jit_seconds() const { return jit_seconds_.load(); }
 
@@ -58,7 +61,8 @@ class Programs {
   Programs(bpf::SurfaceOptions options, bool jit, CompileServer* compiler);
 
   std::vector<ProgramEntry> entries_;
-  std::unique_ptr<bpf::BpfSurface> surface_;  // ends first: what the entries still hold is the next daemon's
+  // ends first: what the entries still hold is the next daemon's
+  std::unique_ptr<bpf::BpfSurface> surface_;
   bool jit_ = true;
   CompileServer* compiler_ = nullptr;
   std::atomic<double> jit_seconds_ = 0;

@@ -28,11 +28,12 @@ struct QuerySources {
 // "ports": an array of name, device, driver, mac, ifindex, link_up, rx and tx counters, queues.
 // "chains": an array of port, action, run_seconds, programs (name, run, passed, trimmed).
 // "workers": an array of worker, core, packets, bursts, sleeps, busy_seconds.
-// "maps": an array of id, name, type (its number), entries, max_entries, memory_bytes, full_errors, frozen; of a
+// "maps": an array of id, name, type (its number), entries, max_entries, memory_bytes, full_errors,
+// frozen; of a
 //   prog_array with programs also owner_prog_type (its number), owner_jited.
 // "metrics": the Prometheus exposition as one JSON string.
-// "trace", "trace N": what programs printed, as TraceLog::since; without N the oldest that is kept comes first.
-// ENOENT: no such query.
+// "trace", "trace N": what programs printed, as TraceLog::since; without N the oldest that is kept
+// comes first. ENOENT: no such query.
 Result<std::string> answer_query(const QuerySources& sources, std::string_view what);
 
 }  // namespace sluice::control

@@ -14,7 +14,8 @@
 
 namespace sluice::control {
 
-// sd_notify(3): one datagram to the socket; a leading @ stands for the zero byte of an abstract name.
+// sd_notify(3): one datagram to the socket; a leading @ stands for the zero byte of an abstract
+// name.
 void notify_service_manager(std::string_view state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;

@@ -1,4 +1,5 @@
-// Tells systemd (Type=notify) how far the daemon is. Without $NOTIFY_SOCKET it does nothing. Control thread.
+// Tells systemd (Type=notify) how far the daemon is. Without $NOTIFY_SOCKET it does nothing.
+// Control thread.
 #pragma once
 
 #include <string_view>

@@ -7,7 +7,8 @@ namespace sluice::control {
 using bpf::wire::Need;
 using bpf::wire::NeedKind;
 
-bool RemoteProcess::take(bpf::wire::FrameReader& frame, uint32_t count, std::vector<UniqueFd> descriptors) {
+bool RemoteProcess::take(bpf::wire::FrameReader& frame, uint32_t count,
+                         std::vector<UniqueFd> descriptors) {
   if (count > bpf::wire::kAnswersMax) return false;
   size_t next = 0;
   for (uint32_t i = 0; i < count; i++) {
@@ -15,7 +16,9 @@ bool RemoteProcess::take(bpf::wire::FrameReader& frame, uint32_t count, std::vec
     if (!frame.get(&item.answer) || !frame.get_bytes(item.answer.size, &item.bytes)) return false;
     const Need& need = item.answer.need;
     const bool memory = need.kind == NeedKind::memory;
-    if (item.answer.status > 0 || need.kind < NeedKind::memory || need.kind > NeedKind::link_unnamed) return false;
+    if (item.answer.status > 0 || need.kind < NeedKind::memory ||
+        need.kind > NeedKind::link_unnamed)
+      return false;
     if (!memory && need.kind != NeedKind::open_directory && item.answer.size != 0) return false;
     if (memory && (need.address + item.answer.size < need.address ||
                    need.address + need.size < need.address)) {
@@ -78,13 +81,16 @@ int RemoteProcess::write(uint64_t address, const void* from, size_t size) {
 
 int RemoteProcess::descriptor_of(const Need& need) {
   for (const Item& item : items_) {
-    if (item.answer.need == need) return item.answer.status != 0 ? item.answer.status : item.descriptor.get();
+    if (item.answer.need == need)
+      return item.answer.status != 0 ? item.answer.status : item.descriptor.get();
   }
   return note(need, -EBADF);
 }
 
 int RemoteProcess::file(int fd) { return descriptor_of({NeedKind::file, fd, 0, 0}); }
-int RemoteProcess::open(uint64_t path, int flags) { return descriptor_of({NeedKind::open, flags, path, 0}); }
+int RemoteProcess::open(uint64_t path, int flags) {
+  return descriptor_of({NeedKind::open, flags, path, 0});
+}
 int RemoteProcess::open_directory(uint64_t path, std::string* name) {
   const Need need{NeedKind::open_directory, 0, path, 0};
   const int fd = descriptor_of(need);
@@ -94,11 +100,14 @@ int RemoteProcess::open_directory(uint64_t path, std::string* name) {
   return fd;
 }
 
-int RemoteProcess::create_unnamed(uint64_t path) { return descriptor_of({NeedKind::create_unnamed, 0, path, 0}); }
+int RemoteProcess::create_unnamed(uint64_t path) {
+  return descriptor_of({NeedKind::create_unnamed, 0, path, 0});
+}
 
 int RemoteProcess::link_unnamed(int file, uint64_t path) {
   for (const Item& made : items_) {
-    if (made.answer.need.kind != NeedKind::create_unnamed || made.descriptor.get() != file) continue;
+    if (made.answer.need.kind != NeedKind::create_unnamed || made.descriptor.get() != file)
+      continue;
     const Need need{NeedKind::link_unnamed, 0, path, made.answer.need.address};
     for (const Item& item : items_) {
       if (item.answer.need == need) return item.answer.status;

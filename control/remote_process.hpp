@@ -29,7 +29,8 @@ class RemoteProcess final : public bpf::Process {
   int create_unnamed(uint64_t path) override;
   int link_unnamed(int file, uint64_t path) override;
 
-  // What the handler wanted and the call did not carry. Not empty: whatever the handler returned means nothing.
+  // What the handler wanted and the call did not carry. Not empty: whatever the handler returned
+  // means nothing.
   [[nodiscard]] const std::vector<bpf::wire::Need>& needs() const { return needs_; }
 
   struct Written {

@@ -13,15 +13,22 @@ double value_of(const prometheus::MetricFamily& family, const prometheus::Client
 }
 
 std::string counters_json(const bpf::ProgramCounters& counters) {
-  return "\"run\": " + std::to_string(counters.run) + ", \"passed\": " + std::to_string(counters.passed) +
-         ", \"dropped\": " + std::to_string(counters.dropped()) + ", \"trimmed\": " + std::to_string(counters.trimmed) +
+  return "\"run\": " + std::to_string(counters.run) +
+         ", \"passed\": " + std::to_string(counters.passed) +
+         ", \"dropped\": " + std::to_string(counters.dropped()) +
+         ", \"trimmed\": " + std::to_string(counters.trimmed) +
          ", \"transmitted\": " + std::to_string(counters.transmitted) +
          ", \"redirected\": " + std::to_string(counters.redirected);
 }
 
-std::vector<std::string> counters_row(const std::string& name, const bpf::ProgramCounters& counters) {
-  return {name, std::to_string(counters.run), std::to_string(counters.passed),
-          std::to_string(counters.dropped()), std::to_string(counters.trimmed), std::to_string(counters.transmitted),
+std::vector<std::string> counters_row(const std::string& name,
+                                      const bpf::ProgramCounters& counters) {
+  return {name,
+          std::to_string(counters.run),
+          std::to_string(counters.passed),
+          std::to_string(counters.dropped()),
+          std::to_string(counters.trimmed),
+          std::to_string(counters.transmitted),
           std::to_string(counters.redirected)};
 }
 
@@ -33,7 +40,8 @@ std::string metrics_json(const std::vector<prometheus::MetricFamily>& metrics) {
       const auto& metric = family.metric[i];
       json += std::string(i == 0 ? "" : ", ") + "{\"labels\": {";
       for (size_t j = 0; j < metric.label.size(); j++) {
-        json += (j == 0 ? "" : ", ") + json_string(metric.label[j].name) + ": " + json_string(metric.label[j].value);
+        json += (j == 0 ? "" : ", ") + json_string(metric.label[j].name) + ": " +
+                json_string(metric.label[j].value);
       }
       json += "}, \"value\": " + fixed(value_of(family, metric), 0) + "}";
     }
@@ -78,7 +86,8 @@ std::string format_metric(const prometheus::MetricFamily& family) {
   return family.name + "\n" + format_table(rows);
 }
 
-std::string format_replay(const dataplane::ReplayStats& stats, const std::vector<prometheus::MetricFamily>& metrics) {
+std::string format_replay(const dataplane::ReplayStats& stats,
+                          const std::vector<prometheus::MetricFamily>& metrics) {
   const double seconds = std::max(stats.seconds, 1e-9);
   const auto packets = static_cast<double>(stats.packets);
   Rows totals{{"packets", std::to_string(stats.packets)},
@@ -93,7 +102,8 @@ std::string format_replay(const dataplane::ReplayStats& stats, const std::vector
   std::string text = "packets\n" + format_table(totals);
   if (!stats.programs.empty()) {
     Rows programs{{"", "run", "passed", "dropped", "trimmed", "sent back", "redirected"}};
-    for (const auto& program : stats.programs) programs.push_back(counters_row(program.name, program.counters));
+    for (const auto& program : stats.programs)
+      programs.push_back(counters_row(program.name, program.counters));
     text += "\nprograms\n" + format_table(programs);
   }
   for (const auto& family : metrics) text += "\n" + format_metric(family);
@@ -104,8 +114,8 @@ std::string format_replay_json(const dataplane::ReplayStats& stats,
                                const std::vector<prometheus::MetricFamily>& metrics) {
   std::string programs;
   for (const auto& program : stats.programs) {
-    programs += (programs.empty() ? "" : ", ") + ("{\"name\": " + json_string(program.name)) + ", " +
-                counters_json(program.counters) + "}";
+    programs += (programs.empty() ? "" : ", ") + ("{\"name\": " + json_string(program.name)) +
+                ", " + counters_json(program.counters) + "}";
   }
   const double packets = static_cast<double>(std::max<uint64_t>(stats.packets, 1));
   return "{\"packets\": " + std::to_string(stats.packets) +
@@ -129,8 +139,8 @@ std::string format_final(const dataplane::Snapshot& snapshot) {
     uint64_t dropped = 0;
     uint64_t trimmed = 0;
     for (const auto& queue : port.queues) {
-      dropped += queue.dropped_verdict + queue.dropped_action + queue.dropped_tx_full + queue.dropped_no_memory +
-                 queue.dropped_redirect;
+      dropped += queue.dropped_verdict + queue.dropped_action + queue.dropped_tx_full +
+                 queue.dropped_no_memory + queue.dropped_redirect;
       trimmed += queue.trimmed;
     }
     ports.push_back({port.name, std::to_string(port.stats.rx_packets),
@@ -142,7 +152,8 @@ std::string format_final(const dataplane::Snapshot& snapshot) {
   Rows programs{{"program", "run", "passed", "dropped", "trimmed", "sent back", "redirected"}};
   for (const auto& chain : snapshot.chains) {
     for (const auto& program : chain.programs) {
-      programs.push_back(counters_row(snapshot.ports[chain.port].name + "/" + program.name, program.counters));
+      programs.push_back(
+          counters_row(snapshot.ports[chain.port].name + "/" + program.name, program.counters));
     }
   }
   if (programs.size() > 1) text += format_table(programs);

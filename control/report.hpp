@@ -1,4 +1,5 @@
-// Statistics for people: the tables that a replay and the end of a daemon print, and their JSON. Pure functions.
+// Statistics for people: the tables that a replay and the end of a daemon print, and their JSON.
+// Pure functions.
 #pragma once
 
 #include <prometheus/metric_family.h>
@@ -17,7 +18,8 @@ std::string json_string(const std::string& text);
 // What a configuration's metric found: a table of labels and values.
 std::string format_metric(const prometheus::MetricFamily& family);
 
-std::string format_replay(const dataplane::ReplayStats& stats, const std::vector<prometheus::MetricFamily>& metrics);
+std::string format_replay(const dataplane::ReplayStats& stats,
+                          const std::vector<prometheus::MetricFamily>& metrics);
 std::string format_replay_json(const dataplane::ReplayStats& stats,
                                const std::vector<prometheus::MetricFamily>& metrics);
 // A daemon's last words.

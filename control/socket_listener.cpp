@@ -21,16 +21,21 @@ Result<sockaddr_un> address_of(const std::string& path) {
   return address;
 }
 
-UniqueFd stream_socket() { return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+UniqueFd stream_socket() {
+  return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
 
 // What has the name now may be replaced: nothing, or a socket that nobody listens on.
 Status check_free(const std::string& path, const sockaddr_un& address) {
   struct stat status;
   if (::lstat(path.c_str(), &status) != 0) return {};
-  if (!S_ISSOCK(status.st_mode)) return fail(EADDRINUSE, path + ": there is a file of this name that is no socket");
+  if (!S_ISSOCK(status.st_mode))
+    return fail(EADDRINUSE, path + ": there is a file of this name that is no socket");
   const UniqueFd probe = stream_socket();
-  const int result = ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  if (result == 0 || errno == EAGAIN) return fail(EADDRINUSE, path + ": another daemon answers there");
+  const int result =
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  if (result == 0 || errno == EAGAIN)
+    return fail(EADDRINUSE, path + ": another daemon answers there");
   return {};
 }
 
@@ -39,7 +44,8 @@ Status check_free(const std::string& path, const sockaddr_un& address) {
 Result<SocketListener> SocketListener::open(const SocketSpec& spec) {
   const size_t slash = spec.path.find_last_of('/');
   const std::string folder = slash == std::string::npos ? "." : spec.path.substr(0, slash + 1);
-  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return fail(errno_error(errno, "make " + folder));
+  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
+    return fail(errno_error(errno, "make " + folder));
   // Two daemons that start at once look at the name one after the other.
   const UniqueFd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory || ::flock(directory.get(), LOCK_EX) != 0) return fail(errno_error(errno, folder));
@@ -73,7 +79,8 @@ Result<SocketListener> SocketListener::open(const SocketSpec& spec) {
 
 SocketListener::~SocketListener() {
   struct stat status;
-  if (fd_ && ::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) ::unlink(path_.c_str());
+  if (fd_ && ::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_)
+    ::unlink(path_.c_str());
 }
 
 }  // namespace sluice::control

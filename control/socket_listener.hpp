@@ -1,4 +1,5 @@
-// A listening AF_UNIX socket in the file system: there only while somebody listens, with owner and mode. Main thread.
+// A listening AF_UNIX socket in the file system: there only while somebody listens, with owner and
+// mode. Main thread.
 #pragma once
 
 #include <sys/types.h>

@@ -16,7 +16,8 @@ void TraceLog::drain(const std::function<bool(std::string&)>& take) {
     suppressed_ = 0;
   }
   std::string line;
-  // A worker could fill its ring as fast as we empty it: a bound keeps the control thread in charge.
+  // A worker could fill its ring as fast as we empty it: a bound keeps the control thread in
+  // charge.
   for (uint32_t i = 0; i < 100 * kLinesPerSecond && take(line); i++) {
     keep(line);
     if (logged_ < kLinesPerSecond) {
@@ -45,7 +46,8 @@ std::string TraceLog::since(uint64_t first) const {
   const uint64_t oldest = next_ - kept_.size();
   const uint64_t from = std::clamp(first, oldest, next_);
   std::string lines;
-  for (uint64_t i = from; i < next_; i++) lines += (i == from ? "" : ", ") + json_string(kept_[i - oldest]);
+  for (uint64_t i = from; i < next_; i++)
+    lines += (i == from ? "" : ", ") + json_string(kept_[i - oldest]);
   const uint64_t lost = first < oldest ? oldest - first : 0;
   return "{\"next\": " + std::to_string(next_) + ", \"lost\": " + std::to_string(lost) +
          ", \"lines\": [" + lines + "]}";

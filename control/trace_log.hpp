@@ -1,5 +1,5 @@
-// Lines that programs wrote with bpf_trace_printk: to the log at a bounded rate, and kept for who asks. drain: control
-// thread; since: any.
+// Lines that programs wrote with bpf_trace_printk: to the log at a bounded rate, and kept for who
+// asks. drain: control thread; since: any.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,8 @@ class TraceLog {
   static constexpr uint32_t kLinesPerSecond = 100;
   static constexpr size_t kKept = 4096;  // lines
 
-  // Takes all lines that wait; logs those within the rate and counts the others, to say so once a second.
+  // Takes all lines that wait; logs those within the rate and counts the others, to say so once a
+  // second.
   void drain(const std::function<bool(std::string&)>& take);
 
   // JSON: the lines kept from number `first` on, `next` (the number of the line to come) and `lost`

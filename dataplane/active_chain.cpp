@@ -22,7 +22,8 @@ void ActiveChain::continue_from(const ActiveChain& old) {
   cycles_before = old.cycles();
   for (size_t i = 0; i < old.chain.programs.size(); i++) {
     const auto at = std::find(chain.programs.begin(), chain.programs.end(), old.chain.programs[i]);
-    if (at != chain.programs.end()) add(before[static_cast<size_t>(at - chain.programs.begin())], old.total(i));
+    if (at != chain.programs.end())
+      add(before[static_cast<size_t>(at - chain.programs.begin())], old.total(i));
   }
 }
 

@@ -1,4 +1,5 @@
-// A chain as workers hold it: published by an atomic pointer per port, with a part of its own for each worker.
+// A chain as workers hold it: published by an atomic pointer per port, with a part of its own for
+// each worker.
 #pragma once
 
 #include <atomic>
@@ -16,7 +17,8 @@ struct alignas(64) ChainRun {
   bpf::ProgramCounters counters[kMaxChainPrograms];
   uint64_t cycles = 0;    // in the programs
   TxQueue* tx = nullptr;  // where what passes goes; null drops it
-  std::vector<TxQueue*> out;  // of every port, for programs that choose one; null: it cannot transmit
+  // of every port, for programs that choose one; null: it cannot transmit
+  std::vector<TxQueue*> out;
 };
 
 struct ActiveChain {

@@ -52,8 +52,9 @@ Result<CaptureReader> CaptureReader::open(const std::string& path) {
   char error[PCAP_ERRBUF_SIZE] = "";
   CaptureReader reader;
   reader.path_ = path;
-  reader.pcap_ = PcapPtr(pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error),
-                         PcapClose{std::move(buffer)});
+  reader.pcap_ =
+      PcapPtr(pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error),
+              PcapClose{std::move(buffer)});
   if (reader.pcap_ == nullptr) {
     std::fclose(file);
     return fail(EINVAL, where + (status.st_size == 0 && S_ISREG(status.st_mode)
@@ -63,8 +64,8 @@ Result<CaptureReader> CaptureReader::open(const std::string& path) {
   const int data_link = pcap_datalink(reader.pcap_.get());
   if (data_link != DLT_EN10MB) {
     const uint32_t in_file = header ? header->link_type : static_cast<uint32_t>(data_link);
-    return fail(EPROTONOSUPPORT,
-                where + ": link type " + link_type_text(data_link, in_file) + ": only Ethernet captures are replayed");
+    return fail(EPROTONOSUPPORT, where + ": link type " + link_type_text(data_link, in_file) +
+                                     ": only Ethernet captures are replayed");
   }
   // Of a pipe the resolution is not known: nanoseconds lose nothing.
   reader.nanoseconds_ = header ? header->nanoseconds : true;
@@ -83,12 +84,14 @@ CaptureReader::Next CaptureReader::next(CaptureRecord& record) {
     return Next::error;
   }
   records_++;
-  record = {bytes, header->caplen, header->len, header->ts.tv_sec, static_cast<uint32_t>(header->ts.tv_usec)};
+  record = {bytes, header->caplen, header->len, header->ts.tv_sec,
+            static_cast<uint32_t>(header->ts.tv_usec)};
   return Next::record;
 }
 
 Error CaptureReader::error() const {
-  const std::string why = too_long_ ? "longer than " + std::to_string(kMaxPacket) + " bytes" : pcap_geterr(pcap_.get());
+  const std::string why =
+      too_long_ ? "longer than " + std::to_string(kMaxPacket) + " bytes" : pcap_geterr(pcap_.get());
   return {EINVAL, "capture " + path_ + ": packet " + std::to_string(records_ + 1) + ": " + why};
 }
 
@@ -133,7 +136,8 @@ Result<CaptureWriter> CaptureWriter::create(const std::string& path, const Captu
   }
   auto buffer = set_buffer(file);
   writer.pcap_.reset(pcap_open_dead_with_tstamp_precision(
-      DLT_EN10MB, format.snaplen, format.nanoseconds ? PCAP_TSTAMP_PRECISION_NANO : PCAP_TSTAMP_PRECISION_MICRO));
+      DLT_EN10MB, format.snaplen,
+      format.nanoseconds ? PCAP_TSTAMP_PRECISION_NANO : PCAP_TSTAMP_PRECISION_MICRO));
   // pcap_dump_fopen closes the file when it fails.
   if (writer.pcap_ != nullptr) {
     writer.dumper_ = {pcap_dump_fopen(writer.pcap_.get(), file), PcapClose{std::move(buffer)}};
@@ -160,7 +164,8 @@ bool CaptureWriter::write(const CaptureRecord& record) {
 
 Status CaptureWriter::commit() {
   const std::string where = "write " + path_;
-  if (write_error_ == 0 && pcap_dump_flush(dumper_.get()) != 0) write_error_ = errno != 0 ? errno : EIO;
+  if (write_error_ == 0 && pcap_dump_flush(dumper_.get()) != 0)
+    write_error_ = errno != 0 ? errno : EIO;
   if (write_error_ != 0) return fail(errno_error(write_error_, where));
   if (temporary_.empty()) return {};
   if (rename(temporary_.c_str(), path_.c_str()) != 0) return fail(errno_error(errno, where));

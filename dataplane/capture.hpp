@@ -1,4 +1,5 @@
-// Capture files: a reader for what libpcap reads, and a writer whose file appears whole or not at all.
+// Capture files: a reader for what libpcap reads, and a writer whose file appears whole or not at
+// all.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,8 @@ struct CaptureRecord {
 
 class CaptureReader {
  public:
-  // errors: as open(2); not a capture; a link type other than Ethernet. The texts begin with "capture PATH:".
+  // errors: as open(2); not a capture; a link type other than Ethernet. The texts begin with
+  // "capture PATH:".
   static Result<CaptureReader> open(const std::string& path);
 
   enum class Next { record, end, error };
@@ -40,7 +42,8 @@ class CaptureReader {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int snaplen() const;
-  [[nodiscard]] bool nanoseconds() const { return nanoseconds_; }  // the file's own resolution is finer than 1 us
+  // the file's own resolution is finer than 1 us
+  [[nodiscard]] bool nanoseconds() const { return nanoseconds_; }
   [[nodiscard]] uint64_t records() const { return records_; }
   [[nodiscard]] uint64_t file_bytes() const { return file_bytes_; }
   [[nodiscard]] uint64_t read_bytes() const;
@@ -62,8 +65,8 @@ struct CaptureFormat {
 
 class CaptureWriter {
  public:
-  // Writes beside `path` until commit() renames it there; a path that is no regular file (a pipe, /dev/null, "-" for
-  // standard output) is written directly.
+  // Writes beside `path` until commit() renames it there; a path that is no regular file (a pipe,
+  // /dev/null, "-" for standard output) is written directly.
   static Result<CaptureWriter> create(const std::string& path, const CaptureFormat& format);
   CaptureWriter(CaptureWriter&&) = default;
   CaptureWriter& operator=(CaptureWriter&&) = delete;

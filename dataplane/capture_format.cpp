@@ -47,7 +47,8 @@ bool finer_than_microseconds(uint8_t resolution) {
 bool interface_has_nanoseconds(const Fields& fields, size_t at, size_t end) {
   while (at + 4 <= end && fields.u16(at) != 0) {
     const uint16_t length = fields.u16(at + 2);
-    if (fields.u16(at) == kTimeResolution && length == 1) return finer_than_microseconds(fields.u8(at + 4));
+    if (fields.u16(at) == kTimeResolution && length == 1)
+      return finer_than_microseconds(fields.u8(at + 4));
     at += 4 + ((length + 3u) & ~3u);
   }
   return false;

@@ -1,4 +1,5 @@
-// What libpcap does not tell about a capture file: its link type's number as written, and its time resolution.
+// What libpcap does not tell about a capture file: its link type's number as written, and its time
+// resolution.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kAlign = 64;
 constexpr size_t kHeaderBytes = (kBurst * sizeof(ReplayPacket) + kAlign - 1) & ~(kAlign - 1);
 // Room for a burst of the longest records; only what records fill is ever touched.
-constexpr size_t kArenaBytes = kBurst * (size_t{kReplayHeadRoom} + kMaxPacket + kReplayTailRoom + kAlign);
+constexpr size_t kArenaBytes =
+    kBurst * (size_t{kReplayHeadRoom} + kMaxPacket + kReplayTailRoom + kAlign);
 
 std::string byte_text(uint8_t byte) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -19,7 +20,8 @@ std::string byte_text(uint8_t byte) {
 }
 
 std::string byte_difference(const CaptureRecord& got, const CaptureRecord& expected) {
-  const auto at = std::mismatch(got.bytes, got.bytes + got.captured, expected.bytes).first - got.bytes;
+  const auto at =
+      std::mismatch(got.bytes, got.bytes + got.captured, expected.bytes).first - got.bytes;
   return "byte " + std::to_string(at) + " is " + byte_text(got.bytes[at]) + ", expected " +
          byte_text(expected.bytes[at]);
 }
@@ -78,8 +80,9 @@ uint32_t CaptureRxQueue::poll(Batch& batch) {
 uint32_t CaptureTxQueue::send(rte_mbuf** packets, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
     const auto* packet = reinterpret_cast<const ReplayPacket*>(packets[i]);
-    const CaptureRecord record{rte_pktmbuf_mtod(&packet->mbuf, const uint8_t*), packet->mbuf.pkt_len,
-                               packet->wire_length, packet->seconds, packet->nanoseconds};
+    const CaptureRecord record{rte_pktmbuf_mtod(&packet->mbuf, const uint8_t*),
+                               packet->mbuf.pkt_len, packet->wire_length, packet->seconds,
+                               packet->nanoseconds};
     packets_++;
     bytes_ += record.captured;
     if (writer_ != nullptr && !writer_->write(record)) write_failed_ = true;
@@ -100,8 +103,8 @@ void CaptureTxQueue::compare(const CaptureRecord& got) {
     difference_ = which + " is not in " + expected_->path() + ", which ends after " +
                   std::to_string(expected_->records());
   } else if (got.wire_length != expected.wire_length) {
-    difference_ = which + ": length on the wire is " + std::to_string(got.wire_length) + ", expected " +
-                  std::to_string(expected.wire_length);
+    difference_ = which + ": length on the wire is " + std::to_string(got.wire_length) +
+                  ", expected " + std::to_string(expected.wire_length);
   } else if (got.captured != expected.captured) {
     difference_ = which + ": " + std::to_string(got.captured) + " bytes captured, expected " +
                   std::to_string(expected.captured);

@@ -47,7 +47,8 @@ class CaptureRxQueue final : public RxQueue {
 class CaptureTxQueue final : public TxQueue {
  public:
   // Null: not wanted. Both outlive it.
-  CaptureTxQueue(CaptureWriter* writer, CaptureReader* expected) : writer_(writer), expected_(expected) {}
+  CaptureTxQueue(CaptureWriter* writer, CaptureReader* expected)
+      : writer_(writer), expected_(expected) {}
 
   uint32_t send(rte_mbuf** packets, uint32_t count) override;
   void expect_again(CaptureReader& expected) { expected_ = &expected; }

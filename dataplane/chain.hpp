@@ -1,5 +1,5 @@
-// A chain: what a port does with a packet. Made by the control thread, published to the workers whole, retired through
-// QSBR once none of them runs it.
+// A chain: what a port does with a packet. Made by the control thread, published to the workers
+// whole, retired through QSBR once none of them runs it.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace sluice::dataplane {
 
-enum class ActionKind : uint8_t { none, forward, reflect, drop };  // none drops what passes, counted
+// none drops what passes, counted
+enum class ActionKind : uint8_t { none, forward, reflect, drop };
 
 struct Action {
   ActionKind kind = ActionKind::none;
@@ -20,7 +21,8 @@ struct Action {
 
 struct Chain {
   std::vector<std::string> programs;         // names, in order, for the statistics
-  std::shared_ptr<const bpf::Burst> burst;   // the programs as one function; null with no programs: all passes
+  // the programs as one function; null with no programs: all passes
+  std::shared_ptr<const bpf::Burst> burst;
   Action action;
   bool changes_packets = false;  // one of its programs is of a type that may
 };

@@ -1,4 +1,5 @@
-// Counters with one writer, read by other threads while they run: plain numbers, relaxed accesses, no lock prefix.
+// Counters with one writer, read by other threads while they run: plain numbers, relaxed accesses,
+// no lock prefix.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,9 @@ namespace sluice::dataplane {
 inline void count(uint64_t& counter, uint64_t n = 1) {
   __atomic_store_n(&counter, counter + n, __ATOMIC_RELAXED);
 }
-inline uint64_t read_counter(const uint64_t& counter) { return __atomic_load_n(&counter, __ATOMIC_RELAXED); }
+inline uint64_t read_counter(const uint64_t& counter) {
+  return __atomic_load_n(&counter, __ATOMIC_RELAXED);
+}
 
 inline void add(bpf::ProgramCounters& sum, const bpf::ProgramCounters& part) {
   sum.run += read_counter(part.run);

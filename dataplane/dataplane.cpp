@@ -31,15 +31,19 @@ struct Free {
 
 std::string mac_text(const std::array<uint8_t, 6>& mac) {
   char text[18];
-  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+                mac[4], mac[5]);
   return text;
 }
 
-double seconds(uint64_t cycles) { return static_cast<double>(cycles) / static_cast<double>(rte_get_tsc_hz()); }
+double seconds(uint64_t cycles) {
+  return static_cast<double>(cycles) / static_cast<double>(rte_get_tsc_hz());
+}
 
 }  // namespace
 
-// One worker and its thread. The thread is ours, not EAL's, so that a worker and the control thread can share a core.
+// One worker and its thread. The thread is ours, not EAL's, so that a worker and the control thread
+// can share a core.
 struct WorkerThread {
   std::unique_ptr<Worker> worker;
   std::unique_ptr<bpf::TraceSink> trace;
@@ -90,9 +94,11 @@ Dataplane::Dataplane(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Dataplane::~Dataplane() { stop(); }
 
 Result<std::unique_ptr<Dataplane>> Dataplane::create(const DataplaneSpec& spec) {
-  if (spec.ports.size() > kMaxPorts) return fail(EINVAL, "more than " + std::to_string(kMaxPorts) + " ports");
+  if (spec.ports.size() > kMaxPorts)
+    return fail(EINVAL, "more than " + std::to_string(kMaxPorts) + " ports");
   if (spec.cores.empty()) return fail(EINVAL, "no cores for workers");
-  if (spec.cores.size() > kMaxWorkers) return fail(EINVAL, "more than " + std::to_string(kMaxWorkers) + " workers");
+  if (spec.cores.size() > kMaxWorkers)
+    return fail(EINVAL, "more than " + std::to_string(kMaxWorkers) + " workers");
   auto state = std::make_unique<State>();
   size_t queues = 0;
   for (const PortSpec& port : spec.ports) queues += port.rx_queues;
@@ -155,7 +161,8 @@ void Dataplane::State::deal_queues(const DataplaneSpec& spec) {
       queue.env.ifindex = queue.env.ingress_ifindex = spec.ports[p].ifindex;
       std::memcpy(queue.env.mac, ports[p].mac().data(), sizeof queue.env.mac);
       queue.env.trace = threads[w].trace.get();
-      if (getrandom(queue.env.random_state, sizeof queue.env.random_state, 0) < 0) queue.env.random_state[0] ^= next;
+      if (getrandom(queue.env.random_state, sizeof queue.env.random_state, 0) < 0)
+        queue.env.random_state[0] ^= next;
       queue.env.random_state[1] |= 1;
       backoff[w] = backoff[w] && ports[p].idle_backoff();
     }
@@ -193,9 +200,11 @@ Status Dataplane::set_chain(uint32_t port, Chain chain) {
   if (chain.programs.size() > kMaxChainPrograms) {
     return fail(E2BIG, where + ": more than " + std::to_string(kMaxChainPrograms) + " programs");
   }
-  const bool sends = chain.action.kind == ActionKind::forward || chain.action.kind == ActionKind::reflect;
+  const bool sends =
+      chain.action.kind == ActionKind::forward || chain.action.kind == ActionKind::reflect;
   const uint32_t target = chain.action.kind == ActionKind::forward ? chain.action.port : port;
-  if (target >= state_->ports.size()) return fail(EINVAL, where + ": forward: no port " + std::to_string(target));
+  if (target >= state_->ports.size())
+    return fail(EINVAL, where + ": forward: no port " + std::to_string(target));
   if (sends && state_->ports[target].tx_queues() == 0) {
     return fail(EINVAL, where + ": port " + state_->ports[target].spec().name + " cannot transmit");
   }
@@ -205,7 +214,8 @@ Status Dataplane::set_chain(uint32_t port, Chain chain) {
   for (uint32_t w = 0; w < active->runs.size(); w++) {
     active->runs[w].tx = state_->tx_for(port, chain.action, w);
     for (size_t p = 0; chain.changes_packets && p < state_->ports.size(); p++) {
-      active->runs[w].out.push_back(state_->ports[p].tx_queues() == 0 ? nullptr : &state_->threads[w].tx[p]);
+      active->runs[w].out.push_back(state_->ports[p].tx_queues() == 0 ? nullptr
+                                                                      : &state_->threads[w].tx[p]);
     }
   }
   active->chain = std::move(chain);
@@ -220,7 +230,9 @@ void Dataplane::clear_chain(uint32_t port) {
 
 uint64_t Dataplane::begin_grace() { return rte_rcu_qsbr_start(state_->rcu.get()); }
 
-bool Dataplane::grace_over(uint64_t token) { return rte_rcu_qsbr_check(state_->rcu.get(), token, false) != 0; }
+bool Dataplane::grace_over(uint64_t token) {
+  return rte_rcu_qsbr_check(state_->rcu.get(), token, false) != 0;
+}
 
 Status Dataplane::State::start_thread(WorkerThread& thread) {
   const std::string where = "worker " + std::to_string(thread.worker->options().index);
@@ -234,7 +246,8 @@ Status Dataplane::State::start_thread(WorkerThread& thread) {
   pthread_attr_setaffinity_np(&attributes, sizeof cores, &cores);
   const int result = pthread_create(&thread.thread, &attributes, run_worker, &thread);
   pthread_attr_destroy(&attributes);
-  if (result != 0) return fail(errno_error(result, where + ": thread on core " + std::to_string(thread.core)));
+  if (result != 0)
+    return fail(errno_error(result, where + ": thread on core " + std::to_string(thread.core)));
   while (thread.registered.load(std::memory_order_acquire) == 0) usleep(kGracePollMicroseconds);
   if (thread.registered.load(std::memory_order_relaxed) > 0) return {};
   pthread_join(thread.thread, nullptr);
@@ -328,11 +341,13 @@ Snapshot Dataplane::snapshot() const {
   const std::lock_guard lock(state_->mutex);
   Snapshot snapshot;
   for (const Port& port : state_->ports) snapshot.ports.push_back(port_snapshot(port));
-  for (const WorkerThread& thread : state_->threads) snapshot.workers.push_back(worker_snapshot(thread));
+  for (const WorkerThread& thread : state_->threads)
+    snapshot.workers.push_back(worker_snapshot(thread));
   // The queues in the order they were dealt out.
   size_t next = 0;
   for (PortSnapshot& port : snapshot.ports) {
-    const uint16_t queues = state_->ports[static_cast<size_t>(&port - snapshot.ports.data())].spec().rx_queues;
+    const uint16_t queues =
+        state_->ports[static_cast<size_t>(&port - snapshot.ports.data())].spec().rx_queues;
     for (uint16_t q = 0; q < queues; q++, next++) {
       const size_t w = next % state_->threads.size();
       const WorkerQueue& queue = state_->threads[w].worker->queues()[next / state_->threads.size()];
@@ -340,7 +355,8 @@ Snapshot Dataplane::snapshot() const {
     }
   }
   for (uint32_t p = 0; p < state_->chains.size(); p++) {
-    if (state_->chains[p] != nullptr) snapshot.chains.push_back(chain_snapshot(p, *state_->chains[p]));
+    if (state_->chains[p] != nullptr)
+      snapshot.chains.push_back(chain_snapshot(p, *state_->chains[p]));
   }
   return snapshot;
 }

@@ -1,5 +1,5 @@
-// The data plane as the control thread sees it: ports, the workers that poll them, a chain a port, statistics. Its
-// methods may be called from any control thread; none stalls a worker.
+// The data plane as the control thread sees it: ports, the workers that poll them, a chain a port,
+// statistics. Its methods may be called from any control thread; none stalls a worker.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@ namespace sluice::dataplane {
 
 struct DataplaneSpec {
   std::vector<PortSpec> ports;
-  std::vector<unsigned> cores = {0};  // a worker each; the receive queues of all ports are dealt out to them in turn
+  // a worker each; the receive queues of all ports are dealt out to them in turn
+  std::vector<unsigned> cores = {0};
 };
 
 // Of one receive queue, by the worker that polls it. packets = the sum of what follows it.
@@ -25,9 +26,11 @@ struct QueueSnapshot {
   uint64_t packets = 0;
   uint64_t sent = 0;             // passed the chain, handed to the transmit queue
   uint64_t dropped_verdict = 0;  // a program returned 0
-  uint64_t dropped_action = 0;   // passed a chain whose action is drop or none, or the port has no chain
+  // passed a chain whose action is drop or none, or the port has no chain
+  uint64_t dropped_action = 0;
   uint64_t dropped_tx_full = 0;  // passed, but the transmit queue had no room
-  uint64_t dropped_no_memory = 0;  // in several segments, and too long to be put in one piece, or to be put back
+  // in several segments, and too long to be put in one piece, or to be put back
+  uint64_t dropped_no_memory = 0;
   uint64_t dropped_redirect = 0;   // sent by a program to a port that is not there
   uint64_t trimmed = 0;          // of those that passed: shortened
 };
@@ -75,8 +78,9 @@ class Dataplane {
   Dataplane(const Dataplane&) = delete;
   Dataplane& operator=(const Dataplane&) = delete;
 
-  // Publishes the chain on the port's ingress, at any time; returns when no worker runs the old one any more. Compile
-  // it for kPortLayout. errors: EINVAL (no such port, a forward to a port without transmit queue).
+  // Publishes the chain on the port's ingress, at any time; returns when no worker runs the old one
+  // any more. Compile it for kPortLayout. errors: EINVAL (no such port, a forward to a port without
+  // transmit queue).
   Status set_chain(uint32_t port, Chain chain);
   void clear_chain(uint32_t port);
 

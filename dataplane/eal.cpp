@@ -29,12 +29,14 @@ uint64_t free_hugepage_bytes() {
         std::fopen((std::string(kRoot) + "/" + entry->d_name + "/free_hugepages").c_str(), "re"),
         std::fclose);
     unsigned long pages = 0;
-    if (file != nullptr && std::fscanf(file.get(), "%lu", &pages) == 1) bytes += uint64_t{pages} * kilobytes * 1024;
+    if (file != nullptr && std::fscanf(file.get(), "%lu", &pages) == 1)
+      bytes += uint64_t{pages} * kilobytes * 1024;
   }
   return bytes;
 }
 
-// The main lcore alone is EAL's, floating over all our cores: workers are threads of our own (dataplane.cpp).
+// The main lcore alone is EAL's, floating over all our cores: workers are threads of our own
+// (dataplane.cpp).
 std::string lcores_argument(const std::vector<unsigned>& cores) {
   std::string argument = "--lcores=0@(";
   for (const unsigned core : cores) argument.append(std::to_string(core)).append(1, ',');
@@ -43,8 +45,13 @@ std::string lcores_argument(const std::vector<unsigned>& cores) {
 }
 
 std::vector<std::string> arguments(const EalSpec& spec, bool hugepages) {
-  std::vector<std::string> args = {"sluice", lcores_argument(spec.cores), "-m", std::to_string(spec.memory_mb),
-                                   "--no-telemetry", "--log-level=lib.*:error", "--log-level=pmd.*:error",
+  std::vector<std::string> args = {"sluice",
+                                   lcores_argument(spec.cores),
+                                   "-m",
+                                   std::to_string(spec.memory_mb),
+                                   "--no-telemetry",
+                                   "--log-level=lib.*:error",
+                                   "--log-level=pmd.*:error",
                                    "--file-prefix=sluice-" + std::to_string(getpid())};
   if (hugepages) {
     args.emplace_back("--in-memory");
@@ -75,8 +82,10 @@ Result<Eal> Eal::init(const EalSpec& spec) {
   const bool enough = free_hugepage_bytes() >= uint64_t{spec.memory_mb} << 20;
   if (hugepages && !enough && spec.hugepages == EalSpec::Hugepages::always) {
     done = false;
-    return fail(ENOMEM, "eal: hugepages: always, but fewer than " + std::to_string(spec.memory_mb) +
-                            " MB are free; reserve some (/proc/sys/vm/nr_hugepages) or say hugepages: auto");
+    return fail(
+        ENOMEM,
+        "eal: hugepages: always, but fewer than " + std::to_string(spec.memory_mb) +
+            " MB are free; reserve some (/proc/sys/vm/nr_hugepages) or say hugepages: auto");
   }
   hugepages = hugepages && enough;
   std::vector<std::string> args = arguments(spec, hugepages);

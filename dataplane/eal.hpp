@@ -1,4 +1,5 @@
-// DPDK's environment: memory, devices, lcores. Once a process, before the first Port; a replay needs none.
+// DPDK's environment: memory, devices, lcores. Once a process, before the first Port; a replay
+// needs none.
 #pragma once
 
 #include <string>
@@ -12,12 +13,14 @@ namespace sluice::dataplane {
 struct EalSpec {
   enum class Hugepages { automatic, always, never };
 
-  std::vector<unsigned> cores = {0};  // the control thread may run on all of them; a worker on one each
+  // the control thread may run on all of them; a worker on one each
+  std::vector<unsigned> cores = {0};
   unsigned memory_mb = 512;
   Hugepages hugepages = Hugepages::automatic;  // automatic: where enough are free for memory_mb
   // Runs beside any other instance and without root: no hugepages, no shared files, no PCI.
   bool private_instance = false;
-  std::vector<std::string> pci_devices;  // addresses that ports will open; empty: the PCI bus is left alone
+  // addresses that ports will open; empty: the PCI bus is left alone
+  std::vector<std::string> pci_devices;
   std::vector<std::string> extra_args;
 };
 
@@ -25,7 +28,8 @@ class Eal {
  public:
   // errors: EALREADY on a second call in a process, ENOMEM, EPERM, what rte_eal_init says.
   static Result<Eal> init(const EalSpec& spec);
-  Eal(Eal&& other) noexcept : live_(std::exchange(other.live_, false)), hugepages_(other.hugepages_) {}
+  Eal(Eal&& other) noexcept
+      : live_(std::exchange(other.live_, false)), hugepages_(other.hugepages_) {}
   Eal& operator=(Eal&&) = delete;
   ~Eal();
 

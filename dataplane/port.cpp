@@ -33,13 +33,15 @@ Status own(uint16_t id, const std::string& name) {
   return {};
 }
 
-// The port of a device that is there already (probed at start, or by --vdev), or of one that is made now.
+// The port of a device that is there already (probed at start, or by --vdev), or of one that is
+// made now.
 Result<uint16_t> find_or_probe(const std::string& device) {
   uint16_t id = 0;
   const std::string name = device_name(device);
   if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
     const int result = rte_dev_probe(device.c_str());
-    if (result != 0) return fail(result < 0 ? -result : ENODEV, "device " + device + ": " + dpdk_error(result));
+    if (result != 0)
+      return fail(result < 0 ? -result : ENODEV, "device " + device + ": " + dpdk_error(result));
     if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
       return fail(ENODEV, "device " + device + " is not a network device");
     }
@@ -72,7 +74,8 @@ Result<Port> Port::open(const PortSpec& spec, uint16_t tx_queues) {
   port.spec_ = spec;
   port.id_ = *id;
   port.backoff_ = spec.idle_backoff.value_or(!is_pci_address(spec.device));
-  if (auto status = port.configure(tx_queues); !status) return fail(std::move(status.error()).in(where));
+  if (auto status = port.configure(tx_queues); !status)
+    return fail(std::move(status.error()).in(where));
   return port;
 }
 
@@ -82,8 +85,9 @@ Status Port::configure(uint16_t tx_queues) {
   if (result != 0) return fail(-result, "device info: " + dpdk_error(result));
   driver_ = info.driver_name;
   if (spec_.rx_queues > info.max_rx_queues) {
-    return fail(EINVAL, "rx_queues is " + std::to_string(spec_.rx_queues) + ", but " + spec_.device + " (" + driver_ +
-                            ") has " + std::to_string(info.max_rx_queues));
+    return fail(EINVAL, "rx_queues is " + std::to_string(spec_.rx_queues) + ", but " +
+                            spec_.device + " (" + driver_ + ") has " +
+                            std::to_string(info.max_rx_queues));
   }
   tx_queues_ = std::min(tx_queues, info.max_tx_queues);
   rte_eth_conf conf{};
@@ -106,10 +110,12 @@ Status Port::configure(uint16_t tx_queues) {
   if (auto status = set_up_queues(rx_descriptors, tx_descriptors); !status) return status;
 
   rte_ether_addr address{};
-  if (rte_eth_macaddr_get(id_, &address) == 0) std::copy_n(address.addr_bytes, mac_.size(), mac_.begin());
+  if (rte_eth_macaddr_get(id_, &address) == 0)
+    std::copy_n(address.addr_bytes, mac_.size(), mac_.begin());
   result = rte_eth_dev_start(id_);
   if (result != 0) return fail(-result, "start: " + dpdk_error(result));
-  // A filter between two networks takes frames that are not for itself; a device that cannot choose takes all anyway.
+  // A filter between two networks takes frames that are not for itself; a device that cannot choose
+  // takes all anyway.
   rte_eth_promiscuous_enable(id_);
   return {};
 }
@@ -118,8 +124,8 @@ Status Port::set_up_queues(uint16_t rx_descriptors, uint16_t tx_descriptors) {
   const int socket = rte_eth_dev_socket_id(id_);
   const uint32_t packets =
       spec_.rx_queues * (rx_descriptors + kPoolCache + kBurst) + tx_queues_ * tx_descriptors + 4096;
-  pool_ = rte_pktmbuf_pool_create(("sluice_port_" + std::to_string(id_)).c_str(), packets - 1, kPoolCache, 0,
-                                  RTE_MBUF_DEFAULT_BUF_SIZE, socket);
+  pool_ = rte_pktmbuf_pool_create(("sluice_port_" + std::to_string(id_)).c_str(), packets - 1,
+                                  kPoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, socket);
   if (pool_ == nullptr) {
     return fail(rte_errno, "memory for " + std::to_string(packets) + " packets: " + dpdk_error(0) +
                                " (see eal: memory_mb)");
@@ -127,11 +133,14 @@ Status Port::set_up_queues(uint16_t rx_descriptors, uint16_t tx_descriptors) {
   for (uint16_t queue = 0; queue < spec_.rx_queues; queue++) {
     const int result = rte_eth_rx_queue_setup(id_, queue, rx_descriptors,
                                               static_cast<unsigned>(socket), nullptr, pool_);
-    if (result != 0) return fail(-result, "receive queue " + std::to_string(queue) + ": " + dpdk_error(result));
+    if (result != 0)
+      return fail(-result, "receive queue " + std::to_string(queue) + ": " + dpdk_error(result));
   }
   for (uint16_t queue = 0; queue < tx_queues_; queue++) {
-    const int result = rte_eth_tx_queue_setup(id_, queue, tx_descriptors, static_cast<unsigned>(socket), nullptr);
-    if (result != 0) return fail(-result, "transmit queue " + std::to_string(queue) + ": " + dpdk_error(result));
+    const int result =
+        rte_eth_tx_queue_setup(id_, queue, tx_descriptors, static_cast<unsigned>(socket), nullptr);
+    if (result != 0)
+      return fail(-result, "transmit queue " + std::to_string(queue) + ": " + dpdk_error(result));
   }
   return {};
 }

@@ -1,5 +1,5 @@
-// A DPDK port: opened from a PCI address or a virtual device's string, started, closed with the object. Control thread;
-// its queues are used by workers through queue.hpp.
+// A DPDK port: opened from a PCI address or a virtual device's string, started, closed with the
+// object. Control thread; its queues are used by workers through queue.hpp.
 #pragma once
 
 #include <array>
@@ -38,8 +38,8 @@ struct PortStats {
 
 class Port {
  public:
-  // tx_queues: wanted; a device with fewer gets what it has. errors: EINVAL, ENODEV, what the driver says; the texts
-  // begin with the origin and "port NAME:".
+  // tx_queues: wanted; a device with fewer gets what it has. errors: EINVAL, ENODEV, what the
+  // driver says; the texts begin with the origin and "port NAME:".
   static Result<Port> open(const PortSpec& spec, uint16_t tx_queues);
   Port(Port&& other) noexcept;
   Port& operator=(Port&&) = delete;

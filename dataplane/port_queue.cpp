@@ -10,10 +10,13 @@ uint32_t PortRxQueue::poll(Batch& batch) {
   return batch.count;
 }
 
-void PortRxQueue::drop(rte_mbuf** packets, uint32_t count) { rte_pktmbuf_free_bulk(packets, count); }
+void PortRxQueue::drop(rte_mbuf** packets, uint32_t count) {
+  rte_pktmbuf_free_bulk(packets, count);
+}
 
 uint32_t PortTxQueue::send(rte_mbuf** packets, uint32_t count) {
-  if (lock_ == nullptr) [[likely]] return rte_eth_tx_burst(port_, queue_, packets, static_cast<uint16_t>(count));
+  if (lock_ == nullptr) [[likely]]
+    return rte_eth_tx_burst(port_, queue_, packets, static_cast<uint16_t>(count));
   constexpr int kTries = 1000;
   for (int i = 0; i < kTries; i++) {
     if (rte_spinlock_trylock(lock_) != 0) {

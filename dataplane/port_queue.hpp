@@ -18,11 +18,12 @@ class PortRxQueue final : public RxQueue {
   uint16_t queue_;
 };
 
-// `lock` is null where the queue has one worker. A worker that does not get it in a bounded time sends nothing: its
-// packets are dropped and counted, as if the queue had been full.
+// `lock` is null where the queue has one worker. A worker that does not get it in a bounded time
+// sends nothing: its packets are dropped and counted, as if the queue had been full.
 class PortTxQueue final : public TxQueue {
  public:
-  PortTxQueue(uint16_t port, uint16_t queue, rte_spinlock_t* lock) : lock_(lock), port_(port), queue_(queue) {}
+  PortTxQueue(uint16_t port, uint16_t queue, rte_spinlock_t* lock)
+      : lock_(lock), port_(port), queue_(queue) {}
   uint32_t send(rte_mbuf** packets, uint32_t count) override;
 
  private:

@@ -1,4 +1,5 @@
-// Where a worker's packets come from and go to: a port's queues here, a capture in capture_queue.hpp. One call a burst.
+// Where a worker's packets come from and go to: a port's queues here, a capture in
+// capture_queue.hpp. One call a burst.
 #pragma once
 
 #include <cstdint>

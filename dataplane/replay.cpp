@@ -116,7 +116,8 @@ ReplayStats Run::stats() const {
 
 Status check(const ReplayRequest& request) {
   if (request.loops == 0) return fail(EINVAL, "replay: loop 0 times");
-  if (request.loops > 1 && request.capture == "-") return fail(EINVAL, "replay: standard input cannot be read twice");
+  if (request.loops > 1 && request.capture == "-")
+    return fail(EINVAL, "replay: standard input cannot be read twice");
   if (request.chain.programs.size() > kMaxChainPrograms) {
     return fail(E2BIG, "replay: more than " + std::to_string(kMaxChainPrograms) + " programs");
   }
@@ -131,7 +132,8 @@ Result<ReplayStats> replay(const ReplayRequest& request) {
   if (!reader) return fail(std::move(reader.error()));
   std::optional<CaptureWriter> writer;
   if (request.write) {
-    auto created = CaptureWriter::create(*request.write, {reader->snaplen(), reader->nanoseconds()});
+    auto created =
+        CaptureWriter::create(*request.write, {reader->snaplen(), reader->nanoseconds()});
     if (!created) return fail(std::move(created.error()));
     writer.emplace(std::move(*created));
   }

@@ -27,7 +27,8 @@ struct ReplayProgress {
 
 struct ReplayRequest {
   std::string capture;                  // path; "-" is standard input
-  Chain chain;                          // compiled for kReplayLayout; its action is ignored: what passes is written
+  // compiled for kReplayLayout; its action is ignored: what passes is written
+  Chain chain;
   std::optional<std::string> write;     // what passes goes here, once all of it is written
   std::optional<std::string> expect;    // and is compared with this capture
   uint32_t loops = 1;                   // -w and expect see every round
@@ -56,7 +57,8 @@ struct ReplayStats {
   std::optional<std::string> difference;  // from `expect`: the first one, a sentence
 };
 
-// errors begin with "capture FILE:", a bad record with its packet number as well; nothing is left at `write` then.
+// errors begin with "capture FILE:", a bad record with its packet number as well; nothing is left
+// at `write` then.
 Result<ReplayStats> replay(const ReplayRequest& request);
 
 }  // namespace sluice::dataplane

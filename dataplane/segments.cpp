@@ -14,7 +14,8 @@ constexpr size_t kViewBytes = sizeof(rte_mbuf) * kBurst;
 }  // namespace
 
 Segments::Segments() {
-  void* memory = mmap(nullptr, kViewBytes + kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, kViewBytes + kBytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return;  // view() then says no
   views_ = static_cast<rte_mbuf*>(memory);
   memory_ = static_cast<uint8_t*>(memory) + kViewBytes;
@@ -46,7 +47,8 @@ bool put_back_view(rte_mbuf* packet, const rte_mbuf* view) {
   const auto* from = rte_pktmbuf_mtod(view, const uint8_t*);
   uint32_t left = view->pkt_len;
   for (rte_mbuf* part = packet; part != nullptr; part = part->next) {
-    part->data_len = static_cast<uint16_t>(std::min<uint32_t>(left, part->buf_len - part->data_off));
+    part->data_len =
+        static_cast<uint16_t>(std::min<uint32_t>(left, part->buf_len - part->data_off));
     std::memcpy(rte_pktmbuf_mtod(part, uint8_t*), from, part->data_len);
     from += part->data_len;
     left -= part->data_len;

@@ -34,7 +34,8 @@ class Segments {
   uint32_t views_used_ = 0;
 };
 
-// Makes the packet's bytes those of its view, which may be more or fewer. False: they do not fit into its segments.
+// Makes the packet's bytes those of its view, which may be more or fewer. False: they do not fit
+// into its segments.
 bool put_back_view(rte_mbuf* packet, const rte_mbuf* view);
 
 // Shortens a packet to its first `length` bytes, giving back segments that fall away.

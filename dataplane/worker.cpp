@@ -64,7 +64,8 @@ void Worker::idle(uint32_t empty_rounds) {
     return;
   }
   const uint32_t step = std::min((empty_rounds - kSpinRounds) / kRoundsPerStep, 10u);
-  timespec pause{0, static_cast<long>(std::min(kFirstSleepNanoseconds << step, kLongestSleepNanoseconds))};
+  timespec pause{
+      0, static_cast<long>(std::min(kFirstSleepNanoseconds << step, kLongestSleepNanoseconds))};
   count(counters_.sleeps);
   nanosleep(&pause, nullptr);
 }
@@ -126,14 +127,15 @@ void Worker::process(WorkerQueue& queue, ActiveChain& active) {
   finish(queue, run);
 }
 
-// A capture may hold records without a byte. Their kept length is 0 either way, so that the last program's count of
-// passed packets has to tell whether they pass.
+// A capture may hold records without a byte. Their kept length is 0 either way, so that the last
+// program's count of passed packets has to tell whether they pass.
 void Worker::run_singly(void* const* packets, const Chain& chain, bpf::RunEnv& env, ChainRun& run) {
   const size_t last = chain.programs.empty() ? 0 : chain.programs.size() - 1;
   for (uint32_t i = 0; i < batch_.count; i++) {
     const uint64_t passed = run.counters[last].passed;
     chain.burst->run(packets + i, 1, &batch_.verdicts[i], &env, run.counters);
-    if (batch_.packets[i]->pkt_len == 0 && run.counters[last].passed != passed) batch_.verdicts[i] = UINT32_MAX;
+    if (batch_.packets[i]->pkt_len == 0 && run.counters[last].passed != passed)
+      batch_.verdicts[i] = UINT32_MAX;
   }
 }
 
@@ -199,7 +201,8 @@ void Worker::finish(WorkerQueue& queue, ChainRun& run) {
 }
 
 // not_there: what counts packets for which there is no queue.
-void Worker::send(WorkerQueue& queue, TxQueue* tx, rte_mbuf** packets, uint32_t packet_count, uint64_t& not_there) {
+void Worker::send(WorkerQueue& queue, TxQueue* tx, rte_mbuf** packets, uint32_t packet_count,
+                  uint64_t& not_there) {
   const uint32_t sent = tx == nullptr ? 0 : tx->send(packets, packet_count);
   if (sent != 0) count(queue.counters.sent, sent);
   if (sent == packet_count) return;

@@ -67,7 +67,8 @@ class Worker {
   void run_singly(void* const* packets, const Chain& chain, bpf::RunEnv& env, ChainRun& run);
   void put_back(WorkerQueue& queue, rte_mbuf* const* views);
   void finish(WorkerQueue& queue, ChainRun& run);
-  void send(WorkerQueue& queue, TxQueue* tx, rte_mbuf** packets, uint32_t packet_count, uint64_t& not_there);
+  void send(WorkerQueue& queue, TxQueue* tx, rte_mbuf** packets, uint32_t packet_count,
+            uint64_t& not_there);
   void quiesce();
   void idle(uint32_t empty_rounds);
 

@@ -8,7 +8,8 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kGuessMax = 16u << 20;  // bytes sent without being asked
-constexpr uint64_t kAround = 256;          // bytes sent beyond those asked for, as far as the page reaches
+// bytes sent beyond those asked for, as far as the page reaches
+constexpr uint64_t kAround = 256;
 
 #define AT(field) offsetof(union bpf_attr, field)
 
@@ -90,7 +91,8 @@ void Answers::guess(int cmd, const union bpf_attr& attr) {
   if (cmd == BPF_PROG_LOAD) guess_map_loads(attr);
 }
 
-// All in one step, as far as it goes: what cannot be read is left out, and the rest is one step more.
+// All in one step, as far as it goes: what cannot be read is left out, and the rest is one step
+// more.
 void Answers::guess_memory(int cmd, const union bpf_attr& attr) {
   Item items[Process::kPartsMax];
   Process::Part parts[Process::kPartsMax];
@@ -102,7 +104,9 @@ void Answers::guess_memory(int cmd, const union bpf_attr& attr) {
                                             : row.size * field<uint32_t>(attr, row.count);
     if (address == 0 || size == 0 || size > kGuessMax) continue;
     Item& item = items[count];
-    item = {{{wire::NeedKind::memory, 0, address, size}, 0, static_cast<uint32_t>(size)}, std::vector<char>(size), -1};
+    item = {{{wire::NeedKind::memory, 0, address, size}, 0, static_cast<uint32_t>(size)},
+            std::vector<char>(size),
+            -1};
     parts[count++] = {address, item.bytes.data(), size};
   }
   for (size_t at = 0; at < count; at++) {
@@ -122,7 +126,8 @@ void Answers::guess_map_loads(const union bpf_attr& attr) {
   constexpr size_t kFilesMax = 64;  // Linux: MAX_USED_MAPS
   std::vector<uint32_t> files;
   for (const Item& item : answers_) {
-    if (item.answer.need.kind != wire::NeedKind::memory || item.answer.need.address != attr.insns) continue;
+    if (item.answer.need.kind != wire::NeedKind::memory || item.answer.need.address != attr.insns)
+      continue;
     for (size_t at = 0; at + sizeof(bpf_insn) <= item.bytes.size() && files.size() < kFilesMax;
          at += sizeof(bpf_insn)) {
       bpf_insn insn;
@@ -140,7 +145,8 @@ void Answers::guess_map_loads(const union bpf_attr& attr) {
 int Answers::link(const wire::Need& need) {
   for (const Item& item : answers_) {
     const wire::Need& made = item.answer.need;
-    if (made.kind == wire::NeedKind::create_unnamed && made.address == need.size && item.descriptor >= 0) {
+    if (made.kind == wire::NeedKind::create_unnamed && made.address == need.size &&
+        item.descriptor >= 0) {
       return process_.link_unnamed(item.descriptor, need.address);
     }
   }

@@ -1,5 +1,5 @@
-// What a call carries of its caller: the answers to the daemon's needs, those guessed beforehand included. One call's
-// thread. Private to bpf/client.
+// What a call carries of its caller: the answers to the daemon's needs, those guessed beforehand
+// included. One call's thread. Private to bpf/client.
 #pragma once
 
 #include <linux/bpf.h>
@@ -16,7 +16,8 @@ class Answers {
  public:
   explicit Answers(Process& process) : process_(process) {}
 
-  // What handlers of `cmd` are known to read: its keys, instructions, descriptors. What is not there is left out.
+  // What handlers of `cmd` are known to read: its keys, instructions, descriptors. What is not
+  // there is left out.
   void guess(int cmd, const union bpf_attr& attr);
   // Finds the answer; false: it is one too many.
   bool add(const wire::Need& need);

@@ -28,10 +28,12 @@ Result<UniqueFd> open_socket(const std::string& path) {
   if (path.size() >= sizeof address.sun_path) return fail(errno_error(ENAMETOOLONG, what));
   path.copy(address.sun_path, path.size());
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (!fd ||
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const int code = errno;
     Error error = errno_error(code, what);
-    if (code == ENOENT || code == ECONNREFUSED) error.text += " (is sluice running, with an `api:` section?)";
+    if (code == ENOENT || code == ECONNREFUSED)
+      error.text += " (is sluice running, with an `api:` section?)";
     return fail(std::move(error));
   }
   return fd;
@@ -74,11 +76,13 @@ Result<std::unique_ptr<Client>> Client::connect(const std::string& path) {
   std::unique_ptr<Client> client(new Client(std::move(*socket)));
   std::vector<char> frame;
   UniqueFd none;
-  if (auto status = client->receive(&frame, &none); !status) return fail(std::move(status.error()).in(path));
+  if (auto status = client->receive(&frame, &none); !status)
+    return fail(std::move(status.error()).in(path));
   wire::FrameReader reader(frame);
   wire::TextHeader header;
   std::span<const char> text;
-  if (reader.type() != FrameType::welcome || !reader.get(&header) || !reader.get_bytes(header.length, &text)) {
+  if (reader.type() != FrameType::welcome || !reader.get(&header) ||
+      !reader.get_bytes(header.length, &text)) {
     return fail(EPROTO, path + ": not a sluice daemon of this version");
   }
   client->pin_directory_.assign(text.begin(), text.end());
@@ -90,8 +94,9 @@ Client::~Client() = default;
 Status Client::send(const std::vector<char>& frame, const std::vector<int>& descriptors) {
   size_t sent = 0;
   while (sent < frame.size()) {
-    const ssize_t count = send_with_descriptors(socket_.get(), std::span(frame).subspan(sent),
-                                                sent == 0 ? std::span(descriptors) : std::span<const int>());
+    const ssize_t count =
+        send_with_descriptors(socket_.get(), std::span(frame).subspan(sent),
+                              sent == 0 ? std::span(descriptors) : std::span<const int>());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail(errno_error(errno, "send to the daemon"));
     sent += static_cast<size_t>(count);
@@ -101,9 +106,11 @@ Status Client::send(const std::vector<char>& frame, const std::vector<int>& desc
 
 ssize_t Client::receive_some(std::span<char> bytes, std::vector<UniqueFd>* descriptors) {
   if (daemon_cpu_ != wire::kCpuUnknown && daemon_cpu_ != ::sched_getcpu()) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(wire::kLookNanoseconds);
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::nanoseconds(wire::kLookNanoseconds);
     do {
-      const ssize_t count = receive_with_descriptors(socket_.get(), bytes, descriptors, MSG_DONTWAIT);
+      const ssize_t count =
+          receive_with_descriptors(socket_.get(), bytes, descriptors, MSG_DONTWAIT);
       if (count >= 0 || errno != EAGAIN) return count;
     } while (std::chrono::steady_clock::now() < end);
   }
@@ -161,7 +168,8 @@ Client::Outcome Client::call(Process& process, int cmd, uint64_t attr_address, u
     if (writer.size() > wire::kFrameMax) return {-E2BIG, {}};
     std::vector<char> frame;
     UniqueFd descriptor;
-    if (!send(std::move(writer).finish(), answers.descriptors()) || !receive(&frame, &descriptor)) break;
+    if (!send(std::move(writer).finish(), answers.descriptors()) || !receive(&frame, &descriptor))
+      break;
     wire::FrameReader reader(frame);
     if (reader.type() == FrameType::need && add_needs(reader, &answers)) continue;
     wire::ResultHeader result;
@@ -194,7 +202,8 @@ Result<std::string> Client::query(std::string_view what) {
   wire::FrameReader reader(frame);
   wire::TextHeader header;
   std::span<const char> text;
-  if (reader.type() != FrameType::text || !reader.get(&header) || !reader.get_bytes(header.length, &text)) {
+  if (reader.type() != FrameType::text || !reader.get(&header) ||
+      !reader.get_bytes(header.length, &text)) {
     socket_.reset();
     return fail(EPROTO, "not a sluice daemon of this version");
   }
@@ -203,7 +212,8 @@ Result<std::string> Client::query(std::string_view what) {
   return answer;
 }
 
-// By device and inode on the way up, so that mount namespaces, links and relative paths need no thought.
+// By device and inode on the way up, so that mount namespaces, links and relative paths need no
+// thought.
 bool Client::in_pin_directory(int directory) const {
   constexpr int kDepthMax = 64;
   struct stat pins, here;
@@ -215,7 +225,9 @@ bool Client::in_pin_directory(int directory) const {
     const ino_t below = here.st_ino;
     const dev_t device = here.st_dev;
     at.reset(::openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (at && ::fstat(at.get(), &here) == 0 && here.st_ino == below && here.st_dev == device) return false;  // the root
+    // the root
+    if (at && ::fstat(at.get(), &here) == 0 && here.st_ino == below && here.st_dev == device)
+      return false;
   }
   return false;
 }

@@ -25,7 +25,8 @@ inline constexpr const char* kDefaultSocket = "/run/sluice/sluice.sock";
 
 class Client {
  public:
-  // errors: ENOENT, ECONNREFUSED (no daemon), EACCES (not of the socket's group), EPROTO (another version).
+  // errors: ENOENT, ECONNREFUSED (no daemon), EACCES (not of the socket's group), EPROTO (another
+  // version).
   static Result<std::unique_ptr<Client>> connect(const std::string& path = socket_path());
   ~Client();
   Client(const Client&) = delete;
@@ -42,12 +43,14 @@ class Client {
   };
   Outcome call(Process& process, int cmd, uint64_t attr, unsigned size);
 
-  // What the daemon tells people: "status", "ports", "chains", "metrics", "trace". JSON text; ENOENT: no such query.
+  // What the daemon tells people: "status", "ports", "chains", "metrics", "trace". JSON text;
+  // ENOENT: no such query.
   Result<std::string> query(std::string_view what);
 
   // The daemon's pin directory, as it spells it; empty: it keeps no pins.
   [[nodiscard]] const std::string& pin_directory() const { return pin_directory_; }
-  // Whether `directory` (a descriptor, O_PATH will do) is the pin directory or lies in it, whatever path led there.
+  // Whether `directory` (a descriptor, O_PATH will do) is the pin directory or lies in it, whatever
+  // path led there.
   [[nodiscard]] bool in_pin_directory(int directory) const;
 
  private:

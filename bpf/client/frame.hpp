@@ -1,5 +1,6 @@
-// Building and reading frames of the API socket. A FrameReader never reads outside its bytes, whatever they hold; after
-// the first part that is not there it gives nothing more. No state beyond the objects; any thread.
+// Building and reading frames of the API socket. A FrameReader never reads outside its bytes,
+// whatever they hold; after the first part that is not there it gives nothing more. No state beyond
+// the objects; any thread.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,9 @@ inline constexpr size_t padded(size_t size) { return (size + 7) & ~size_t{7}; }
 
 class FrameWriter {
  public:
-  explicit FrameWriter(FrameType type) { put(FrameHeader{0, static_cast<uint16_t>(type), kVersion}); }
+  explicit FrameWriter(FrameType type) {
+    put(FrameHeader{0, static_cast<uint16_t>(type), kVersion});
+  }
 
   template <class Part>
   void put(const Part& part) {

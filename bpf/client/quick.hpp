@@ -17,7 +17,8 @@ inline constexpr int kQuickCommands[] = {
     BPF_OBJ_GET_INFO_BY_FD, BPF_OBJ_GET,         BPF_MAP_FREEZE,       BPF_PROG_BIND_MAP};
 
 inline bool is_quick(int cmd) {
-  return std::find(std::begin(kQuickCommands), std::end(kQuickCommands), cmd) != std::end(kQuickCommands);
+  return std::find(std::begin(kQuickCommands), std::end(kQuickCommands), cmd) !=
+         std::end(kQuickCommands);
 }
 
 }  // namespace sluice::bpf

@@ -9,9 +9,10 @@
 //                                                            repeats the whole call with these
 //                                                            answers added; the daemon remembers
 //                                                            nothing
-//   daemon  result   ResultHeader, writes * (Write, bytes)   the call is done; a descriptor if has_descriptor
-//   client  query    TextHeader, text                        "status", "ports", ...
-//   daemon  text     TextHeader, JSON                        code: errno, positive; the text says why then
+//   daemon  result   ResultHeader, writes * (Write, bytes)   the call is done; a descriptor if
+//   has_descriptor client  query    TextHeader, text                        "status", "ports", ...
+//   daemon  text     TextHeader, JSON                        code: errno, positive; the text says
+//   why then
 //
 // A client sends one request and waits for its answer. A daemon closes a connection that sends
 // anything else than the above: wrong version or type, a size beyond the limits, a frame not
@@ -49,9 +50,11 @@ enum class NeedKind : uint32_t {
   memory = 1,      // `size` bytes at `address`; the client may send more
   file,            // descriptor `number` of the caller
   open,            // the file at the path at `address`, opened with flags `number`
-  open_directory,  // the directory that the path at `address` lies in, O_PATH; the answer's bytes are the name in it
+  // the directory that the path at `address` lies in, O_PATH; the answer's bytes are the name in it
+  open_directory,
   create_unnamed,  // O_TMPFILE in the directory that the path at `address` lies in
-  link_unnamed,    // what create_unnamed made for the path at `size`, linked at the path at `address`
+  // what create_unnamed made for the path at `size`, linked at the path at `address`
+  link_unnamed,
 };
 
 struct Need {
@@ -98,7 +101,8 @@ struct TextHeader {
   uint32_t length = 0;
 };
 
-static_assert(sizeof(FrameHeader) == 8 && sizeof(Need) == 24 && sizeof(Answer) == 32 && sizeof(CallHeader) == 24 &&
-              sizeof(ResultHeader) == 24 && sizeof(Write) == 16 && sizeof(TextHeader) == 8);
+static_assert(sizeof(FrameHeader) == 8 && sizeof(Need) == 24 && sizeof(Answer) == 32 &&
+              sizeof(CallHeader) == 24 && sizeof(ResultHeader) == 24 && sizeof(Write) == 16 &&
+              sizeof(TextHeader) == 8);
 
 }  // namespace sluice::bpf::wire

@@ -18,10 +18,13 @@
 
 namespace sluice::bpf {
 
-// The target of a tail call, counted; null: no such element or too many calls, and the caller goes on.
-[[gnu::always_inline]] inline const TailTarget* take_tail_call(PacketContext* ctx, const MapCore* map, uint64_t index) {
+// The target of a tail call, counted; null: no such element or too many calls, and the caller goes
+// on.
+[[gnu::always_inline]] inline const TailTarget* take_tail_call(PacketContext* ctx,
+                                                               const MapCore* map, uint64_t index) {
   if (map->type != BPF_MAP_TYPE_PROG_ARRAY || ctx->tail_calls >= kMaxTailCalls) return nullptr;
-  const auto* target = static_cast<const TailTarget*>(reference_at(map, static_cast<uint32_t>(index)));
+  const auto* target =
+      static_cast<const TailTarget*>(reference_at(map, static_cast<uint32_t>(index)));
   if (target != nullptr) ctx->tail_calls++;
   return target;
 }
@@ -51,12 +54,14 @@ inline void visit_array(ElementVisitor& visitor) {
   }
 }
 
-// The elements of one bucket; each one's successor is read before the callback, which may delete it.
+// The elements of one bucket; each one's successor is read before the callback, which may delete
+// it.
 inline bool visit_bucket(ElementVisitor& visitor, HashBucket* bucket) {
   const MapCore* map = visitor.map;
   const uint32_t slot = is_per_cpu_hash(map->type) ? visitor.ctx->env->slot : 0;
   const auto visit = [&](uint32_t reference) {
-    return visitor.visit(hash_key_of(hash_element(map, reference)), hash_value_of(map, reference, slot));
+    return visitor.visit(hash_key_of(hash_element(map, reference)),
+                         hash_value_of(map, reference, slot));
   };
   for (uint32_t lane = 0; lane < kLanes; lane++) {
     const uint64_t tags = __atomic_load_n(&bucket->tags[lane / 4], __ATOMIC_ACQUIRE);
@@ -80,9 +85,11 @@ inline void visit_hash(ElementVisitor& visitor) {
   }
 }
 
-// Calls callback(map, key, value, callback_ctx) an element until it returns non-zero. The elements visited, or -EINVAL.
-[[gnu::always_inline]] inline long for_each_element(PacketContext* ctx, const MapCore* map, uint64_t callback,
-                                                    uint64_t callback_ctx, uint64_t flags) {
+// Calls callback(map, key, value, callback_ctx) an element until it returns non-zero. The elements
+// visited, or -EINVAL.
+[[gnu::always_inline]] inline long for_each_element(PacketContext* ctx, const MapCore* map,
+                                                    uint64_t callback, uint64_t callback_ctx,
+                                                    uint64_t flags) {
   if (flags != 0) return -EINVAL;
   ElementVisitor visitor{ctx, map, reinterpret_cast<HelperBody>(callback), callback_ctx, 0};
   switch (map->type) {
@@ -102,22 +109,26 @@ inline void visit_hash(ElementVisitor& visitor) {
 extern "C" {
 
 // Not as in Linux: R0 is the TailTarget to go on with, or 0. No program sees it.
-inline uint64_t sluice_helper_tail_call(sluice::bpf::PacketContext* ctx, uint64_t, uint64_t map, uint64_t index,
-                                        uint64_t, uint64_t) {
+inline uint64_t sluice_helper_tail_call(sluice::bpf::PacketContext* ctx, uint64_t, uint64_t map,
+                                        uint64_t index, uint64_t, uint64_t) {
   using namespace sluice::bpf;
-  return reinterpret_cast<uint64_t>(take_tail_call(ctx, reinterpret_cast<const MapCore*>(map), index));
+  return reinterpret_cast<uint64_t>(
+      take_tail_call(ctx, reinterpret_cast<const MapCore*>(map), index));
 }
 
-inline uint64_t sluice_helper_for_each_map_elem(sluice::bpf::PacketContext* ctx, uint64_t map, uint64_t callback,
-                                                uint64_t callback_ctx, uint64_t flags, uint64_t) {
+inline uint64_t sluice_helper_for_each_map_elem(sluice::bpf::PacketContext* ctx, uint64_t map,
+                                                uint64_t callback, uint64_t callback_ctx,
+                                                uint64_t flags, uint64_t) {
   using namespace sluice::bpf;
   return static_cast<uint64_t>(
       for_each_element(ctx, reinterpret_cast<const MapCore*>(map), callback, callback_ctx, flags));
 }
 
-// callback(index, callback_ctx) up to `count` times, until it returns non-zero. The calls made, -E2BIG or -EINVAL.
-inline uint64_t sluice_helper_loop(sluice::bpf::PacketContext* ctx, uint64_t count, uint64_t callback,
-                                   uint64_t callback_ctx, uint64_t flags, uint64_t) {
+// callback(index, callback_ctx) up to `count` times, until it returns non-zero. The calls made,
+// -E2BIG or -EINVAL.
+inline uint64_t sluice_helper_loop(sluice::bpf::PacketContext* ctx, uint64_t count,
+                                   uint64_t callback, uint64_t callback_ctx, uint64_t flags,
+                                   uint64_t) {
   using namespace sluice::bpf;
   const auto body = reinterpret_cast<HelperBody>(callback);
   const auto limit = static_cast<uint32_t>(count);

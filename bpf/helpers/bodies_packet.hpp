@@ -13,8 +13,9 @@ namespace sluice::bpf {
 inline constexpr uint32_t kNetworkHeader = 14;  // behind the Ethernet header, tags or not
 
 // Copies packet bytes; out of range: -EFAULT and the buffer zeroed, as in Linux.
-[[gnu::always_inline]] inline uint64_t copy_packet_bytes(const PacketContext* ctx, uint32_t base, uint64_t offset,
-                                                         uint64_t to, uint64_t size) {
+[[gnu::always_inline]] inline uint64_t copy_packet_bytes(const PacketContext* ctx, uint32_t base,
+                                                         uint64_t offset, uint64_t to,
+                                                         uint64_t size) {
   auto* out = reinterpret_cast<uint8_t*>(to);
   const auto from = static_cast<uint32_t>(offset);
   const auto count = static_cast<uint32_t>(size);
@@ -51,14 +52,16 @@ inline uint32_t fold_sum(uint32_t sum) {
 
 extern "C" {
 
-inline uint64_t sluice_helper_skb_load_bytes(sluice::bpf::PacketContext* ctx, uint64_t, uint64_t offset, uint64_t to,
-                                             uint64_t size, uint64_t) {
+inline uint64_t sluice_helper_skb_load_bytes(sluice::bpf::PacketContext* ctx, uint64_t,
+                                             uint64_t offset, uint64_t to, uint64_t size,
+                                             uint64_t) {
   return sluice::bpf::copy_packet_bytes(ctx, 0, offset, to, size);
 }
 
 // start: BPF_HDR_START_MAC or BPF_HDR_START_NET; another is -EFAULT too.
-inline uint64_t sluice_helper_skb_load_bytes_relative(sluice::bpf::PacketContext* ctx, uint64_t, uint64_t offset,
-                                                      uint64_t to, uint64_t size, uint64_t start) {
+inline uint64_t sluice_helper_skb_load_bytes_relative(sluice::bpf::PacketContext* ctx, uint64_t,
+                                                      uint64_t offset, uint64_t to, uint64_t size,
+                                                      uint64_t start) {
   using namespace sluice::bpf;
   const auto header = static_cast<uint32_t>(start);
   if (header == BPF_HDR_START_NET) return copy_packet_bytes(ctx, kNetworkHeader, offset, to, size);
@@ -66,8 +69,9 @@ inline uint64_t sluice_helper_skb_load_bytes_relative(sluice::bpf::PacketContext
 }
 
 // The checksum `seed` after `from` was replaced by `to`, folded to 16 bits; either may be missing.
-inline uint64_t sluice_helper_csum_diff(sluice::bpf::PacketContext*, uint64_t from, uint64_t from_size64, uint64_t to,
-                                        uint64_t to_size64, uint64_t seed64) {
+inline uint64_t sluice_helper_csum_diff(sluice::bpf::PacketContext*, uint64_t from,
+                                        uint64_t from_size64, uint64_t to, uint64_t to_size64,
+                                        uint64_t seed64) {
   using namespace sluice::bpf;
   const auto from_size = static_cast<uint32_t>(from_size64);
   const auto to_size = static_cast<uint32_t>(to_size64);

@@ -68,8 +68,10 @@ enum class Ret : uint8_t {
   btf,
 };
 
-// Body: arguments as the program passed them. ctx is the running program's context whatever the arguments.
-using HelperBody = uint64_t (*)(PacketContext* ctx, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+// Body: arguments as the program passed them. ctx is the running program's context whatever the
+// arguments.
+using HelperBody = uint64_t (*)(PacketContext* ctx, uint64_t, uint64_t, uint64_t, uint64_t,
+                                uint64_t);
 
 struct Helper {
   uint32_t id;               // BPF_FUNC_*
@@ -81,7 +83,8 @@ struct Helper {
   Ret returns;
   std::array<Arg, 5> arguments;
   HelperBody body;           // null: verifies, then refused with EOPNOTSUPP naming it
-  std::string_view symbol;   // of the body in the bitcode and the binary: "sluice_helper_map_lookup_elem"
+  // of the body in the bitcode and the binary: "sluice_helper_map_lookup_elem"
+  std::string_view symbol;
   bool inlined;              // the JIT takes it from the bitcode; else it calls the binary's body
 };
 

@@ -46,7 +46,8 @@ bool ends_word(char c) {
   return c == 0 || std::isspace(byte) != 0 || std::ispunct(byte) != 0;
 }
 
-// Linux prints what follows a pointer's conversion only from the first character that is neither letter nor digit.
+// Linux prints what follows a pointer's conversion only from the first character that is neither
+// letter nor digit.
 void skip_alphanumeric(const char*& at) {
   while (std::isalnum(static_cast<unsigned char>(*at)) != 0) at++;
 }
@@ -101,7 +102,8 @@ bool parse_conversion(const char*& at, Conversion* out) {
   }
 }
 
-void put_padded(Output& out, const Conversion& how, const char* prefix, const char* text, uint32_t length) {
+void put_padded(Output& out, const Conversion& how, const char* prefix, const char* text,
+                uint32_t length) {
   const auto used = static_cast<uint32_t>(std::strlen(prefix)) + length;
   const uint32_t padding = how.width > used ? how.width - used : 0;
   const bool zeros = how.zero && !how.left;
@@ -129,13 +131,15 @@ void put_number(Output& out, const Conversion& how, uint64_t value) {
   const char* prefix = "";
   uint64_t magnitude = how.bytes == 8 ? value : static_cast<uint32_t>(value);
   if (how.kind == Kind::signed_number) {
-    const int64_t number = how.bytes == 8 ? static_cast<int64_t>(value) : static_cast<int32_t>(value);
+    const int64_t number =
+        how.bytes == 8 ? static_cast<int64_t>(value) : static_cast<int32_t>(value);
     magnitude = number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
     prefix = number < 0 ? "-" : how.plus ? "+" : how.space ? " " : "";
   }
   const bool hex = how.kind == Kind::hex || how.kind == Kind::hex_upper;
   char digits[20];
-  const uint32_t length = write_digits(digits, magnitude, hex ? 16 : 10, how.kind == Kind::hex_upper);
+  const uint32_t length =
+      write_digits(digits, magnitude, hex ? 16 : 10, how.kind == Kind::hex_upper);
   put_padded(out, how, prefix, digits, length);
 }
 
@@ -238,7 +242,8 @@ bool is_format(const char* format, uint32_t count) {
   return count <= kMaxFormatArguments && format_text(nullptr, 0, format, nothing, count) >= 0;
 }
 
-long format_text(char* text, uint32_t room, const char* format, const uint64_t* arguments, uint32_t count) {
+long format_text(char* text, uint32_t room, const char* format, const uint64_t* arguments,
+                 uint32_t count) {
   Output out{text, room};
   uint32_t next = 0;
   for (const char* at = format; *at != 0;) {

@@ -12,7 +12,8 @@ inline constexpr uint32_t kMaxFormatArguments = 12;  // Linux: MAX_BPRINTF_VARAR
 // l or ll, %c, %s, %pks, %pus, %p, %px, %pK, %ps, %pS, %pB, %pi4, %pI4, %pi6, %pI6, with flags "0+-
 // " and a width. The length of the whole text, or -EINVAL: a conversion that is none of these, more
 // of them than `count`, or a byte that is not printable.
-long format_text(char* out, uint32_t room, const char* format, const uint64_t* arguments, uint32_t count);
+long format_text(char* out, uint32_t room, const char* format, const uint64_t* arguments,
+                 uint32_t count);
 
 // Whether format_text takes that format with so many arguments.
 [[nodiscard]] bool is_format(const char* format, uint32_t count);

@@ -1,4 +1,5 @@
-// bpf_trace_printk's way out: a worker formats a line into a bounded ring, the control thread drains it to the log.
+// bpf_trace_printk's way out: a worker formats a line into a bounded ring, the control thread
+// drains it to the log.
 #pragma once
 
 #include <atomic>
@@ -7,8 +8,8 @@
 
 namespace sluice::bpf {
 
-// Single producer (the worker that owns it), single consumer (control). Lines over kLineLength are cut, lines that find
-// the ring full are dropped and counted.
+// Single producer (the worker that owns it), single consumer (control). Lines over kLineLength are
+// cut, lines that find the ring full are dropped and counted.
 class TraceSink {
  public:
   static constexpr uint32_t kLines = 256;

@@ -5,8 +5,8 @@
 namespace sluice::bpf {
 namespace {
 
-// T is uint64_t or uint32_t: the width of the operation. Division by zero gives 0, modulo by zero the dividend, and the
-// most negative value over -1 wraps (RFC 9669, 4.1).
+// T is uint64_t or uint32_t: the width of the operation. Division by zero gives 0, modulo by zero
+// the dividend, and the most negative value over -1 wraps (RFC 9669, 4.1).
 template <class T>
 T divide(T a, T b, bool is_signed) {
   using S = std::make_signed_t<T>;
@@ -61,8 +61,10 @@ T compute(const Insn& insn, T a, T b) {
 uint64_t to_endian(const Insn& insn, uint64_t value) {
   const bool swaps = insn_class(insn) == BPF_ALU64 || uses_register(insn);
   switch (insn.imm) {
-    case 16: return swaps ? __builtin_bswap16(static_cast<uint16_t>(value)) : static_cast<uint16_t>(value);
-    case 32: return swaps ? __builtin_bswap32(static_cast<uint32_t>(value)) : static_cast<uint32_t>(value);
+    case 16:
+      return swaps ? __builtin_bswap16(static_cast<uint16_t>(value)) : static_cast<uint16_t>(value);
+    case 32:
+      return swaps ? __builtin_bswap32(static_cast<uint32_t>(value)) : static_cast<uint32_t>(value);
     default: return swaps ? __builtin_bswap64(value) : value;
   }
 }
@@ -108,7 +110,8 @@ void alu32(const Insn& insn, uint64_t* registers) {
     dst = to_endian(insn, dst);
     return;
   }
-  dst = compute<uint32_t>(insn, static_cast<uint32_t>(dst), static_cast<uint32_t>(operand(insn, registers)));
+  dst = compute<uint32_t>(insn, static_cast<uint32_t>(dst),
+                          static_cast<uint32_t>(operand(insn, registers)));
 }
 
 bool jump_taken(const Insn& insn, const uint64_t* registers) {

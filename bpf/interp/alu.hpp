@@ -1,4 +1,5 @@
-// Arithmetic and jumps on a register file (RFC 9669, 4.1 to 4.3). Pure apart from the destination register.
+// Arithmetic and jumps on a register file (RFC 9669, 4.1 to 4.3). Pure apart from the destination
+// register.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The instruction loop. Each instruction class has its own function; RFC 9669 sections are named where they decide.
+// The instruction loop. Each instruction class has its own function; RFC 9669 sections are named
+// where they decide.
 #include "bpf/interp/interp.hpp"
 
 #include <algorithm>
@@ -114,8 +115,9 @@ class Machine {
 
   void call_body(uint32_t id) {
     const HelperBody body = find_helper(id)->body;
-    registers_[BPF_REG_0] = body(ctx_, registers_[BPF_REG_1], registers_[BPF_REG_2], registers_[BPF_REG_3],
-                                 registers_[BPF_REG_4], registers_[BPF_REG_5]);
+    registers_[BPF_REG_0] =
+        body(ctx_, registers_[BPF_REG_1], registers_[BPF_REG_2], registers_[BPF_REG_3],
+             registers_[BPF_REG_4], registers_[BPF_REG_5]);
   }
 
   // The target runs in place of the current frame: what it returns, this frame returns.
@@ -139,7 +141,8 @@ class Machine {
     at_ = next;
   }
 
-  static uint64_t enter_callback(PacketContext* ctx, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {
+  static uint64_t enter_callback(PacketContext* ctx, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+                                 uint64_t e) {
     const uint64_t arguments[5] = {a, b, c, d, e};
     return static_cast<Machine*>(ctx->engine)->run_callback(arguments);
   }
@@ -175,7 +178,8 @@ class Machine {
   uint64_t immediate(const Insn& first, const Insn& second) const {
     const auto low = static_cast<uint32_t>(first.imm);
     const auto high = static_cast<uint32_t>(second.imm);
-    if (first.src_reg == BPF_PSEUDO_MAP_FD) return reinterpret_cast<uint64_t>(&program_.maps[low]->core());
+    if (first.src_reg == BPF_PSEUDO_MAP_FD)
+      return reinterpret_cast<uint64_t>(&program_.maps[low]->core());
     if (first.src_reg == BPF_PSEUDO_MAP_VALUE) {
       return reinterpret_cast<uint64_t>(program_.maps[low]->core().values) + high;
     }
@@ -186,8 +190,9 @@ class Machine {
     const InsnFact& fact = program_.facts[at_];
     if (fact.region == Region::ctx) {
       const auto offset = static_cast<uint32_t>(fact.offset);
-      registers_[insn.dst_reg] = program_.type == BPF_PROG_TYPE_XDP ? xdp_load(ctx_, offset)
-                                                                    : ctx_read(ctx_, offset, access_size(insn));
+      registers_[insn.dst_reg] = program_.type == BPF_PROG_TYPE_XDP
+                                     ? xdp_load(ctx_, offset)
+                                     : ctx_read(ctx_, offset, access_size(insn));
       return;
     }
     registers_[insn.dst_reg] = load_memory(insn, registers_[insn.src_reg]);
@@ -235,7 +240,8 @@ class InterpretedBurst final : public Burst {
       step = run_program(*spec_.programs[i], &ctx, &kept, counters + i);
     }
     if (step == Step::drop) return 0;
-    return forwards_ ? finish_packet(&ctx, spec_.layout, packet, step, kept) : std::min(kept, ctx.captured);
+    return forwards_ ? finish_packet(&ctx, spec_.layout, packet, step, kept)
+                     : std::min(kept, ctx.captured);
   }
 
   static Step run_program(const AnnotatedProgram& program, PacketContext* ctx, uint32_t* kept,
@@ -261,9 +267,13 @@ class InterpretedBurst final : public Burst {
 
 }  // namespace
 
-uint64_t interpret(const AnnotatedProgram& program, PacketContext* ctx) { return Machine(program, ctx).run(); }
+uint64_t interpret(const AnnotatedProgram& program, PacketContext* ctx) {
+  return Machine(program, ctx).run();
+}
 
-uint64_t interpret_target(PacketContext* ctx, const TailTarget* target) { return interpret(*target->program, ctx); }
+uint64_t interpret_target(PacketContext* ctx, const TailTarget* target) {
+  return interpret(*target->program, ctx);
+}
 
 std::unique_ptr<Burst> make_interpreted_burst(ChainSpec spec) {
   return std::make_unique<InterpretedBurst>(std::move(spec));

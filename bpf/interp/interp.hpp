@@ -1,4 +1,5 @@
-// The interpreter: reference semantics of the instruction set (RFC 9669), and what runs under `jit: off`.
+// The interpreter: reference semantics of the instruction set (RFC 9669), and what runs under `jit:
+// off`.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,8 @@ namespace {
 
 template <class T>
 T load_as(uint64_t address) {
-  if (address % sizeof(T) == 0) return __atomic_load_n(reinterpret_cast<const T*>(address), __ATOMIC_RELAXED);
+  if (address % sizeof(T) == 0)
+    return __atomic_load_n(reinterpret_cast<const T*>(address), __ATOMIC_RELAXED);
   T value;
   __builtin_memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
   return value;
@@ -28,7 +29,8 @@ uint64_t signed_value(uint64_t value, uint32_t size) {
   return static_cast<uint64_t>(static_cast<int64_t>(value << shift) >> shift);
 }
 
-// Applies one atomic and returns the old value. Fetching forms are fully ordered, the others relaxed (RFC 9669, 5.3).
+// Applies one atomic and returns the old value. Fetching forms are fully ordered, the others
+// relaxed (RFC 9669, 5.3).
 template <class T>
 T exchange(int32_t op, T* at, T operand, T expected) {
   switch (op & ~BPF_FETCH) {
@@ -38,14 +40,16 @@ T exchange(int32_t op, T* at, T operand, T expected) {
     case BPF_XOR: return __atomic_fetch_xor(at, operand, __ATOMIC_SEQ_CST);
     case BPF_XCHG & ~BPF_FETCH: return __atomic_exchange_n(at, operand, __ATOMIC_SEQ_CST);
     default:  // CMPXCHG
-      __atomic_compare_exchange_n(at, &expected, operand, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+      __atomic_compare_exchange_n(at, &expected, operand, false, __ATOMIC_SEQ_CST,
+                                  __ATOMIC_SEQ_CST);
       return expected;
   }
 }
 
 template <class T>
 void atomic_as(const Insn& insn, uint64_t* registers) {
-  auto* at = reinterpret_cast<T*>(registers[insn.dst_reg] + static_cast<uint64_t>(int64_t{insn.off}));
+  auto* at =
+      reinterpret_cast<T*>(registers[insn.dst_reg] + static_cast<uint64_t>(int64_t{insn.off}));
   const T old = exchange<T>(insn.imm, at, static_cast<T>(registers[insn.src_reg]),
                             static_cast<T>(registers[BPF_REG_0]));
   if (insn.imm == BPF_CMPXCHG) {
@@ -81,7 +85,8 @@ void store_memory(const Insn& insn, uint64_t base, uint64_t value) {
 
 namespace {
 
-// RFC 9669 has no such pair yet; Linux: BPF_LOAD_ACQ and BPF_STORE_REL. x86 orders plain accesses so.
+// RFC 9669 has no such pair yet; Linux: BPF_LOAD_ACQ and BPF_STORE_REL. x86 orders plain accesses
+// so.
 void ordered_load(const Insn& insn, uint64_t* registers) {
   registers[insn.dst_reg] = load_memory(insn, registers[insn.src_reg]);
   __atomic_thread_fence(__ATOMIC_ACQUIRE);

@@ -1,5 +1,6 @@
-// Loads, stores and atomics on plain memory (RFC 9669, 5.1 to 5.3); the verifier has proved the address. A naturally
-// aligned access is one machine access, since other workers may write the same map value.
+// Loads, stores and atomics on plain memory (RFC 9669, 5.1 to 5.3); the verifier has proved the
+// address. A naturally aligned access is one machine access, since other workers may write the same
+// map value.
 #pragma once
 
 #include <cstdint>

@@ -34,12 +34,14 @@ class Converter {
     for (at_ = 0; at_ < program_.size(); at_++) {
       starts_.push_back(static_cast<uint32_t>(out_.size()));
       if (jumps_back(program_[at_])) {
-        return fail(EINVAL, "classic program: instruction " + std::to_string(at_) +
-                                ": jumps back: a loop over headers (protochain) has no bound that can be proved");
+        return fail(
+            EINVAL,
+            "classic program: instruction " + std::to_string(at_) +
+                ": jumps back: a loop over headers (protochain) has no bound that can be proved");
       }
       if (!convert(program_[at_])) {
-        return fail(EINVAL, "classic program: instruction " + std::to_string(at_) + ": not valid (code " +
-                                std::to_string(program_[at_].code) + ")");
+        return fail(EINVAL, "classic program: instruction " + std::to_string(at_) +
+                                ": not valid (code " + std::to_string(program_[at_].code) + ")");
       }
       if (reached[at_]) {
         mark_next(reached);
@@ -104,7 +106,8 @@ class Converter {
     }
   }
 
-  // Packet loads of a fixed offset. Offsets that are negative as LD_ABS sees them are out of range here.
+  // Packet loads of a fixed offset. Offsets that are negative as LD_ABS sees them are out of range
+  // here.
   bool load_a(const ClassicInsn& insn) {
     const uint8_t size = BPF_SIZE(insn.code);
     switch (BPF_MODE(insn.code)) {
@@ -133,8 +136,12 @@ class Converter {
 
   bool load_x(const ClassicInsn& insn) {
     switch (BPF_MODE(insn.code)) {
-      case BPF_IMM: emit(BPF_ALU | BPF_MOV | BPF_K, kX, 0, 0, insn.k); return BPF_SIZE(insn.code) == BPF_W;
-      case kLen: emit(BPF_LDX | BPF_MEM | BPF_W, kX, kCtx, 0, 0); return BPF_SIZE(insn.code) == BPF_W;
+      case BPF_IMM:
+        emit(BPF_ALU | BPF_MOV | BPF_K, kX, 0, 0, insn.k);
+        return BPF_SIZE(insn.code) == BPF_W;
+      case kLen:
+        emit(BPF_LDX | BPF_MEM | BPF_W, kX, kCtx, 0, 0);
+        return BPF_SIZE(insn.code) == BPF_W;
       case kMemory: return BPF_SIZE(insn.code) == BPF_W && memory(insn, kX);
       case kMsh: return load_header_length(insn);
       default: return false;
@@ -206,8 +213,10 @@ class Converter {
     if (op != BPF_JEQ && op != BPF_JGT && op != BPF_JGE && op != BPF_JSET) return false;
     const bool with_x = BPF_SRC(insn.code) == BPF_X;
     const int code = BPF_JMP32 | op | (with_x ? BPF_X : BPF_K);
-    if (!jump_to(code, kA, with_x ? kX : uint8_t{0}, with_x ? 0 : insn.k, next + insn.jt)) return false;
-    return insn.jf == 0 ? next < program_.size() : jump_to(BPF_JMP | BPF_JA, 0, 0, 0, next + insn.jf);
+    if (!jump_to(code, kA, with_x ? kX : uint8_t{0}, with_x ? 0 : insn.k, next + insn.jt))
+      return false;
+    return insn.jf == 0 ? next < program_.size()
+                        : jump_to(BPF_JMP | BPF_JA, 0, 0, 0, next + insn.jf);
   }
   bool jump_to(int code, uint8_t dst, uint8_t src, uint32_t imm, uint64_t target) {
     if (target >= program_.size()) return false;
@@ -259,6 +268,8 @@ class Converter {
 
 }  // namespace
 
-Result<std::vector<Insn>> convert_classic(std::span<const ClassicInsn> program) { return Converter(program).run(); }
+Result<std::vector<Insn>> convert_classic(std::span<const ClassicInsn> program) {
+  return Converter(program).run();
+}
 
 }  // namespace sluice::bpf

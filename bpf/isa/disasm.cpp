@@ -68,15 +68,18 @@ std::string jump_text(const Insn& insn) {
   if (uses_register(insn)) {
     return text("if %c%d %s %c%d goto pc%+d", r, insn.dst_reg, op, r, insn.src_reg, insn.off);
   }
-  return text("if %c%d %s 0x%x goto pc%+d", r, insn.dst_reg, op, static_cast<uint32_t>(insn.imm), insn.off);
+  return text("if %c%d %s 0x%x goto pc%+d", r, insn.dst_reg, op, static_cast<uint32_t>(insn.imm),
+              insn.off);
 }
 
 std::string load_text(const Insn* insn) {
   if (is_load_imm64(*insn)) {
-    const uint64_t value = static_cast<uint32_t>(insn[0].imm) | uint64_t{static_cast<uint32_t>(insn[1].imm)} << 32;
+    const uint64_t value =
+        static_cast<uint32_t>(insn[0].imm) | uint64_t{static_cast<uint32_t>(insn[1].imm)} << 32;
     if (insn->src_reg == BPF_PSEUDO_MAP_FD) return text("r%d = map[%d]", insn->dst_reg, insn->imm);
     if (insn->src_reg == BPF_PSEUDO_MAP_VALUE) {
-      return text("r%d = map[%d][0]+%u", insn->dst_reg, insn->imm, static_cast<uint32_t>(insn[1].imm));
+      return text("r%d = map[%d][0]+%u", insn->dst_reg, insn->imm,
+                  static_cast<uint32_t>(insn[1].imm));
     }
     return text("r%d = 0x%llx", insn->dst_reg, static_cast<unsigned long long>(value));
   }
@@ -97,16 +100,20 @@ std::string atomic_text(const Insn& insn) {
     case BPF_ADD:
     case BPF_AND:
     case BPF_OR:
-    case BPF_XOR: return text("lock *(%s *)(r%d %+d) %s r%d", type, dst, off, kAlu[insn.imm >> 4], src);
+    case BPF_XOR:
+      return text("lock *(%s *)(r%d %+d) %s r%d", type, dst, off, kAlu[insn.imm >> 4], src);
     case kLoadAcquire: return text("r%d = load_acquire((%s *)(r%d %+d))", dst, type, src, off);
     case kStoreRelease: return text("store_release((%s *)(r%d %+d), r%d)", type, dst, off, src);
-    case BPF_CMPXCHG: return text("r0 = atomic%s_cmpxchg((%s *)(r%d %+d), r0, r%d)", width, type, dst, off, src);
-    case BPF_XCHG: return text("r%d = atomic%s_xchg((%s *)(r%d %+d), r%d)", src, width, type, dst, off, src);
+    case BPF_CMPXCHG:
+      return text("r0 = atomic%s_cmpxchg((%s *)(r%d %+d), r0, r%d)", width, type, dst, off, src);
+    case BPF_XCHG:
+      return text("r%d = atomic%s_xchg((%s *)(r%d %+d), r%d)", src, width, type, dst, off, src);
     default: break;
   }
   const int op = insn.imm & ~BPF_FETCH;
   const char* name = op == BPF_ADD ? "add" : op == BPF_AND ? "and" : op == BPF_OR ? "or" : "xor";
-  return text("r%d = atomic%s_fetch_%s((%s *)(r%d %+d), r%d)", src, width, name, type, dst, off, src);
+  return text("r%d = atomic%s_fetch_%s((%s *)(r%d %+d), r%d)", src, width, name, type, dst, off,
+              src);
 }
 
 bool has_atomic_name(const Insn& insn) {
@@ -124,9 +131,10 @@ bool has_atomic_name(const Insn& insn) {
 std::string memory_text(const Insn& insn) {
   switch (insn_class(insn)) {
     case BPF_LDX:
-      return text("r%d = *(%s *)(r%d %+d)", insn.dst_reg, type_name(insn, insn_mode(insn) == kModeMemSx),
-                  insn.src_reg, insn.off);
-    case BPF_ST: return text("*(%s *)(r%d %+d) = %d", type_name(insn), insn.dst_reg, insn.off, insn.imm);
+      return text("r%d = *(%s *)(r%d %+d)", insn.dst_reg,
+                  type_name(insn, insn_mode(insn) == kModeMemSx), insn.src_reg, insn.off);
+    case BPF_ST:
+      return text("*(%s *)(r%d %+d) = %d", type_name(insn), insn.dst_reg, insn.off, insn.imm);
     default:
       if (is_atomic(insn)) return atomic_text(insn);
       return text("*(%s *)(r%d %+d) = r%d", type_name(insn), insn.dst_reg, insn.off, insn.src_reg);

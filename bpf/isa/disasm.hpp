@@ -1,4 +1,5 @@
-// One instruction as text, in the notation of the kernel's verifier log and `bpftool prog dump xlated`.
+// One instruction as text, in the notation of the kernel's verifier log and `bpftool prog dump
+// xlated`.
 #pragma once
 
 #include <string>

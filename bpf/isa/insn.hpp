@@ -1,5 +1,5 @@
-// The eBPF instruction as the ABI has it (linux/bpf.h, RFC 9669) and what every reader of instructions asks of one.
-// No state; any thread.
+// The eBPF instruction as the ABI has it (linux/bpf.h, RFC 9669) and what every reader of
+// instructions asks of one. No state; any thread.
 #pragma once
 
 #include <linux/bpf.h>
@@ -27,10 +27,14 @@ inline constexpr bool is_alu(const Insn& insn) {
 inline constexpr bool is_jump(const Insn& insn) {
   return insn_class(insn) == BPF_JMP || insn_class(insn) == BPF_JMP32;
 }
-inline constexpr bool is_load_imm64(const Insn& insn) { return insn.code == (BPF_LD | BPF_IMM | BPF_DW); }
+inline constexpr bool is_load_imm64(const Insn& insn) {
+  return insn.code == (BPF_LD | BPF_IMM | BPF_DW);
+}
 inline constexpr bool is_exit(const Insn& insn) { return insn.code == (BPF_JMP | BPF_EXIT); }
 inline constexpr bool is_call(const Insn& insn) { return insn.code == (BPF_JMP | BPF_CALL); }
-inline constexpr bool is_helper_call(const Insn& insn) { return is_call(insn) && insn.src_reg == 0; }
+inline constexpr bool is_helper_call(const Insn& insn) {
+  return is_call(insn) && insn.src_reg == 0;
+}
 inline constexpr bool is_local_call(const Insn& insn) {
   return is_call(insn) && insn.src_reg == BPF_PSEUDO_CALL;
 }
@@ -40,12 +44,18 @@ inline constexpr bool is_packet_load(const Insn& insn) {  // LD_ABS, LD_IND
 inline constexpr bool is_atomic(const Insn& insn) {
   return insn_class(insn) == BPF_STX && insn_mode(insn) == BPF_ATOMIC;
 }
-// BPF_LOAD_ACQ and BPF_STORE_REL: encoded as atomics of any size, but a load into dst_reg and a store of src_reg.
-inline constexpr bool is_load_acquire(const Insn& insn) { return is_atomic(insn) && insn.imm == kLoadAcquire; }
-inline constexpr bool is_store_release(const Insn& insn) { return is_atomic(insn) && insn.imm == kStoreRelease; }
+// BPF_LOAD_ACQ and BPF_STORE_REL: encoded as atomics of any size, but a load into dst_reg and a
+// store of src_reg.
+inline constexpr bool is_load_acquire(const Insn& insn) {
+  return is_atomic(insn) && insn.imm == kLoadAcquire;
+}
+inline constexpr bool is_store_release(const Insn& insn) {
+  return is_atomic(insn) && insn.imm == kStoreRelease;
+}
 // A jump that may or may not be taken; not JA, CALL, EXIT.
 inline constexpr bool is_conditional_jump(const Insn& insn) {
-  return is_jump(insn) && alu_op(insn) != BPF_JA && alu_op(insn) != BPF_CALL && alu_op(insn) != BPF_EXIT;
+  return is_jump(insn) && alu_op(insn) != BPF_JA && alu_op(insn) != BPF_CALL &&
+         alu_op(insn) != BPF_EXIT;
 }
 // JA (16-bit offset) or its 32-bit form JA32 (gotol, offset in imm).
 inline constexpr bool is_goto(const Insn& insn) { return is_jump(insn) && alu_op(insn) == BPF_JA; }

@@ -24,7 +24,8 @@ Fault end_fault(const Insn& insn) {
 }
 
 Fault mov_fault(const Insn& insn) {
-  const bool sign_extends = insn.off == 8 || insn.off == 16 || (insn.off == 32 && insn_class(insn) == BPF_ALU64);
+  const bool sign_extends =
+      insn.off == 8 || insn.off == 16 || (insn.off == 32 && insn_class(insn) == BPF_ALU64);
   const bool bad = uses_register(insn) ? insn.imm != 0 || (insn.off != 0 && !sign_extends)
                                        : insn.src_reg != 0 || insn.off != 0;
   if (bad) return "BPF_MOV uses reserved fields";
@@ -65,7 +66,8 @@ Fault jump_fault(const Insn& insn) {
   if (op == BPF_CALL) {
     const bool bad = insn.off != 0 || insn.dst_reg != 0 || insn.src_reg > 2;
     if (bad) return "BPF_CALL uses reserved fields";
-    if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL) return text("kernel btf_id %d is not a function", insn.imm);
+    if (insn.src_reg == BPF_PSEUDO_KFUNC_CALL)
+      return text("kernel btf_id %d is not a function", insn.imm);
     return {};
   }
   if (op == BPF_EXIT) {
@@ -95,7 +97,8 @@ Fault load_imm64_fault(std::span<const Insn> insns, uint32_t index) {
 Fault load_fault(std::span<const Insn> insns, uint32_t index) {
   const Insn& insn = insns[index];
   if (is_load_imm64(insn)) return load_imm64_fault(insns, index);
-  const bool bad = insn.dst_reg != 0 || insn.off != 0 || (insn_mode(insn) == BPF_ABS && insn.src_reg != 0);
+  const bool bad =
+      insn.dst_reg != 0 || insn.off != 0 || (insn_mode(insn) == BPF_ABS && insn.src_reg != 0);
   if (bad) return "BPF_LD_[ABS|IND] uses reserved fields";
   return {};
 }
@@ -164,7 +167,8 @@ bool is_known(const Insn& insn) {
     case BPF_ALU64: return is_known_alu(insn);
     case BPF_JMP:
     case BPF_JMP32: return is_known_jump(insn);
-    case BPF_LD: return is_load_imm64(insn) || (is_packet_load(insn) && BPF_SIZE(insn.code) != BPF_DW);
+    case BPF_LD:
+      return is_load_imm64(insn) || (is_packet_load(insn) && BPF_SIZE(insn.code) != BPF_DW);
     default: return is_known_memory(insn);
   }
 }
@@ -190,7 +194,8 @@ bool is_fault_of_dead_code(std::span<const Insn> insns, uint32_t index) {
   const Insn& insn = insns[index];
   if (!is_known(insn)) return true;
   if (insn_class(insn) == BPF_LDX) return insn.imm != 0;
-  return is_load_imm64(insn) && (!has_second_slot(insns, index) || insn.src_reg > BPF_PSEUDO_MAP_IDX_VALUE);
+  return is_load_imm64(insn) &&
+         (!has_second_slot(insns, index) || insn.src_reg > BPF_PSEUDO_MAP_IDX_VALUE);
 }
 
 }  // namespace sluice::bpf

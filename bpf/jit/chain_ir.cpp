@@ -13,7 +13,11 @@ namespace {
 class BurstBuilder {
  public:
   BurstBuilder(llvm::Module& module, const LoweredChain& chain, const ChainImage& image)
-      : module_(module), programs_(chain.programs), prefetch_(chain.prefetch), image_(image), b_(module.getContext()) {
+      : module_(module),
+        programs_(chain.programs),
+        prefetch_(chain.prefetch),
+        image_(image),
+        b_(module.getContext()) {
     for (const auto& program : image.programs) forwards_ |= forwards(program.type);
   }
 
@@ -48,8 +52,10 @@ class BurstBuilder {
 
   void declare() {
     auto* pointer = b_.getPtrTy();
-    auto* type = llvm::FunctionType::get(b_.getVoidTy(), {pointer, b_.getInt32Ty(), pointer, pointer, pointer}, false);
-    function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, kBurstSymbol, module_);
+    auto* type = llvm::FunctionType::get(
+        b_.getVoidTy(), {pointer, b_.getInt32Ty(), pointer, pointer, pointer}, false);
+    function_ =
+        llvm::Function::Create(type, llvm::Function::ExternalLinkage, kBurstSymbol, module_);
     function_->addFnAttr(llvm::Attribute::NoUnwind);
     function_->addFnAttr("frame-pointer", "all");
     for (unsigned i : {0u, 2u, 3u, 4u}) function_->addParamAttr(i, llvm::Attribute::NoAlias);
@@ -57,17 +63,19 @@ class BurstBuilder {
 
   void make_entry() {
     b_.SetInsertPoint(block("entry"));
-    ctx_ = b_.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), sizeof(PacketContext)), nullptr, "ctx");
+    ctx_ = b_.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), sizeof(PacketContext)), nullptr,
+                           "ctx");
     ctx_->setAlignment(llvm::Align(alignof(PacketContext)));
     index_ = local(b_.getInt32Ty(), "index");
     kept_ = local(b_.getInt32Ty(), "kept");
     step_ = local(b_.getInt32Ty(), "step");
-    for (const auto& program : image_.programs) counts_.push_back(make_counts(forwards(program.type)));
+    for (const auto& program : image_.programs)
+      counts_.push_back(make_counts(forwards(program.type)));
     auto* bytes = reinterpret_cast<const uint8_t*>(&image_.layout);
-    auto* constant = llvm::ConstantDataArray::get(module_.getContext(),
-                                                  llvm::ArrayRef<uint8_t>(bytes, sizeof image_.layout));
-    layout_constant_ = new llvm::GlobalVariable(module_, constant->getType(), true,
-                                                llvm::GlobalValue::PrivateLinkage, constant, "layout");
+    auto* constant = llvm::ConstantDataArray::get(
+        module_.getContext(), llvm::ArrayRef<uint8_t>(bytes, sizeof image_.layout));
+    layout_constant_ = new llvm::GlobalVariable(
+        module_, constant->getType(), true, llvm::GlobalValue::PrivateLinkage, constant, "layout");
     layout_constant_->setAlignment(llvm::Align(8));
     exit_ = block("exit");
     auto* some = block("some");
@@ -76,7 +84,8 @@ class BurstBuilder {
   }
 
   llvm::Value* load_packet(llvm::Value* index) {
-    auto* packet = b_.CreateLoad(b_.getPtrTy(), b_.CreateGEP(b_.getPtrTy(), function_->getArg(0), index));
+    auto* packet =
+        b_.CreateLoad(b_.getPtrTy(), b_.CreateGEP(b_.getPtrTy(), function_->getArg(0), index));
     call_runtime("sluice_rt_load_context", {ctx_, layout_constant_, packet, function_->getArg(3)});
     return packet;
   }
@@ -91,7 +100,8 @@ class BurstBuilder {
     b_.SetInsertPoint(loop);
     body(b_.CreateZExt(b_.CreateLoad(b_.getInt32Ty(), index_), b_.getInt64Ty()));
     increment(index_, b_.getInt32(1));
-    b_.CreateCondBr(b_.CreateICmpULT(b_.CreateLoad(b_.getInt32Ty(), index_), function_->getArg(1)), loop, behind);
+    b_.CreateCondBr(b_.CreateICmpULT(b_.CreateLoad(b_.getInt32Ty(), index_), function_->getArg(1)),
+                    loop, behind);
     b_.SetInsertPoint(behind);
   }
 
@@ -102,8 +112,11 @@ class BurstBuilder {
     b_.CreateCondBr(b_.CreateCall(prefetch_.pays, {ctx_}), prefetch, run);
     b_.SetInsertPoint(prefetch);
     llvm::IRBuilder<> entry(&function_->getEntryBlock(), function_->getEntryBlock().begin());
-    auto* words = entry.CreateAlloca(llvm::ArrayType::get(b_.getInt64Ty(), kBurst), nullptr, "words");
-    const auto word = [&](llvm::Value* index) { return b_.CreateGEP(b_.getInt64Ty(), words, index); };
+    auto* words =
+        entry.CreateAlloca(llvm::ArrayType::get(b_.getInt64Ty(), kBurst), nullptr, "words");
+    const auto word = [&](llvm::Value* index) {
+      return b_.CreateGEP(b_.getInt64Ty(), words, index);
+    };
     for_each_packet("bucket", [&](llvm::Value* index) {
       load_packet(index);
       b_.CreateStore(b_.CreateCall(prefetch_.slice, {ctx_}), word(index));
@@ -129,9 +142,11 @@ class BurstBuilder {
 
   void run_program(size_t i, llvm::Value* captured) {
     const uint32_t type = image_.programs[i].type;
-    const bool enters = forwards_ && type != BPF_PROG_TYPE_XDP && (i == 0 || image_.programs[i - 1].type == BPF_PROG_TYPE_XDP);
+    const bool enters = forwards_ && type != BPF_PROG_TYPE_XDP &&
+                        (i == 0 || image_.programs[i - 1].type == BPF_PROG_TYPE_XDP);
     if (enters) call_runtime("sluice_rt_enter_stack", {ctx_});
-    b_.CreateStore(b_.getInt32(0), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), ctx_, offsetof(PacketContext, tail_calls)));
+    b_.CreateStore(b_.getInt32(0), b_.CreateConstInBoundsGEP1_64(
+                                       b_.getInt8Ty(), ctx_, offsetof(PacketContext, tail_calls)));
     auto* result = b_.CreateTrunc(b_.CreateCall(programs_[i], {ctx_}), b_.getInt32Ty());
     if (forwards(type)) return after_forwarding(i, type, result);
     after_filter(i, result, forwards_ ? call_runtime("sluice_rt_captured", {ctx_}) : captured);
@@ -145,7 +160,9 @@ class BurstBuilder {
     auto* shorter = b_.CreateICmpULT(result, captured);
     increment(counts_[i].trimmed, b_.CreateZExt(shorter, b_.getInt32Ty()));
     auto* kept = b_.CreateLoad(b_.getInt32Ty(), kept_);
-    b_.CreateStore(b_.CreateSelect(b_.CreateAnd(shorter, b_.CreateICmpULT(result, kept)), result, kept), kept_);
+    b_.CreateStore(
+        b_.CreateSelect(b_.CreateAnd(shorter, b_.CreateICmpULT(result, kept)), result, kept),
+        kept_);
   }
 
   void after_forwarding(size_t i, uint32_t type, llvm::Value* result) {
@@ -180,7 +197,8 @@ class BurstBuilder {
     auto* captured = call_runtime("sluice_rt_captured", {ctx_});
     dropped_ = block("dropped");
     survivor_ = block("survivor");
-    b_.CreateStore(forwards_ ? b_.getInt32(UINT32_MAX) : static_cast<llvm::Value*>(captured), kept_);
+    b_.CreateStore(forwards_ ? b_.getInt32(UINT32_MAX) : static_cast<llvm::Value*>(captured),
+                   kept_);
     b_.CreateStore(b_.getInt32(static_cast<uint32_t>(Step::next)), step_);
     for (size_t i = 0; i < programs_.size(); i++) run_program(i, captured);
     b_.CreateBr(survivor_);
@@ -201,7 +219,8 @@ class BurstBuilder {
     b_.CreateStore(verdict, b_.CreateGEP(b_.getInt32Ty(), function_->getArg(2), index));
   }
 
-  // Counted in registers over the burst, added once. A program runs on what the one before it lets go on.
+  // Counted in registers over the burst, added once. A program runs on what the one before it lets
+  // go on.
   void make_exit() {
     b_.SetInsertPoint(exit_);
     llvm::Value* run = function_->getArg(1);
@@ -221,11 +240,14 @@ class BurstBuilder {
 
   llvm::Value* total(llvm::AllocaInst* counter) { return b_.CreateLoad(b_.getInt32Ty(), counter); }
 
-  // Only this worker writes; the exporter reads whole words (a relaxed store, not a read-modify-write).
+  // Only this worker writes; the exporter reads whole words (a relaxed store, not a
+  // read-modify-write).
   void add_counter(size_t program, size_t offset, llvm::Value* count) {
-    auto* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), function_->getArg(4), program * sizeof(ProgramCounters) + offset);
+    auto* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), function_->getArg(4),
+                                     program * sizeof(ProgramCounters) + offset);
     auto* old = b_.CreateAlignedLoad(b_.getInt64Ty(), at, llvm::Align(8));
-    auto* store = b_.CreateAlignedStore(b_.CreateAdd(old, b_.CreateZExt(count, b_.getInt64Ty())), at, llvm::Align(8));
+    auto* store = b_.CreateAlignedStore(b_.CreateAdd(old, b_.CreateZExt(count, b_.getInt64Ty())),
+                                        at, llvm::Align(8));
     store->setAtomic(llvm::AtomicOrdering::Monotonic);
   }
 
@@ -256,7 +278,8 @@ Result<LoweredChain> lower_programs(llvm::Module& module, const ChainImage& imag
     auto function = lowering.lower();
     if (!function) return tl::unexpected<Error>(std::move(function.error()));
     chain.programs.push_back(*function);
-    const bool first = i == 0 && image.entry == ChainImage::Entry::burst && !forwards(image.programs[i].type);
+    const bool first =
+        i == 0 && image.entry == ChainImage::Entry::burst && !forwards(image.programs[i].type);
     const int32_t map = first ? prefetched_map(image.programs[i]) : -1;
     if (map < 0) continue;
     auto slice = lowering.lower_slice(map);
@@ -275,7 +298,8 @@ void add_burst(llvm::Module& module, const LoweredChain& chain, const ChainImage
 void add_program_entry(llvm::Module& module, llvm::Function* program) {
   llvm::IRBuilder<> b(module.getContext());
   auto* type = llvm::FunctionType::get(b.getInt64Ty(), {b.getPtrTy(), b.getPtrTy()}, false);
-  auto* entry = llvm::Function::Create(type, llvm::Function::ExternalLinkage, kProgramSymbol, module);
+  auto* entry =
+      llvm::Function::Create(type, llvm::Function::ExternalLinkage, kProgramSymbol, module);
   entry->addFnAttr(llvm::Attribute::NoUnwind);
   entry->addFnAttr("frame-pointer", "all");
   b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", entry));

@@ -18,18 +18,20 @@ void initialise_llvm() {
   std::call_once(once, [] {
     llvm::InitializeNativeTarget();
     llvm::InitializeNativeTargetAsmPrinter();
-    // Domain reassignment is quadratic in the function's size and finds nothing in packet programs. Scheduling after register
-    // allocation gained nothing on them.
+    // Domain reassignment is quadratic in the function's size and finds nothing in packet programs.
+    // Scheduling after register allocation gained nothing on them.
     const char* options[] = {"sluice", "-disable-x86-domain-reassignment", "-disable-post-ra"};
     llvm::cl::ParseCommandLineOptions(std::size(options), options, "", &llvm::nulls());
   });
 }
 
-// What this machine really has: the CPU's name alone may promise more than a virtual machine offers.
+// What this machine really has: the CPU's name alone may promise more than a virtual machine
+// offers.
 std::string host_features() {
   llvm::SubtargetFeatures features;
   for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
-    const bool wide = feature.getKey().starts_with("avx512") || feature.getKey().starts_with("evex512");
+    const bool wide =
+        feature.getKey().starts_with("avx512") || feature.getKey().starts_with("evex512");
     features.AddFeature(feature.getKey(), feature.getValue() && !wide);
   }
   return features.getString();
@@ -42,9 +44,9 @@ Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine() {
   const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, why);
   if (target == nullptr) return fail(EOPNOTSUPP, "jit: " + why);
   llvm::TargetOptions options;
-  std::unique_ptr<llvm::TargetMachine> machine(
-      target->createTargetMachine(triple, llvm::sys::getHostCPUName(), host_features(), options, llvm::Reloc::PIC_,
-                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true));
+  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
+      triple, llvm::sys::getHostCPUName(), host_features(), options, llvm::Reloc::PIC_,
+      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true));
   if (machine == nullptr) return fail(EOPNOTSUPP, "jit: no code generator for " + triple);
   return machine;
 }
@@ -58,7 +60,8 @@ struct Emitter {
 
 Result<std::unique_ptr<Emitter>> make_emitter(llvm::TargetMachine& target) {
   auto emitter = std::make_unique<Emitter>();
-  if (target.addPassesToEmitFile(emitter->passes, emitter->out, nullptr, llvm::CodeGenFileType::ObjectFile)) {
+  if (target.addPassesToEmitFile(emitter->passes, emitter->out, nullptr,
+                                 llvm::CodeGenFileType::ObjectFile)) {
     return fail(EOPNOTSUPP, "jit: this target emits no object files");
   }
   return emitter;

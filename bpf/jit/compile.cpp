@@ -20,7 +20,8 @@ Result<ObjectCode> compile(const ChainImage& image, const CompileOptions& option
     add_program_entry(**module, chain->programs.front());
   }
   if (auto done = read_used_bodies(**module); !done) return tl::unexpected<Error>(done.error());
-  if (auto done = optimise(**module, **target, *chain); !done) return tl::unexpected<Error>(done.error());
+  if (auto done = optimise(**module, **target, *chain); !done)
+    return tl::unexpected<Error>(done.error());
   ObjectCode code;
   if (options.keep_ir) {
     llvm::raw_string_ostream out(code.ir);
@@ -42,7 +43,8 @@ Result<std::unique_ptr<Burst>> make_burst(ChainSpec spec) {
   return link(std::move(*code), std::move(spec));
 }
 
-Result<std::unique_ptr<CompiledProgram>> make_program(std::shared_ptr<const AnnotatedProgram> program) {
+Result<std::unique_ptr<CompiledProgram>> make_program(
+    std::shared_ptr<const AnnotatedProgram> program) {
   auto code = compile(make_program_image(*program));
   if (!code) return tl::unexpected<Error>(std::move(code.error()));
   return link_program(std::move(*code), std::move(program));

@@ -37,7 +37,8 @@ bool good_subprograms(const ProgramImage& program) {
 bool good_target(const ProgramImage& program, const Subprogram& inside, uint32_t index) {
   const Insn& insn = program.insns[index];
   const int64_t target = jump_target(insn, index);
-  if (is_local_call(insn)) return target >= 0 && target < static_cast<int64_t>(program.insns.size());
+  if (is_local_call(insn))
+    return target >= 0 && target < static_cast<int64_t>(program.insns.size());
   if (target < inside.start || target >= inside.end) return false;
   return !is_conditional_jump(insn) || index + 1 < inside.end;
 }
@@ -67,12 +68,15 @@ bool good_insn(const ProgramImage& program, const Subprogram& inside, uint32_t i
     if (!inside_frame || fact.argument_size[i] > static_cast<uint32_t>(-offset)) return false;
   }
   if (fact.region != Region::stack || fact.offset == kUnknownOffset) return true;
-  return fact.offset >= -static_cast<int32_t>(kMaxStack) && fact.offset + static_cast<int32_t>(access_size(insn)) <= 0;
+  return fact.offset >= -static_cast<int32_t>(kMaxStack) &&
+         fact.offset + static_cast<int32_t>(access_size(insn)) <= 0;
 }
 
 Status check_program(const ProgramImage& program) {
-  if (!good_shape(program)) return fail(EINVAL, "jit: program " + program.name + ": its parts do not fit together");
-  if (!good_subprograms(program)) return fail(EINVAL, "jit: program " + program.name + ": its subprograms do not cover it");
+  if (!good_shape(program))
+    return fail(EINVAL, "jit: program " + program.name + ": its parts do not fit together");
+  if (!good_subprograms(program))
+    return fail(EINVAL, "jit: program " + program.name + ": its subprograms do not cover it");
   for (const auto& subprogram : program.subprograms) {
     for (uint32_t i = subprogram.start; i < subprogram.end; i += insn_length(program.insns[i])) {
       if (!good_insn(program, subprogram, i)) {
@@ -87,7 +91,13 @@ Status check_program(const ProgramImage& program) {
 }  // namespace
 
 ProgramImage make_image(const AnnotatedProgram& program) {
-  ProgramImage image{program.name, program.type, program.hardening, program.insns, program.facts, program.subprograms, {}};
+  ProgramImage image{program.name,
+                     program.type,
+                     program.hardening,
+                     program.insns,
+                     program.facts,
+                     program.subprograms,
+                     {}};
   for (size_t i = 0; i < program.maps.size(); i++) {
     const Map& map = *program.maps[i];
     const bool adds = i < program.added.size() && program.added[i];
@@ -111,7 +121,8 @@ ChainImage make_program_image(const AnnotatedProgram& program) {
 
 Status check_image(const ChainImage& image) {
   if (image.programs.size() > kMaxChainPrograms) {
-    return fail(E2BIG, "jit: a chain has at most " + std::to_string(kMaxChainPrograms) + " programs");
+    return fail(E2BIG,
+                "jit: a chain has at most " + std::to_string(kMaxChainPrograms) + " programs");
   }
   if (image.entry == ChainImage::Entry::program && image.programs.size() != 1) {
     return fail(EINVAL, "jit: a single program is asked for, and the chain is none");

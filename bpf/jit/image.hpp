@@ -1,5 +1,6 @@
-// What compilation needs of programs and maps, and nothing else: shapes and addresses, no objects. It can be made in one
-// process and compiled in another (jit/serialise.hpp); the addresses are those of the process that will run the code.
+// What compilation needs of programs and maps, and nothing else: shapes and addresses, no objects.
+// It can be made in one process and compiled in another (jit/serialise.hpp); the addresses are
+// those of the process that will run the code.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,8 @@ struct ProgramImage {
 };
 
 struct ChainImage {
-  // burst: "sluice_burst", the whole chain over a burst. program: "sluice_program", the one program as a TailCode.
+  // burst: "sluice_burst", the whole chain over a burst. program: "sluice_program", the one program
+  // as a TailCode.
   enum class Entry : uint32_t { burst, program };
   Entry entry = Entry::burst;
   PacketLayout layout{};
@@ -41,8 +43,8 @@ ProgramImage make_image(const AnnotatedProgram& program);
 ChainImage make_image(const ChainSpec& spec);
 ChainImage make_program_image(const AnnotatedProgram& program);
 
-// EINVAL where a program refers to what it does not have: a jump, a subprogram, a map, a fact. A verified program never
-// does; bytes from elsewhere may.
+// EINVAL where a program refers to what it does not have: a jump, a subprogram, a map, a fact. A
+// verified program never does; bytes from elsewhere may.
 Status check_image(const ChainImage& image);
 
 }  // namespace sluice::bpf::jit

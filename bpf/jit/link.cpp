@@ -1,5 +1,6 @@
-// Linking by LLVM's ORC, used as a linker only. JITLink writes the code to fresh pages and then makes them executable and
-// read-only: no page is ever both. Nothing resolves but the named helpers of the chain's own programs.
+// Linking by LLVM's ORC, used as a linker only. JITLink writes the code to fresh pages and then
+// makes them executable and read-only: no page is ever both. Nothing resolves but the named helpers
+// of the chain's own programs.
 #include <llvm/ExecutionEngine/JITLink/JITLinkMemoryManager.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
 #include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
@@ -47,7 +48,8 @@ llvm::Expected<std::unique_ptr<LLJIT>>& linker() {
 
 // Code that was linked: unlinked and freed with this.
 struct Linked {
-  Linked(LLJIT& jit, JITDylib& library) : jit(jit), library(library), tracker(library.createResourceTracker()) {}
+  Linked(LLJIT& jit, JITDylib& library)
+      : jit(jit), library(library), tracker(library.createResourceTracker()) {}
   Linked(const Linked&) = delete;
   Linked& operator=(const Linked&) = delete;
   ~Linked() {
@@ -76,8 +78,8 @@ class CompiledBurst final : public Burst {
 
 class LinkedProgram final : public CompiledProgram {
  public:
-  LinkedProgram(std::shared_ptr<const AnnotatedProgram> program, std::unique_ptr<Linked> linked, TailCode code,
-                uint64_t size)
+  LinkedProgram(std::shared_ptr<const AnnotatedProgram> program, std::unique_ptr<Linked> linked,
+                TailCode code, uint64_t size)
       : program_(std::move(program)), linked_(std::move(linked)), code_(code), size_(size) {}
   [[nodiscard]] TailCode code() const override { return code_; }
   [[nodiscard]] std::string_view machine_code() const override {
@@ -93,12 +95,14 @@ class LinkedProgram final : public CompiledProgram {
 
 using Programs = std::vector<std::shared_ptr<const AnnotatedProgram>>;
 
-// The bodies that the programs call by address, and the few C functions that code generation may call.
+// The bodies that the programs call by address, and the few C functions that code generation may
+// call.
 SymbolMap symbols_of(const Programs& programs, LLJIT& jit) {
   SymbolMap symbols;
   const auto add = [&](llvm::StringRef name, void* address) {
-    symbols[jit.mangleAndIntern(name)] = {ExecutorAddr::fromPtr(address), llvm::JITSymbolFlags::Exported |
-                                                                              llvm::JITSymbolFlags::Callable};
+    symbols[jit.mangleAndIntern(name)] = {
+        ExecutorAddr::fromPtr(address),
+        llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
   };
   add("memcpy", reinterpret_cast<void*>(&memcpy));
   add("memset", reinterpret_cast<void*>(&memset));
@@ -125,7 +129,8 @@ SymbolMap symbols_of(const Programs& programs, LLJIT& jit) {
 
 // The size of a function in the object file; 0 if there is none of the name.
 uint64_t size_of(const ObjectCode& code, llvm::StringRef name) {
-  auto file = llvm::object::ObjectFile::createELFObjectFile({{code.elf.data(), code.elf.size()}, "code"});
+  auto file =
+      llvm::object::ObjectFile::createELFObjectFile({{code.elf.data(), code.elf.size()}, "code"});
   if (!file) {
     llvm::consumeError(file.takeError());
     return 0;
@@ -139,8 +144,8 @@ uint64_t size_of(const ObjectCode& code, llvm::StringRef name) {
 }
 
 // Links `code` and looks up its entry.
-Result<std::unique_ptr<Linked>> link_code(const ObjectCode& code, const Programs& programs, const char* name,
-                                          ExecutorAddr* entry) {
+Result<std::unique_ptr<Linked>> link_code(const ObjectCode& code, const Programs& programs,
+                                          const char* name, ExecutorAddr* entry) {
   static std::atomic<uint64_t> serial{0};
   auto& made = linker();
   if (!made) return fail(ENOMEM, "jit: the linker could not be made");
@@ -167,15 +172,17 @@ Result<std::unique_ptr<Burst>> link(ObjectCode code, ChainSpec spec) {
   ExecutorAddr entry;
   auto linked = link_code(code, spec.programs, kBurstSymbol, &entry);
   if (!linked) return tl::unexpected<Error>(std::move(linked.error()));
-  return std::make_unique<CompiledBurst>(std::move(spec), std::move(*linked), entry.toPtr<BurstFunction>());
+  return std::make_unique<CompiledBurst>(std::move(spec), std::move(*linked),
+                                         entry.toPtr<BurstFunction>());
 }
 
-Result<std::unique_ptr<CompiledProgram>> link_program(ObjectCode code, std::shared_ptr<const AnnotatedProgram> program) {
+Result<std::unique_ptr<CompiledProgram>> link_program(
+    ObjectCode code, std::shared_ptr<const AnnotatedProgram> program) {
   ExecutorAddr entry;
   auto linked = link_code(code, {program}, kProgramSymbol, &entry);
   if (!linked) return tl::unexpected<Error>(std::move(linked.error()));
-  return std::make_unique<LinkedProgram>(std::move(program), std::move(*linked), entry.toPtr<TailCode>(),
-                                         size_of(code, kProgramSymbol));
+  return std::make_unique<LinkedProgram>(std::move(program), std::move(*linked),
+                                         entry.toPtr<TailCode>(), size_of(code, kProgramSymbol));
 }
 
 }  // namespace sluice::bpf::jit

@@ -11,15 +11,20 @@ namespace {
 constexpr uint32_t kInlineInsns = 32;
 
 // The one for the key's size, if there is one.
-llvm::Function* runtime_operation(llvm::Module& module, const std::string& name, uint32_t key_size) {
+llvm::Function* runtime_operation(llvm::Module& module, const std::string& name,
+                                  uint32_t key_size) {
   auto* sized = module.getFunction(name + "_" + std::to_string(key_size));
   return sized != nullptr ? sized : module.getFunction(name);
 }
 
 }  // namespace
 
-ProgramLowering::ProgramLowering(llvm::Module& module, const ProgramImage& program, std::string prefix)
-    : module_(module), program_(program), prefix_(std::move(prefix)), blinding_state_(program.hardening.blinding_seed) {}
+ProgramLowering::ProgramLowering(llvm::Module& module, const ProgramImage& program,
+                                 std::string prefix)
+    : module_(module),
+      program_(program),
+      prefix_(std::move(prefix)),
+      blinding_state_(program.hardening.blinding_seed) {}
 
 // SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 uint64_t ProgramLowering::next_blinding_key() {
@@ -53,7 +58,8 @@ llvm::Function* ProgramLowering::declare(size_t index) {
   function->addFnAttr("frame-pointer", "all");
   if (index != 0) {
     const Subprogram& subprogram = program_.subprograms[index];
-    const bool small = subprogram.end - subprogram.start <= kInlineInsns || calls_of(subprogram.start) <= 1;
+    const bool small =
+        subprogram.end - subprogram.start <= kInlineInsns || calls_of(subprogram.start) <= 1;
     function->addFnAttr(small ? llvm::Attribute::AlwaysInline : llvm::Attribute::NoInline);
   }
   return function;
@@ -96,7 +102,8 @@ llvm::Constant* ProgramLowering::add_constant(llvm::ArrayRef<llvm::Constant*> fi
   return global;
 }
 
-// A constant copy of the MapCore, with typed pointers, so that every field load folds. The layout is the struct's.
+// A constant copy of the MapCore, with typed pointers, so that every field load folds. The layout
+// is the struct's.
 llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
   auto& slot = cores_[map_index];
   if (slot != nullptr) return slot;
@@ -106,17 +113,29 @@ llvm::Constant* ProgramLowering::map_constant(int32_t map_index) {
   auto* i64 = llvm::Type::getInt64Ty(context);
   const auto word = [&](uint32_t value) { return llvm::ConstantInt::get(i32, value); };
   const auto address = [this](const void* value) { return constant_pointer(value); };
-  static_assert(sizeof(MapCore) == 104 && offsetof(MapCore, values) == 32 && offsetof(MapCore, table) == 40 &&
-                offsetof(MapCore, hash_key) == 48 && offsetof(MapCore, spin_lock_offset) == 64 && offsetof(MapCore, magazines) == 72 &&
+  static_assert(sizeof(MapCore) == 104 && offsetof(MapCore, values) == 32 &&
+                offsetof(MapCore, table) == 40 && offsetof(MapCore, hash_key) == 48 &&
+                offsetof(MapCore, spin_lock_offset) == 64 && offsetof(MapCore, magazines) == 72 &&
                 offsetof(MapCore, element_stride) == 88);
-  llvm::Constant* fields[] = {word(core.type), word(core.key_size), word(core.value_size), word(core.value_stride),
-                              word(core.max_entries), word(core.flags), word(core.slots), word(core.bucket_mask),
-                              address(core.values), address(core.table),
+  llvm::Constant* fields[] = {word(core.type),
+                              word(core.key_size),
+                              word(core.value_size),
+                              word(core.value_stride),
+                              word(core.max_entries),
+                              word(core.flags),
+                              word(core.slots),
+                              word(core.bucket_mask),
+                              address(core.values),
+                              address(core.table),
                               llvm::ConstantInt::get(i64, core.hash_key[0]),
                               llvm::ConstantInt::get(i64, core.hash_key[1]),
-                              word(static_cast<uint32_t>(core.spin_lock_offset)), word(core.hashes), address(core.magazines),
-                              word(core.magazines_count), word(core.magazine_capacity),
-                              llvm::ConstantInt::get(i64, core.element_stride), word(core.value_offset)};
+                              word(static_cast<uint32_t>(core.spin_lock_offset)),
+                              word(core.hashes),
+                              address(core.magazines),
+                              word(core.magazines_count),
+                              word(core.magazine_capacity),
+                              llvm::ConstantInt::get(i64, core.element_stride),
+                              word(core.value_offset)};
   slot = add_constant(fields, ".map." + std::to_string(map_index));
   return slot;
 }
@@ -139,14 +158,16 @@ llvm::Constant* ProgramLowering::private_copies(int32_t map_index) {
 llvm::Function* ProgramLowering::map_operation(const char* runtime_name, int32_t map_index) {
   auto& slot = map_operations_[{runtime_name, map_index}];
   if (slot != nullptr) return slot;
-  auto* runtime = runtime_operation(module_, runtime_name, program_.maps[static_cast<size_t>(map_index)].core.key_size);
+  auto* runtime = runtime_operation(module_, runtime_name,
+                                    program_.maps[static_cast<size_t>(map_index)].core.key_size);
   std::vector<llvm::Type*> types;
   for (unsigned i = 0; i < runtime->arg_size(); i++) {
     if (i != 1) types.push_back(runtime->getArg(i)->getType());
   }
   auto* type = llvm::FunctionType::get(runtime->getReturnType(), types, false);
   slot = llvm::Function::Create(type, llvm::Function::InternalLinkage,
-                                prefix_ + "." + runtime_name + "." + std::to_string(map_index), module_);
+                                prefix_ + "." + runtime_name + "." + std::to_string(map_index),
+                                module_);
   slot->addFnAttr(llvm::Attribute::AlwaysInline);
   slot->addFnAttr(llvm::Attribute::NoUnwind);
   llvm::IRBuilder<> b(llvm::BasicBlock::Create(module_.getContext(), "", slot));
@@ -162,13 +183,18 @@ llvm::Function* ProgramLowering::map_operation(const char* runtime_name, int32_t
   return slot;
 }
 
-FunctionLowering::FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function,
-                                   bool main, int32_t slice_of)
-    : owner_(owner), subprogram_(subprogram), function_(function), main_(main), slice_of_(slice_of),
+FunctionLowering::FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram,
+                                   llvm::Function* function, bool main, int32_t slice_of)
+    : owner_(owner),
+      subprogram_(subprogram),
+      function_(function),
+      main_(main),
+      slice_of_(slice_of),
       b_(owner.module().getContext()) {}
 
 tl::unexpected<Error> FunctionLowering::unsupported(uint32_t index, const std::string& what) const {
-  return fail(EOPNOTSUPP, "instruction " + std::to_string(index) + ": " + what + " is not supported by the JIT");
+  return fail(EOPNOTSUPP, "instruction " + std::to_string(index) + ": " + what +
+                              " is not supported by the JIT");
 }
 
 llvm::Value* FunctionLowering::read(uint32_t reg) {
@@ -189,7 +215,9 @@ llvm::Value* FunctionLowering::immediate(int64_t value, unsigned bits) {
   return b_.CreateXor(b_.CreateCall(copy, opaque, {half}), llvm::ConstantInt::get(type, key));
 }
 
-llvm::FunctionCallee FunctionLowering::runtime(const char* name) { return owner_.module().getFunction(name); }
+llvm::FunctionCallee FunctionLowering::runtime(const char* name) {
+  return owner_.module().getFunction(name);
+}
 
 void FunctionLowering::make_entry() {
   b_.SetInsertPoint(llvm::BasicBlock::Create(b_.getContext(), "entry", function_));
@@ -198,7 +226,8 @@ void FunctionLowering::make_entry() {
     registers_[i] = b_.CreateAlloca(b_.getInt64Ty(), nullptr, "r" + llvm::Twine(i));
     b_.CreateStore(b_.getInt64(0), registers_[i]);
   }
-  // Stack that the program has not written reads 0, as the design has it, and never what an earlier run left.
+  // Stack that the program has not written reads 0, as the design has it, and never what an earlier
+  // run left.
   stack_ = b_.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), kMaxStack), nullptr, "stack");
   stack_->setAlignment(llvm::Align(16));
   b_.CreateMemSet(stack_, b_.getInt8(0), kMaxStack, llvm::Align(16));
@@ -213,7 +242,8 @@ void FunctionLowering::make_entry() {
 void FunctionLowering::find_blocks() {
   const auto add = [&](int64_t index) {
     auto& slot = blocks_[index];
-    if (slot == nullptr) slot = llvm::BasicBlock::Create(b_.getContext(), "i" + llvm::Twine(index), function_);
+    if (slot == nullptr)
+      slot = llvm::BasicBlock::Create(b_.getContext(), "i" + llvm::Twine(index), function_);
   };
   add(subprogram_.start);
   for (uint32_t i = subprogram_.start; i < subprogram_.end; i += insn_length(insn(i))) {
@@ -242,11 +272,14 @@ Status FunctionLowering::lower() {
       if (b_.GetInsertBlock()->getTerminator() == nullptr) b_.CreateBr(block->second);
       b_.SetInsertPoint(block->second);
     }
-    if (slice_of_ >= 0 && (b_.GetInsertBlock()->getTerminator() != nullptr || lower_slice_end(i))) continue;
-    if (b_.GetInsertBlock()->getTerminator() != nullptr) return unsupported(i, "code without an entry");
+    if (slice_of_ >= 0 && (b_.GetInsertBlock()->getTerminator() != nullptr || lower_slice_end(i)))
+      continue;
+    if (b_.GetInsertBlock()->getTerminator() != nullptr)
+      return unsupported(i, "code without an entry");
     if (auto done = lower_insn(i); !done) return done;
   }
-  if (b_.GetInsertBlock()->getTerminator() == nullptr) return unsupported(subprogram_.end - 1, "an end that is no exit");
+  if (b_.GetInsertBlock()->getTerminator() == nullptr)
+    return unsupported(subprogram_.end - 1, "an end that is no exit");
   return {};
 }
 
@@ -284,8 +317,10 @@ Status FunctionLowering::lower_load_imm64(uint32_t index) {
   const Insn& high = insn(index + 1);
   const auto& maps = owner_.program().maps;
   const bool map = here.src_reg == BPF_PSEUDO_MAP_FD || here.src_reg == BPF_PSEUDO_MAP_VALUE;
-  if (map && static_cast<uint32_t>(here.imm) >= maps.size()) return unsupported(index, "a map that is not there");
-  uint64_t value = static_cast<uint32_t>(here.imm) | uint64_t{static_cast<uint32_t>(high.imm)} << 32;
+  if (map && static_cast<uint32_t>(here.imm) >= maps.size())
+    return unsupported(index, "a map that is not there");
+  uint64_t value = static_cast<uint32_t>(here.imm) | uint64_t{static_cast<uint32_t>(high.imm)}
+                                                         << 32;
   if (here.src_reg == BPF_PSEUDO_FUNC) {
     llvm::Function* function = owner_.callback(static_cast<uint32_t>(here.imm));
     if (function == nullptr) return unsupported(index, "a subprogram that is not there");
@@ -300,7 +335,8 @@ Status FunctionLowering::lower_load_imm64(uint32_t index) {
   } else if (here.src_reg != 0) {
     return unsupported(index, "64-bit immediate of kind " + std::to_string(here.src_reg));
   }
-  write(here.dst_reg, here.src_reg == 0 ? immediate(static_cast<int64_t>(value)) : b_.getInt64(value));
+  write(here.dst_reg,
+        here.src_reg == 0 ? immediate(static_cast<int64_t>(value)) : b_.getInt64(value));
   return {};
 }
 

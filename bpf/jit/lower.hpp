@@ -1,8 +1,9 @@
 // One verified program -> LLVM IR: a function `i64 name(ptr ctx)` for the main program and one
 // `i64 name.N(ptr ctx, i64 r1..r5)` for each other subprogram. Internal to the JIT; includes LLVM.
 //
-// Registers become allocas of i64, the frame an alloca of 512 zeroed bytes; SROA dissolves both where the verifier's
-// facts give every access a constant offset. Nothing here re-derives a fact. Wrapping arithmetic only (no nsw, nuw).
+// Registers become allocas of i64, the frame an alloca of 512 zeroed bytes; SROA dissolves both
+// where the verifier's facts give every access a constant offset. Nothing here re-derives a fact.
+// Wrapping arithmetic only (no nsw, nuw).
 #pragma once
 
 #include <llvm/IR/IRBuilder.h>
@@ -24,14 +25,16 @@ class ProgramLowering {
   ProgramLowering(llvm::Module& module, const ProgramImage& program, std::string prefix);
   // Returns the main program's function. EOPNOTSUPP names the instruction.
   Result<llvm::Function*> lower();
-  // `i64 name.slice(ptr ctx)`, after lower(): what sluice_rt_prefetch_element takes, or 0. lower_slice.cpp.
+  // `i64 name.slice(ptr ctx)`, after lower(): what sluice_rt_prefetch_element takes, or 0.
+  // lower_slice.cpp.
   Result<llvm::Function*> lower_slice(int32_t map_index);
 
   [[nodiscard]] llvm::Module& module() { return module_; }
   [[nodiscard]] const ProgramImage& program() const { return program_; }
   // The function of the subprogram that starts at `insn`; null: none does.
   [[nodiscard]] llvm::Function* subprogram_at(int64_t insn);
-  // Of the one with that number, as an address that a helper calls back. Null: there is none, or it is the main program.
+  // Of the one with that number, as an address that a helper calls back. Null: there is none, or it
+  // is the main program.
   [[nodiscard]] llvm::Function* callback(uint32_t subprogram);
   // The key that the next immediate is blinded with; 0: immediates are not blinded.
   uint64_t next_blinding_key();
@@ -57,15 +60,16 @@ class ProgramLowering {
   std::map<std::pair<std::string, int32_t>, llvm::Function*> map_operations_;
 };
 
-// The largest hash map of the program's, if it is one that prefetching pays for when it is full; else -1.
+// The largest hash map of the program's, if it is one that prefetching pays for when it is full;
+// else -1.
 int32_t prefetched_map(const ProgramImage& program);
 
 // One subprogram's body.
 class FunctionLowering {
  public:
   // slice_of: the map whose lookup a slice is made for; -1: the whole function.
-  FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function, bool main,
-                   int32_t slice_of = -1);
+  FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function,
+                   bool main, int32_t slice_of = -1);
   Status lower();
 
  private:
@@ -81,7 +85,8 @@ class FunctionLowering {
   [[nodiscard]] tl::unexpected<Error> unsupported(uint32_t index, const std::string& what) const;
   Value* read(uint32_t reg);
   void write(uint32_t reg, Value* value);
-  // A number that the program's author chose, sign-extended to `bits`; blinded where that is asked for.
+  // A number that the program's author chose, sign-extended to `bits`; blinded where that is asked
+  // for.
   Value* immediate(int64_t value, unsigned bits = 64);
   llvm::FunctionCallee runtime(const char* name);
   const Insn& insn(uint32_t index) const { return owner_.program().insns[index]; }
@@ -112,7 +117,8 @@ class FunctionLowering {
   Value* load_plain(uint32_t index, uint32_t size);
   Value* atomic_value(const Insn& insn, Value* pointer, Value* operand, bool own);
   bool add_to_copy(uint32_t index, Value* pointer, Value* operand);
-  Value* compare_exchange(Value* pointer, Value* expected, Value* desired, llvm::Align align, bool own);
+  Value* compare_exchange(Value* pointer, Value* expected, Value* desired, llvm::Align align,
+                          bool own);
 
   // lower_call.cpp
   Status lower_call(uint32_t index);

@@ -1,4 +1,5 @@
-// Arithmetic and conditions (RFC 9669): wrapping, shifts masked, division by zero gives 0, modulo by zero the dividend.
+// Arithmetic and conditions (RFC 9669): wrapping, shifts masked, division by zero gives 0, modulo
+// by zero the dividend.
 #include <llvm/IR/Intrinsics.h>
 
 #include "bpf/jit/lower.hpp"
@@ -15,7 +16,8 @@ llvm::Value* FunctionLowering::divide(bool is_signed, bool remainder, Value* lef
     if (remainder) return b_.CreateSelect(by_zero, left, b_.CreateURem(left, divisor));
     return b_.CreateSelect(by_zero, zero, b_.CreateUDiv(left, divisor));
   }
-  // The least integer by -1 overflows in LLVM; -x and 0 are what every x / -1 and x % -1 give, wrapping.
+  // The least integer by -1 overflows in LLVM; -x and 0 are what every x / -1 and x % -1 give,
+  // wrapping.
   auto* by_minus_one = b_.CreateICmpEQ(right, llvm::ConstantInt::getAllOnesValue(type));
   auto* divisor = b_.CreateSelect(b_.CreateOr(by_zero, by_minus_one), one, right);
   if (remainder) {
@@ -49,7 +51,8 @@ Status FunctionLowering::lower_alu(uint32_t index) {
     return {};
   }
   Value* left = b_.CreateTrunc(read(here.dst_reg), type);
-  Value* right = uses_register(here) ? b_.CreateTrunc(read(here.src_reg), type) : immediate(here.imm, bits);
+  Value* right =
+      uses_register(here) ? b_.CreateTrunc(read(here.src_reg), type) : immediate(here.imm, bits);
   Value* shift = b_.CreateAnd(right, bits - 1);
   Value* result = nullptr;
   switch (alu_op(here)) {
@@ -76,7 +79,8 @@ llvm::Value* FunctionLowering::condition(const Insn& insn) {
   const unsigned bits = insn_class(insn) == BPF_JMP ? 64 : 32;
   auto* type = b_.getIntNTy(bits);
   Value* left = b_.CreateTrunc(read(insn.dst_reg), type);
-  Value* right = uses_register(insn) ? b_.CreateTrunc(read(insn.src_reg), type) : immediate(insn.imm, bits);
+  Value* right =
+      uses_register(insn) ? b_.CreateTrunc(read(insn.src_reg), type) : immediate(insn.imm, bits);
   switch (alu_op(insn)) {
     case BPF_JEQ: return b_.CreateICmpEQ(left, right);
     case BPF_JNE: return b_.CreateICmpNE(left, right);

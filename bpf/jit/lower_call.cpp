@@ -1,5 +1,6 @@
-// Calls: of helpers (bodies from the bitcode, or the binary's by address) and of subprograms. A pointer into this frame
-// at a constant offset is passed as a copy, so that a body that is not inlined does not pin the frame in memory.
+// Calls: of helpers (bodies from the bitcode, or the binary's by address) and of subprograms. A
+// pointer into this frame at a constant offset is passed as a copy, so that a body that is not
+// inlined does not pin the frame in memory.
 #include "bpf/jit/lower.hpp"
 #include "bpf/progs/tail_target.hpp"
 
@@ -13,14 +14,16 @@ bool is_written(Arg kind) {
 
 // Memory whose size is among the facts; other pointers go as they are.
 bool is_memory(Arg kind) {
-  return is_written(kind) || kind == Arg::map_key || kind == Arg::map_value || kind == Arg::map_value_or_null ||
-         kind == Arg::mem || kind == Arg::mem_or_null;
+  return is_written(kind) || kind == Arg::map_key || kind == Arg::map_value ||
+         kind == Arg::map_value_or_null || kind == Arg::mem || kind == Arg::mem_or_null;
 }
 
-// The runtime's form of a map operation for a kind of map; null where the helper's body is called instead.
+// The runtime's form of a map operation for a kind of map; null where the helper's body is called
+// instead.
 const char* runtime_name(uint32_t helper, uint32_t map_type, bool in_range, bool mask_indices) {
   const bool array = map_type == BPF_MAP_TYPE_ARRAY || map_type == BPF_MAP_TYPE_PERCPU_ARRAY;
-  const bool per_cpu_hash = map_type == BPF_MAP_TYPE_PERCPU_HASH || map_type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+  const bool per_cpu_hash =
+      map_type == BPF_MAP_TYPE_PERCPU_HASH || map_type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
   const bool plain_hash = map_type == BPF_MAP_TYPE_HASH || map_type == BPF_MAP_TYPE_LRU_HASH;
   const bool hash = plain_hash || per_cpu_hash;
   switch (helper) {
@@ -45,7 +48,8 @@ const char* runtime_name(uint32_t helper, uint32_t map_type, bool in_range, bool
 Status FunctionLowering::lower_call(uint32_t index) {
   const Insn& here = insn(index);
   if (is_local_call(here)) return lower_local_call(index);
-  if (!is_helper_call(here)) return unsupported(index, "a call of kind " + std::to_string(here.src_reg));
+  if (!is_helper_call(here))
+    return unsupported(index, "a call of kind " + std::to_string(here.src_reg));
   const Helper* helper = find_helper(static_cast<uint32_t>(here.imm));
   if (helper == nullptr) return unsupported(index, "helper " + std::to_string(here.imm));
   if (helper->body == nullptr) return unsupported(index, "helper bpf_" + std::string(helper->name));
@@ -61,7 +65,8 @@ Status FunctionLowering::lower_local_call(uint32_t index) {
   return {};
 }
 
-llvm::Value* FunctionLowering::memory_argument(uint32_t index, int argument, uint32_t size, bool copy_in) {
+llvm::Value* FunctionLowering::memory_argument(uint32_t index, int argument, uint32_t size,
+                                               bool copy_in) {
   const int32_t offset = fact(index).argument_stack_offset[argument];
   if (offset == kUnknownOffset || size == 0) {
     return b_.CreateIntToPtr(read(static_cast<uint32_t>(argument) + 1), b_.getPtrTy());
@@ -79,7 +84,8 @@ void FunctionLowering::copy_back(uint32_t index, int argument, Value* copy, uint
   b_.CreateMemCpy(stack_at(offset), llvm::Align(1), copy, llvm::Align(1), size);
 }
 
-// The map operations whose map is known and worth inlining take the form of its kind. Null: not one of them.
+// The map operations whose map is known and worth inlining take the form of its kind. Null: not one
+// of them.
 llvm::Value* FunctionLowering::call_map_operation(uint32_t index, const Helper& helper) {
   const int32_t map_index = fact(index).map_index;
   if (map_index < 0) return nullptr;
@@ -90,19 +96,22 @@ llvm::Value* FunctionLowering::call_map_operation(uint32_t index, const Helper& 
   llvm::Function* operation = owner_.map_operation(name, map_index);
   const auto key = [&] { return memory_argument(index, 1, core.key_size, true); };
   switch (helper.id) {
-    case BPF_FUNC_map_lookup_elem: return b_.CreatePtrToInt(b_.CreateCall(operation, {ctx_, key()}), b_.getInt64Ty());
+    case BPF_FUNC_map_lookup_elem:
+      return b_.CreatePtrToInt(b_.CreateCall(operation, {ctx_, key()}), b_.getInt64Ty());
     case BPF_FUNC_map_update_elem: {
       Value* from = key();
       Value* value = memory_argument(index, 2, core.value_size, true);
       return b_.CreateCall(operation, {ctx_, from, value, read(4)});
     }
     case BPF_FUNC_map_delete_elem: return b_.CreateCall(operation, {ctx_, key()});
-    case BPF_FUNC_for_each_map_elem: return b_.CreateCall(operation, {ctx_, read(2), read(3), read(4)});
+    case BPF_FUNC_for_each_map_elem:
+      return b_.CreateCall(operation, {ctx_, read(2), read(3), read(4)});
     default: return b_.CreateCall(operation, {ctx_, read(3)});  // tail_call
   }
 }
 
-// R0 is the target or 0. The target runs in this frame's place: what it returns, this function returns.
+// R0 is the target or 0. The target runs in this frame's place: what it returns, this function
+// returns.
 void FunctionLowering::lower_tail_call() {
   auto* found = llvm::BasicBlock::Create(b_.getContext(), "tail_call", function_);
   auto* missed = llvm::BasicBlock::Create(b_.getContext(), "no_tail_call", function_);
@@ -137,14 +146,17 @@ llvm::Value* FunctionLowering::call_body(uint32_t index, const Helper& helper) {
       copies[i] = memory_argument(index, i, size, true);
       arguments.push_back(b_.CreatePtrToInt(copies[i], i64));
     } else {
-      // What is printed follows the declared arguments, as far as the format goes; a register nobody set is any number.
+      // What is printed follows the declared arguments, as far as the format goes; a register
+      // nobody set is any number.
       const bool passed = kind != Arg::none || helper.id == BPF_FUNC_trace_printk;
-      arguments.push_back(passed ? b_.CreateFreeze(read(static_cast<uint32_t>(i) + 1)) : b_.getInt64(0));
+      arguments.push_back(passed ? b_.CreateFreeze(read(static_cast<uint32_t>(i) + 1))
+                                 : b_.getInt64(0));
     }
   }
   Value* result = b_.CreateCall(callee, arguments);
   for (int i = 0; i < 5; i++) {
-    if (is_written(helper.arguments[static_cast<size_t>(i)])) copy_back(index, i, copies[i], fact(index).argument_size[i]);
+    if (is_written(helper.arguments[static_cast<size_t>(i)]))
+      copy_back(index, i, copies[i], fact(index).argument_size[i]);
   }
   return result;
 }

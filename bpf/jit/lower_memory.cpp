@@ -22,12 +22,14 @@ bool FunctionLowering::own_stack(uint32_t index) const {
 }
 
 llvm::Value* FunctionLowering::stack_at(int32_t offset) {
-  return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), stack_, static_cast<uint64_t>(int64_t{kMaxStack} + offset));
+  return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), stack_,
+                                       static_cast<uint64_t>(int64_t{kMaxStack} + offset));
 }
 
 llvm::Value* FunctionLowering::address(uint32_t index, uint32_t base_register) {
   if (own_stack(index)) return stack_at(fact(index).offset);
-  Value* at = b_.CreateAdd(read(base_register), b_.getInt64(static_cast<uint64_t>(int64_t{insn(index).off})));
+  Value* at = b_.CreateAdd(read(base_register),
+                           b_.getInt64(static_cast<uint64_t>(int64_t{insn(index).off})));
   return b_.CreateIntToPtr(at, b_.getPtrTy());
 }
 
@@ -35,7 +37,8 @@ llvm::Value* FunctionLowering::load_ctx(uint32_t offset, uint32_t size) {
   if (owner_.program().type == BPF_PROG_TYPE_XDP) {
     return b_.CreateCall(runtime("sluice_rt_xdp_load"), {ctx_, b_.getInt32(offset)});
   }
-  return b_.CreateCall(runtime("sluice_rt_ctx_read"), {ctx_, b_.getInt32(offset), b_.getInt32(size)});
+  return b_.CreateCall(runtime("sluice_rt_ctx_read"),
+                       {ctx_, b_.getInt32(offset), b_.getInt32(size)});
 }
 
 llvm::Value* FunctionLowering::load_plain(uint32_t index, uint32_t size) {
@@ -53,22 +56,26 @@ Status FunctionLowering::lower_load(uint32_t index) {
   const Insn& here = insn(index);
   const uint32_t size = access_size(here);
   const bool sign_extend = insn_mode(here) == kModeMemSx;
-  if (!sign_extend && insn_mode(here) != BPF_MEM) return unsupported(index, "load mode " + std::to_string(here.code));
+  if (!sign_extend && insn_mode(here) != BPF_MEM)
+    return unsupported(index, "load mode " + std::to_string(here.code));
   Value* value = nullptr;
   if (fact(index).region == Region::ctx) {
-    if (fact(index).offset == kUnknownOffset) return unsupported(index, "a context access at a variable offset");
+    if (fact(index).offset == kUnknownOffset)
+      return unsupported(index, "a context access at a variable offset");
     value = load_ctx(static_cast<uint32_t>(fact(index).offset), size);
     if (sign_extend) value = b_.CreateTrunc(value, b_.getIntNTy(size * 8));
   } else {
     value = load_plain(index, size);
   }
-  write(here.dst_reg, sign_extend ? b_.CreateSExt(value, b_.getInt64Ty()) : b_.CreateZExt(value, b_.getInt64Ty()));
+  write(here.dst_reg, sign_extend ? b_.CreateSExt(value, b_.getInt64Ty())
+                                  : b_.CreateZExt(value, b_.getInt64Ty()));
   return {};
 }
 
 Status FunctionLowering::lower_store(uint32_t index) {
   const Insn& here = insn(index);
-  if (insn_mode(here) != BPF_MEM) return unsupported(index, "store mode " + std::to_string(here.code));
+  if (insn_mode(here) != BPF_MEM)
+    return unsupported(index, "store mode " + std::to_string(here.code));
   return store_value(index, insn_class(here) == BPF_ST ? immediate(here.imm) : read(here.src_reg));
 }
 
@@ -76,33 +83,39 @@ Status FunctionLowering::store_value(uint32_t index, Value* value) {
   const InsnFact& known = fact(index);
   const uint32_t size = access_size(insn(index));
   if (known.region == Region::ctx) {
-    if (known.offset == kUnknownOffset) return unsupported(index, "a context access at a variable offset");
-    b_.CreateCall(runtime("sluice_rt_ctx_write"),
-                  {ctx_, b_.getInt32(static_cast<uint32_t>(known.offset)), b_.getInt32(size), value});
+    if (known.offset == kUnknownOffset)
+      return unsupported(index, "a context access at a variable offset");
+    b_.CreateCall(
+        runtime("sluice_rt_ctx_write"),
+        {ctx_, b_.getInt32(static_cast<uint32_t>(known.offset)), b_.getInt32(size), value});
     return {};
   }
   const bool shared = known.region != Region::stack && known.region != Region::packet;
   Value* narrow = b_.CreateTrunc(value, b_.getIntNTy(size * 8));
   const bool atomic = shared && known.aligned;
-  auto* store = b_.CreateAlignedStore(narrow, address(index, insn(index).dst_reg), llvm::Align(atomic ? size : 1),
-                                      shared && !atomic);
+  auto* store = b_.CreateAlignedStore(narrow, address(index, insn(index).dst_reg),
+                                      llvm::Align(atomic ? size : 1), shared && !atomic);
   if (atomic) store->setAtomic(llvm::AtomicOrdering::Unordered);
   return {};
 }
 
-// A frame of its own is seen by this thread alone: a plain exchange, which leaves the frame in registers.
-llvm::Value* FunctionLowering::compare_exchange(Value* pointer, Value* expected, Value* desired, llvm::Align align,
-                                                bool own) {
+// A frame of its own is seen by this thread alone: a plain exchange, which leaves the frame in
+// registers.
+llvm::Value* FunctionLowering::compare_exchange(Value* pointer, Value* expected, Value* desired,
+                                                llvm::Align align, bool own) {
   if (own) {
     Value* old = b_.CreateAlignedLoad(expected->getType(), pointer, llvm::Align(1));
-    b_.CreateAlignedStore(b_.CreateSelect(b_.CreateICmpEQ(old, expected), desired, old), pointer, llvm::Align(1));
+    b_.CreateAlignedStore(b_.CreateSelect(b_.CreateICmpEQ(old, expected), desired, old), pointer,
+                          llvm::Align(1));
     return old;
   }
   const auto order = llvm::AtomicOrdering::SequentiallyConsistent;
-  return b_.CreateExtractValue(b_.CreateAtomicCmpXchg(pointer, expected, desired, align, order, order), 0);
+  return b_.CreateExtractValue(
+      b_.CreateAtomicCmpXchg(pointer, expected, desired, align, order, order), 0);
 }
 
-llvm::Value* FunctionLowering::atomic_value(const Insn& insn, Value* pointer, Value* operand, bool own) {
+llvm::Value* FunctionLowering::atomic_value(const Insn& insn, Value* pointer, Value* operand,
+                                            bool own) {
   const llvm::Align align(access_size(insn));
   auto operation = llvm::AtomicRMWInst::BAD_BINOP;
   switch (insn.imm & ~BPF_FETCH) {
@@ -145,7 +158,8 @@ Status FunctionLowering::lower_atomic(uint32_t index) {
   const Insn& here = insn(index);
   auto* type = b_.getIntNTy(access_size(here) * 8);
   if (here.imm == kLoadAcquire || here.imm == kStoreRelease) return lower_ordered(index);
-  if (access_size(here) < 4) return unsupported(index, "an atomic of " + std::to_string(access_size(here)) + " bytes");
+  if (access_size(here) < 4)
+    return unsupported(index, "an atomic of " + std::to_string(access_size(here)) + " bytes");
   if (fact(index).region == Region::ctx) return unsupported(index, "an atomic on the context");
   Value* pointer = address(index, here.dst_reg);
   Value* operand = b_.CreateTrunc(read(here.src_reg), type);
@@ -176,7 +190,8 @@ Status FunctionLowering::lower_ordered(uint32_t index) {
     write(here.dst_reg, b_.CreateZExt(load, b_.getInt64Ty()));
     return {};
   }
-  auto* store = b_.CreateAlignedStore(b_.CreateTrunc(read(here.src_reg), b_.getIntNTy(size * 8)), at, llvm::Align(size));
+  auto* store = b_.CreateAlignedStore(b_.CreateTrunc(read(here.src_reg), b_.getIntNTy(size * 8)),
+                                      at, llvm::Align(size));
   if (!own_stack(index)) store->setAtomic(llvm::AtomicOrdering::Release);
   return {};
 }
@@ -190,7 +205,8 @@ Status FunctionLowering::lower_packet_load(uint32_t index) {
   }
   llvm::IRBuilder<> entry(&function_->getEntryBlock(), function_->getEntryBlock().begin());
   Value* slot = entry.CreateAlloca(b_.getInt32Ty());
-  Value* loaded = b_.CreateCall(runtime("sluice_rt_packet_load"), {ctx_, offset, b_.getInt32(access_size(here)), slot});
+  Value* loaded = b_.CreateCall(runtime("sluice_rt_packet_load"),
+                                {ctx_, offset, b_.getInt32(access_size(here)), slot});
   auto* next = llvm::BasicBlock::Create(b_.getContext(), "loaded", function_);
   b_.CreateCondBr(b_.CreateIsNotNull(loaded), next, leaving());
   b_.SetInsertPoint(next);

@@ -1,5 +1,6 @@
-// A slice: the main program once more, up to its first lookup in one map, whose bucket it prefetches. It changes nothing but
-// the cache: it ends before anything that somebody could see, and before it would go backwards.
+// A slice: the main program once more, up to its first lookup in one map, whose bucket it
+// prefetches. It changes nothing but the cache: it ends before anything that somebody could see,
+// and before it would go backwards.
 #include "bpf/jit/lower.hpp"
 
 #include "bpf/jit/prefetch.hpp"
@@ -29,12 +30,15 @@ int32_t prefetched_map(const ProgramImage& program) {
 
 Result<llvm::Function*> ProgramLowering::lower_slice(int32_t map_index) {
   auto& context = module_.getContext();
-  auto* type = llvm::FunctionType::get(llvm::Type::getInt64Ty(context), {llvm::PointerType::getUnqual(context)}, false);
-  auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, prefix_ + ".slice", module_);
+  auto* type = llvm::FunctionType::get(llvm::Type::getInt64Ty(context),
+                                       {llvm::PointerType::getUnqual(context)}, false);
+  auto* function =
+      llvm::Function::Create(type, llvm::Function::InternalLinkage, prefix_ + ".slice", module_);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   function->addFnAttr("frame-pointer", "all");
   FunctionLowering body(*this, program_.subprograms[0], function, true, map_index);
-  if (auto done = body.lower(); !done) return fail(std::move(done.error()).in("program " + program_.name));
+  if (auto done = body.lower(); !done)
+    return fail(std::move(done.error()).in("program " + program_.name));
   return function;
 }
 
@@ -46,7 +50,8 @@ bool FunctionLowering::ends_slice(uint32_t index) const {
   if (is_exit(here)) return true;
   if (!is_call(here)) return jump_target(here, index) <= index;
   if (!is_helper_call(here)) return true;
-  if (here.imm == BPF_FUNC_skb_load_bytes || here.imm == BPF_FUNC_get_smp_processor_id) return false;
+  if (here.imm == BPF_FUNC_skb_load_bytes || here.imm == BPF_FUNC_get_smp_processor_id)
+    return false;
   const int32_t map_index = fact(index).map_index;
   if (here.imm != BPF_FUNC_map_lookup_elem || map_index < 0) return true;
   const uint32_t type = owner_.program().maps[static_cast<size_t>(map_index)].core.type;
@@ -55,7 +60,8 @@ bool FunctionLowering::ends_slice(uint32_t index) const {
 
 bool FunctionLowering::lower_slice_end(uint32_t index) {
   const Insn& here = insn(index);
-  if (is_helper_call(here) && here.imm == BPF_FUNC_map_lookup_elem && fact(index).map_index == slice_of_) {
+  if (is_helper_call(here) && here.imm == BPF_FUNC_map_lookup_elem &&
+      fact(index).map_index == slice_of_) {
     const uint32_t key_size = owner_.program().maps[static_cast<size_t>(slice_of_)].core.key_size;
     auto* operation = owner_.map_operation("sluice_rt_prefetch_bucket", slice_of_);
     b_.CreateRet(b_.CreateCall(operation, {ctx_, memory_argument(index, 1, key_size, true)}));

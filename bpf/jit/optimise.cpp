@@ -1,5 +1,5 @@
-// Two phases, instead of -O2: as good on packet programs, in half the compile time. No loop pass: unrolling made packet loops
-// slower, and loop idioms would call the C library.
+// Two phases, instead of -O2: as good on packet programs, in half the compile time. No loop pass:
+// unrolling made packet loops slower, and loop idioms would call the C library.
 #include <llvm/Analysis/TargetLibraryInfo.h>
 #include <llvm/Bitcode/BitcodeReader.h>
 #include <llvm/IR/Verifier.h>
@@ -17,14 +17,16 @@ namespace {
 
 constexpr const char* kInlining = "always-inline,globaldce";
 constexpr const char* kOfProgram =
-    "sroa<modify-cfg>,early-cse<memssa>,jump-threading,correlated-propagation,instcombine<no-verify-fixpoint>,simplifycfg,"
+    "sroa<modify-cfg>,early-cse<memssa>,jump-threading,correlated-propagation,instcombine<no-"
+    "verify-fixpoint>,simplifycfg,"
     "sroa<modify-cfg>,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg";
 constexpr const char* kOfChain =
     "sroa<modify-cfg>,early-cse<memssa>,jump-threading,instcombine<no-verify-fixpoint>,simplifycfg";
 
 // Everything inlinable, internal.
 void fit_body(llvm::Function& function) {
-  // The target machine's hold instead; one that differs between functions costs a description of the processor more.
+  // The target machine's hold instead; one that differs between functions costs a description of
+  // the processor more.
   for (const char* name : {"target-cpu", "target-features", "tune-cpu", "min-legal-vector-width"}) {
     function.removeFnAttr(name);
   }
@@ -32,7 +34,8 @@ void fit_body(llvm::Function& function) {
   function.setComdat(nullptr);
   function.setVisibility(llvm::GlobalValue::DefaultVisibility);
   function.addFnAttr("frame-pointer", "all");
-  if (!function.hasFnAttribute(llvm::Attribute::NoInline)) function.addFnAttr(llvm::Attribute::AlwaysInline);
+  if (!function.hasFnAttribute(llvm::Attribute::NoInline))
+    function.addFnAttr(llvm::Attribute::AlwaysInline);
 }
 
 Status check(const llvm::Module& module) {
@@ -44,8 +47,10 @@ Status check(const llvm::Module& module) {
 
 class Optimiser {
  public:
-  explicit Optimiser(llvm::TargetMachine& target) : builder_(&target), library_(target.getTargetTriple()) {
-    // No library function is known to the optimiser, or it would turn loops into calls that nothing resolves.
+  explicit Optimiser(llvm::TargetMachine& target)
+      : builder_(&target), library_(target.getTargetTriple()) {
+    // No library function is known to the optimiser, or it would turn loops into calls that nothing
+    // resolves.
     library_.disableAllFunctions();
     functions_.registerPass([&] { return llvm::TargetLibraryAnalysis(library_); });
     builder_.registerModuleAnalyses(modules_);
@@ -82,10 +87,11 @@ class Optimiser {
 
 }  // namespace
 
-Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context, llvm::TargetMachine& target) {
+Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context,
+                                                   llvm::TargetMachine& target) {
   const std::string_view bitcode = runtime_bitcode();
-  auto parsed =
-      llvm::getLazyBitcodeModule(llvm::MemoryBufferRef({bitcode.data(), bitcode.size()}, "runtime"), context);
+  auto parsed = llvm::getLazyBitcodeModule(
+      llvm::MemoryBufferRef({bitcode.data(), bitcode.size()}, "runtime"), context);
   if (!parsed) return fail(EINVAL, "runtime bitcode: " + llvm::toString(parsed.takeError()));
   std::unique_ptr<llvm::Module> module = std::move(*parsed);
   module->setTargetTriple(target.getTargetTriple().str());
@@ -121,11 +127,15 @@ Status read_used_bodies(llvm::Module& module) {
 Status optimise(llvm::Module& module, llvm::TargetMachine& target, const LoweredChain& chain) {
   if (auto good = check(module); !good) return good;
   Optimiser optimiser(target);
-  const auto is_entry = [](const llvm::Function& function) { return function.hasExternalLinkage(); };
-  auto done = optimiser.run(module, kOfProgram, [&](const auto& function) { return !is_entry(function); });
+  const auto is_entry = [](const llvm::Function& function) {
+    return function.hasExternalLinkage();
+  };
+  auto done =
+      optimiser.run(module, kOfProgram, [&](const auto& function) { return !is_entry(function); });
   if (!done) return done;
   for (auto* program : chain.programs) program->addFnAttr(llvm::Attribute::AlwaysInline);
-  if (chain.prefetch.slice != nullptr) chain.prefetch.slice->addFnAttr(llvm::Attribute::AlwaysInline);
+  if (chain.prefetch.slice != nullptr)
+    chain.prefetch.slice->addFnAttr(llvm::Attribute::AlwaysInline);
   return optimiser.run(module, kOfChain, [](const auto&) { return true; });
 }
 

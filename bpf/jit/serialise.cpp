@@ -1,5 +1,6 @@
-// Layout: Header, then a program: its name, then each array as a count and its elements as they lie in memory. Both ends
-// are one binary, so plain structures are copied whole; the header's sizes tell a binary that differs.
+// Layout: Header, then a program: its name, then each array as a count and its elements as they lie
+// in memory. Both ends are one binary, so plain structures are copied whole; the header's sizes
+// tell a binary that differs.
 #include "bpf/jit/serialise.hpp"
 
 #include <cerrno>
@@ -114,9 +115,11 @@ bool read_chain(Reader& reader, ChainImage* image) {
   if (!reader.get(&header) || std::memcmp(&header, &expected, sizeof header) != 0) return false;
   uint32_t entry = 0;
   uint32_t programs = 0;
-  if (!reader.get(&entry) || entry > static_cast<uint32_t>(ChainImage::Entry::program)) return false;
+  if (!reader.get(&entry) || entry > static_cast<uint32_t>(ChainImage::Entry::program))
+    return false;
   image->entry = static_cast<ChainImage::Entry>(entry);
-  if (!reader.get(&image->layout) || !reader.get(&programs) || programs > kMaxChainPrograms) return false;
+  if (!reader.get(&image->layout) || !reader.get(&programs) || programs > kMaxChainPrograms)
+    return false;
   image->programs.resize(programs);
   for (auto& program : image->programs) {
     if (!read_program(reader, &program)) return false;
@@ -148,7 +151,8 @@ std::vector<uint8_t> serialise(const ChainImage& image) {
 Result<ChainImage> deserialise(std::span<const uint8_t> bytes) {
   Reader reader(bytes);
   ChainImage image;
-  if (!read_chain(reader, &image)) return fail(EINVAL, "jit: not a chain of this version, or cut short");
+  if (!read_chain(reader, &image))
+    return fail(EINVAL, "jit: not a chain of this version, or cut short");
   if (auto good = check_image(image); !good) return tl::unexpected<Error>(good.error());
   return image;
 }

@@ -10,8 +10,8 @@
 namespace sluice::bpf::jit {
 
 std::vector<uint8_t> serialise(const ChainImage& image);
-// EINVAL: not bytes of this binary's format, or cut short; every length and reference is checked (check_image). Never
-// reads past `bytes`.
+// EINVAL: not bytes of this binary's format, or cut short; every length and reference is checked
+// (check_image). Never reads past `bytes`.
 Result<ChainImage> deserialise(std::span<const uint8_t> bytes);
 
 }  // namespace sluice::bpf::jit

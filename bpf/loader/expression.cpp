@@ -35,10 +35,12 @@ Result<std::vector<ExpressionInsn>> compile_expression(const std::string& expres
   // A handle of no device: `vlan` then reads the packet alone, no SKF_AD_OFF extensions.
   const std::unique_ptr<pcap_t, ClosePcap> pcap(::pcap_open_dead(DLT_EN10MB, kMaxPacket));
   if (pcap == nullptr) return fail(ENOMEM, "libpcap: out of memory");
-  if (expression.find('\0') != std::string::npos) return fail(EINVAL, "the expression holds a zero byte");
+  if (expression.find('\0') != std::string::npos)
+    return fail(EINVAL, "the expression holds a zero byte");
   bpf_program program{};
   constexpr int kOptimise = 1;
-  constexpr bpf_u_int32 kNetmask = 0;  // as tcpdump has it for a capture file, so that `ip broadcast` compiles
+  // as tcpdump has it for a capture file, so that `ip broadcast` compiles
+  constexpr bpf_u_int32 kNetmask = 0;
   if (::pcap_compile(pcap.get(), &program, expression.c_str(), kOptimise, kNetmask) != 0) {
     return fail(EINVAL, ::pcap_geterr(pcap.get()));
   }

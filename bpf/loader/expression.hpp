@@ -1,5 +1,5 @@
-// pcap-filter(7) expressions to classic BPF, by libpcap. Its header and linux/bpf.h both define struct bpf_insn: this
-// one includes neither. Any thread.
+// pcap-filter(7) expressions to classic BPF, by libpcap. Its header and linux/bpf.h both define
+// struct bpf_insn: this one includes neither. Any thread.
 #pragma once
 
 #include <cstdint>

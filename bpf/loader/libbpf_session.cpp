@@ -1,4 +1,5 @@
-// The one file with process-wide state: libbpf knows no context, so its calls find their session here.
+// The one file with process-wide state: libbpf knows no context, so its calls find their session
+// here.
 #include "bpf/loader/libbpf_session.hpp"
 
 #include <bpf/bpf.h>
@@ -19,7 +20,8 @@ namespace sluice::bpf {
 namespace {
 
 std::mutex turn;                                  // held by the living session
-std::atomic<LibbpfSession*> current_session{nullptr};  // the session's constructor and destructor: rw, wraps: ro
+// the session's constructor and destructor: rw, wraps: ro
+std::atomic<LibbpfSession*> current_session{nullptr};
 
 // Null also on threads that are not the session's.
 LibbpfSession* current() {
@@ -27,7 +29,8 @@ LibbpfSession* current() {
   return session != nullptr && session->thread() == std::this_thread::get_id() ? session : nullptr;
 }
 
-__attribute__((format(printf, 2, 0))) int print(libbpf_print_level level, const char* format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) int print(libbpf_print_level level, const char* format,
+                                                va_list arguments) {
   LibbpfSession* session = current();
   if (level != LIBBPF_WARN || session == nullptr) return 0;
   char line[1024];
@@ -36,7 +39,9 @@ __attribute__((format(printf, 2, 0))) int print(libbpf_print_level level, const 
   return 0;
 }
 
-std::string name_in(const char (&field)[BPF_OBJ_NAME_LEN]) { return {field, ::strnlen(field, sizeof field)}; }
+std::string name_in(const char (&field)[BPF_OBJ_NAME_LEN]) {
+  return {field, ::strnlen(field, sizeof field)};
+}
 
 }  // namespace
 
@@ -53,7 +58,8 @@ LibbpfSession::LibbpfSession(Client& client)
 void LibbpfSession::begin() {
   current_session.store(this);
   ::libbpf_set_print(print);
-  ::libbpf_set_memlock_rlim(0);  // maps are our own memory: the process's limits are nobody's business here
+  // maps are our own memory: the process's limits are nobody's business here
+  ::libbpf_set_memlock_rlim(0);
 }
 
 LibbpfSession::~LibbpfSession() {
@@ -62,7 +68,8 @@ LibbpfSession::~LibbpfSession() {
 }
 
 long LibbpfSession::pass_on(int cmd, union bpf_attr* attr, unsigned size, LoadFailure* failure) {
-  if (surface_ != nullptr) return surface_->bpf({::geteuid(), ::getegid(), failure}, cmd, attr, size);
+  if (surface_ != nullptr)
+    return surface_->bpf({::geteuid(), ::getegid(), failure}, cmd, attr, size);
   const long result = client_->bpf(cmd, attr, size);
   if (result >= 0 || failure == nullptr) return result;
   failure->error = {static_cast<int>(-result), {}};
@@ -92,7 +99,8 @@ long LibbpfSession::bpf(int cmd, union bpf_attr* attr, unsigned size) {
   std::memcpy(&own, attr, std::min<size_t>(size, sizeof own));
   if (cmd == BPF_MAP_CREATE && surface_ != nullptr) own.map_flags &= ~uint32_t{BPF_F_MMAPABLE};
   const long result = pass_on(cmd, &own, std::min<unsigned>(size, sizeof own), &failure);
-  // A map that fails with BTF is tried again without: the later success does not concern another map's failure.
+  // A map that fails with BTF is tried again without: the later success does not concern another
+  // map's failure.
   if (result < 0 || record->name == name) *record = {name, std::move(failure), result < 0};
   return result;
 }
@@ -136,13 +144,15 @@ long __wrap_syscall(long number, ...) {
   for (long& value : argument) value = va_arg(list, long);
   va_end(list);
   if (number != __NR_bpf) {
-    return __real_syscall(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
+    return __real_syscall(number, argument[0], argument[1], argument[2], argument[3], argument[4],
+                          argument[5]);
   }
   sluice::bpf::LibbpfSession* session = sluice::bpf::current();
-  const long result = session == nullptr ? -ENOSYS
-                                         : session->bpf(static_cast<int>(argument[0]),
-                                                        reinterpret_cast<union bpf_attr*>(argument[1]),
-                                                        static_cast<unsigned>(argument[2]));
+  const long result = session == nullptr
+                          ? -ENOSYS
+                          : session->bpf(static_cast<int>(argument[0]),
+                                         reinterpret_cast<union bpf_attr*>(argument[1]),
+                                         static_cast<unsigned>(argument[2]));
   if (result >= 0) return result;
   errno = static_cast<int>(-result);
   return -1;
@@ -151,7 +161,8 @@ long __wrap_syscall(long number, ...) {
 // LINUX_KERNEL_VERSION of a program's .kconfig: the kernel whose behaviour we give, not the host's.
 int __wrap_uname(utsname* name) {
   const int result = __real_uname(name);
-  if (result == 0 && sluice::bpf::current() != nullptr) std::snprintf(name->release, sizeof name->release, "6.18.0");
+  if (result == 0 && sluice::bpf::current() != nullptr)
+    std::snprintf(name->release, sizeof name->release, "6.18.0");
   return result;
 }
 
@@ -160,11 +171,13 @@ int __wrap_statfs64(const char* path, struct statfs64* result) {
   constexpr auto kBpfFileSystem = 0xcafe4a11;  // BPF_FS_MAGIC
   const int status = __real_statfs64(path, result);
   const sluice::bpf::LibbpfSession* session = sluice::bpf::current();
-  if (status == 0 && session != nullptr && session->may_pin_in(path)) result->f_type = kBpfFileSystem;
+  if (status == 0 && session != nullptr && session->may_pin_in(path))
+    result->f_type = kBpfFileSystem;
   return status;
 }
 
-// CONFIG_ values of .kconfig: libbpf finds the host's configuration empty and keeps to the one it is given.
+// CONFIG_ values of .kconfig: libbpf finds the host's configuration empty and keeps to the one it
+// is given.
 gzFile __wrap_gzopen64(const char* path, const char* mode) {
   return __real_gzopen64(sluice::bpf::current() != nullptr ? "/dev/null" : path, mode);
 }

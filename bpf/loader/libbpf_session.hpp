@@ -18,7 +18,8 @@ namespace sluice::bpf {
 class LibbpfSession {
  public:
   explicit LibbpfSession(BpfSurface& surface);
-  // A failure's text is then the log that the daemon wrote, and libbpf's pins in the daemon's directory succeed.
+  // A failure's text is then the log that the daemon wrote, and libbpf's pins in the daemon's
+  // directory succeed.
   explicit LibbpfSession(Client& client);
   ~LibbpfSession();
   LibbpfSession(const LibbpfSession&) = delete;
@@ -33,7 +34,8 @@ class LibbpfSession {
 
   // The last PROG_LOAD or MAP_CREATE named `name` (as libbpf cuts names), if it failed; else null.
   [[nodiscard]] const LoadFailure* failure_of(const std::string& name) const;
-  // The name and failure of the last MAP_CREATE that failed and was no probe of libbpf's; null: none.
+  // The name and failure of the last MAP_CREATE that failed and was no probe of libbpf's; null:
+  // none.
   [[nodiscard]] const LoadFailure* map_failure(std::string* name) const;
   // libbpf's warnings since the last call, in one line.
   [[nodiscard]] std::string take_messages();

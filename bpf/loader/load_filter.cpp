@@ -22,7 +22,8 @@ void set_name(char (&field)[BPF_OBJ_NAME_LEN], const std::string& name) {
   }
 }
 
-Result<LoadedProgram> load(BpfSurface& surface, const std::string& name, const std::string& expression) {
+Result<LoadedProgram> load(BpfSurface& surface, const std::string& name,
+                           const std::string& expression) {
   const auto compiled = compile_expression(expression);
   if (!compiled) return fail(compiled.error());
   std::vector<ClassicInsn> classic;
@@ -38,7 +39,8 @@ Result<LoadedProgram> load(BpfSurface& surface, const std::string& name, const s
   attr.license = reinterpret_cast<uintptr_t>(kLicence);
   set_name(attr.prog_name, name);
   LoadFailure failure;
-  const long fd = surface.bpf({::geteuid(), ::getegid(), &failure}, BPF_PROG_LOAD, &attr, sizeof attr);
+  const long fd =
+      surface.bpf({::geteuid(), ::getegid(), &failure}, BPF_PROG_LOAD, &attr, sizeof attr);
   if (fd < 0) return fail(refusal(failure));
   const auto object = surface.objects().program_of(static_cast<int>(fd));
   LoadedProgram loaded;
@@ -51,7 +53,8 @@ Result<LoadedProgram> load(BpfSurface& surface, const std::string& name, const s
 
 }  // namespace
 
-Result<LoadedProgram> load_filter(BpfSurface& surface, const std::string& name, const std::string& expression) {
+Result<LoadedProgram> load_filter(BpfSurface& surface, const std::string& name,
+                                  const std::string& expression) {
   auto loaded = load(surface, name, expression);
   if (!loaded) return fail(std::move(loaded.error()).in("filter \"" + expression + "\""));
   return loaded;

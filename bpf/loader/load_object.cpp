@@ -19,15 +19,18 @@ struct CloseObject {
 using Object = std::unique_ptr<bpf_object, CloseObject>;
 
 // What a program's .kconfig externs find.
-constexpr const char* kKconfig = "CONFIG_BPF=y\nCONFIG_BPF_SYSCALL=y\nCONFIG_BPF_JIT=y\nCONFIG_NET=y\nCONFIG_HZ=250\n";
+constexpr const char* kKconfig =
+    "CONFIG_BPF=y\nCONFIG_BPF_SYSCALL=y\nCONFIG_BPF_JIT=y\nCONFIG_NET=y\nCONFIG_HZ=250\n";
 
 std::string with_messages(LibbpfSession& session, std::string text) {
   const std::string messages = session.take_messages();
   return messages.empty() ? text : text + ": " + messages;
 }
 
-Result<Object> open_object(LibbpfSession& session, const std::string& path, const std::vector<char>& file) {
-  // "web" of "dir/web.bpf.o", as libbpf itself would name it: global data's maps are called web.rodata then.
+Result<Object> open_object(LibbpfSession& session, const std::string& path,
+                           const std::vector<char>& file) {
+  // "web" of "dir/web.bpf.o", as libbpf itself would name it: global data's maps are called
+  // web.rodata then.
   std::string name = path.substr(path.find_last_of('/') + 1);
   name = name.substr(0, name.find('.'));
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name.c_str(), .kconfig = kKconfig);
@@ -41,7 +44,8 @@ Result<Object> open_object(LibbpfSession& session, const std::string& path, cons
 bool is_section_of(std::string_view section, const ProgramType& type) {
   return std::ranges::any_of(type.sections, [section](std::string_view prefix) {
     if (!section.starts_with(prefix)) return false;
-    return section.size() == prefix.size() || section[prefix.size()] == '/' || section[prefix.size()] == '.';
+    return section.size() == prefix.size() || section[prefix.size()] == '/' ||
+           section[prefix.size()] == '.';
   });
 }
 
@@ -61,7 +65,8 @@ bool has_prog_array(bpf_object* object) {
   return false;
 }
 
-// Marks the chosen program for loading, and beside a prog_array those of its type too: libbpf puts them into it.
+// Marks the chosen program for loading, and beside a prog_array those of its type too: libbpf puts
+// them into it.
 void mark_programs(bpf_object* object, bpf_program* chosen) {
   const uint32_t type = type_by_section(::bpf_program__section_name(chosen));
   const bool tail_calls = has_prog_array(object);
@@ -71,7 +76,8 @@ void mark_programs(bpf_object* object, bpf_program* chosen) {
                         type_by_section(::bpf_program__section_name(program)) == type;
     ::bpf_program__set_autoload(program, program == chosen || target);
     ::bpf_program__set_type(program, static_cast<bpf_prog_type>(type));
-    ::bpf_program__set_expected_attach_type(program, type == BPF_PROG_TYPE_XDP ? BPF_XDP : static_cast<bpf_attach_type>(0));
+    ::bpf_program__set_expected_attach_type(
+        program, type == BPF_PROG_TYPE_XDP ? BPF_XDP : static_cast<bpf_attach_type>(0));
   }
 }
 
@@ -83,11 +89,14 @@ Result<bpf_program*> choose_program(bpf_object* object, const std::string& wante
   while ((program = ::bpf_object__next_program(object, program)) != nullptr) {
     const std::string name = ::bpf_program__name(program);
     names += (count++ == 0 ? "" : ", ") + name;
-    if (wanted.empty() || wanted == name || wanted == ::bpf_program__section_name(program)) chosen = program;
+    if (wanted.empty() || wanted == name || wanted == ::bpf_program__section_name(program))
+      chosen = program;
   }
   if (count == 0) return fail(ENOENT, "the object has no programs");
-  if (chosen == nullptr) return fail(ENOENT, "no program \"" + wanted + "\"; the object has " + names);
-  if (wanted.empty() && count > 1) return fail(EINVAL, "the object has several programs, name one: " + names);
+  if (chosen == nullptr)
+    return fail(ENOENT, "no program \"" + wanted + "\"; the object has " + names);
+  if (wanted.empty() && count > 1)
+    return fail(EINVAL, "the object has several programs, name one: " + names);
   mark_programs(object, chosen);
   return chosen;
 }
@@ -96,14 +105,18 @@ Result<bpf_program*> choose_program(bpf_object* object, const std::string& wante
 bool may_replace(const MapObject& former, bpf_map* map) {
   const MapSpec& spec = former.map->spec();
   constexpr uint32_t kConstant = BPF_F_RDONLY_PROG;
-  const uint32_t flags = ::bpf_map__map_flags(map) & ~uint32_t{BPF_F_MMAPABLE};  // as the session has it
+  // as the session has it
+  const uint32_t flags = ::bpf_map__map_flags(map) & ~uint32_t{BPF_F_MMAPABLE};
   const std::string name = ::bpf_map__name(map);
   return spec.name == name.substr(0, BPF_OBJ_NAME_LEN - 1) && spec.type == ::bpf_map__type(map) &&
-         spec.key_size == ::bpf_map__key_size(map) && spec.value_size == ::bpf_map__value_size(map) &&
-         spec.max_entries == ::bpf_map__max_entries(map) && spec.flags == flags && (flags & kConstant) == 0;
+         spec.key_size == ::bpf_map__key_size(map) &&
+         spec.value_size == ::bpf_map__value_size(map) &&
+         spec.max_entries == ::bpf_map__max_entries(map) && spec.flags == flags &&
+         (flags & kConstant) == 0;
 }
 
-Status reuse_maps(BpfSurface& surface, bpf_object* object, const std::vector<std::shared_ptr<MapObject>>& maps) {
+Status reuse_maps(BpfSurface& surface, bpf_object* object,
+                  const std::vector<std::shared_ptr<MapObject>>& maps) {
   bpf_map* map = nullptr;
   while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
     for (const auto& former : maps) {
@@ -122,7 +135,8 @@ Error explain(LibbpfSession& session, bpf_object* object, int code) {
   bpf_program* program = nullptr;
   while ((program = ::bpf_object__next_program(object, program)) != nullptr) {
     const std::string name = ::bpf_program__name(program);
-    if (const LoadFailure* failure = session.failure_of(name)) return refusal(*failure).in("program " + name);
+    if (const LoadFailure* failure = session.failure_of(name))
+      return refusal(*failure).in("program " + name);
   }
   std::string map;
   if (const LoadFailure* failure = session.map_failure(&map)) {
@@ -157,8 +171,10 @@ Result<LoadedProgram> load(BpfSurface& surface, const ObjectRequest& request) {
   if (!program) return fail(program.error());
   // A pin path in the object is not libbpf's to follow: pins are the surface's.
   bpf_map* map = nullptr;
-  while ((map = ::bpf_object__next_map(object->get(), map)) != nullptr) ::bpf_map__set_pin_path(map, nullptr);
-  if (Status reused = reuse_maps(surface, object->get(), request.maps); !reused) return fail(std::move(reused.error()));
+  while ((map = ::bpf_object__next_map(object->get(), map)) != nullptr)
+    ::bpf_map__set_pin_path(map, nullptr);
+  if (Status reused = reuse_maps(surface, object->get(), request.maps); !reused)
+    return fail(std::move(reused.error()));
   const int code = -::bpf_object__load(object->get());
   if (code != 0) return fail(explain(session, object->get(), code));
   auto loaded = collect(surface, object->get(), *program);

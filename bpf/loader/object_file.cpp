@@ -29,7 +29,8 @@ std::string machine_name(unsigned machine) {
 Status check_header(const std::vector<char>& file) {
   if (file.empty()) return fail(ENOEXEC, "the file is empty");
   if (file.size() < SELFMAG || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) {
-    return fail(ENOEXEC, "not an ELF object (is it a source file? compile it with clang -target bpf)");
+    return fail(ENOEXEC,
+                "not an ELF object (is it a source file? compile it with clang -target bpf)");
   }
   Elf64_Ehdr header;
   if (file.size() < sizeof header) return fail(ENOEXEC, "truncated: it ends inside the ELF header");

@@ -1,4 +1,5 @@
-// A refused load as an Error: the reason in the first line, then the end of the verifier's log and the explanation.
+// A refused load as an Error: the reason in the first line, then the end of the verifier's log and
+// the explanation.
 #pragma once
 
 #include "base/result.hpp"

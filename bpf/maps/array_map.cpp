@@ -93,7 +93,9 @@ class ArrayMap final : public Map {
     return copies_.view();
   }
 
-  int next_key(const void* key, void* next) override { return next_index(key, core_.max_entries, next); }
+  int next_key(const void* key, void* next) override {
+    return next_index(key, core_.max_entries, next);
+  }
 
   [[nodiscard]] uint64_t entries() const override { return core_.max_entries; }
   [[nodiscard]] uint64_t memory_bytes() const override {
@@ -107,7 +109,9 @@ class ArrayMap final : public Map {
   [[nodiscard]] int memory_file() const override {
     return (core_.flags & BPF_F_MMAPABLE) != 0 ? memory_.file() : -1;
   }
-  [[nodiscard]] bool mapped_for_writing() const override { return memory_file() >= 0 && memory_.mapped_for_writing(); }
+  [[nodiscard]] bool mapped_for_writing() const override {
+    return memory_file() >= 0 && memory_.mapped_for_writing();
+  }
 
  private:
   static uint32_t index_of(const void* key) {
@@ -143,10 +147,12 @@ class ArrayMap final : public Map {
   }
 
   int write(uint32_t index, const void* value, uint64_t flags) {
-    if (!is_per_cpu(core_.type)) return write_value(&core_, array_value(&core_, index, 0), value, flags);
+    if (!is_per_cpu(core_.type))
+      return write_value(&core_, array_value(&core_, index, 0), value, flags);
     uint32_t size = round_up(core_.value_size, 8);
     for (uint32_t slot = 0; slot < core_.slots; slot++) {
-      copy_in(array_value(&core_, index, slot), static_cast<const uint8_t*>(value) + slot * size, size);
+      copy_in(array_value(&core_, index, slot), static_cast<const uint8_t*>(value) + slot * size,
+              size);
     }
     return 0;
   }
@@ -162,12 +168,14 @@ class ArrayMap final : public Map {
 
 Result<MapMemory> allocate_values(const MapSpec& spec, uint64_t bytes) {
   const bool shared = (spec.flags & BPF_F_MMAPABLE) != 0 && spec.store == nullptr;
-  return shared ? MapMemory::allocate_shared(bytes) : MapMemory::allocate_in(spec.store.get(), "values", bytes, true);
+  return shared ? MapMemory::allocate_shared(bytes)
+                : MapMemory::allocate_in(spec.store.get(), "values", bytes, true);
 }
 
 // A value of one word is written by one store, and needs no more.
 Result<RedoSlot> allocate_redo(const MapSpec& spec) {
-  const uint32_t bytes = is_per_cpu(spec.type) ? spec.slots * round_up(spec.value_size, 8) : spec.value_size;
+  const uint32_t bytes =
+      is_per_cpu(spec.type) ? spec.slots * round_up(spec.value_size, 8) : spec.value_size;
   if (spec.store == nullptr || bytes <= 8) return RedoSlot();
   return RedoSlot::open(*spec.store, bytes);
 }
@@ -175,10 +183,13 @@ Result<RedoSlot> allocate_redo(const MapSpec& spec) {
 }  // namespace
 
 Status check_array(const MapSpec& spec) {
-  if (spec.key_size != 4) return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", an array's is 4");
+  if (spec.key_size != 4)
+    return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", an array's is 4");
   if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
-  if (spec.value_size > INT32_MAX) return fail(E2BIG, "value_size " + std::to_string(spec.value_size));
-  uint32_t plain = is_per_cpu(spec.type) ? 0u : static_cast<uint32_t>(BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+  if (spec.value_size > INT32_MAX)
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size));
+  uint32_t plain =
+      is_per_cpu(spec.type) ? 0u : static_cast<uint32_t>(BPF_F_MMAPABLE | BPF_F_INNER_MAP);
   if (Status good = check_flags(spec, plain | BPF_F_NUMA_NODE | kProgramAccess); !good) return good;
   return check_per_cpu(spec);
 }

@@ -21,7 +21,8 @@ struct alignas(64) BloomHeader {
 
 class BloomMap final : public Map {
  public:
-  BloomMap(const MapSpec& spec, const MapCore& core, MapMemory memory) : Map(spec), memory_(std::move(memory)) {
+  BloomMap(const MapSpec& spec, const MapCore& core, MapMemory memory)
+      : Map(spec), memory_(std::move(memory)) {
     core_ = core;
     core_.values = memory_.data() + sizeof(BloomHeader);
   }
@@ -51,7 +52,8 @@ class BloomMap final : public Map {
 Status check_bloom(const MapSpec& spec) {
   if (Status good = check_keyless(spec); !good) return good;
   if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
-  if (spec.value_size > kMaxValueSize) return fail(E2BIG, "value_size " + std::to_string(spec.value_size));
+  if (spec.value_size > kMaxValueSize)
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size));
   if (spec.extra > kMaxHashes) {
     return fail(EINVAL, "map_extra " + std::to_string(spec.extra) + ", more hash functions than " +
                             std::to_string(kMaxHashes));
@@ -66,11 +68,13 @@ Result<std::shared_ptr<Map>> create_bloom(const MapSpec& spec) {
   const uint64_t wanted = uint64_t{spec.max_entries} * core.hashes * 7 / 5;
   const uint64_t bits = std::bit_ceil(std::min(std::max(wanted, uint64_t{64}), uint64_t{1} << 32));
   core.bucket_mask = static_cast<uint32_t>(bits - 1);
-  auto memory = MapMemory::allocate_in(spec.store.get(), "values", sizeof(BloomHeader) + bits / 8, true);
+  auto memory =
+      MapMemory::allocate_in(spec.store.get(), "values", sizeof(BloomHeader) + bits / 8, true);
   if (!memory) return fail(std::move(memory.error()));
   auto* header = reinterpret_cast<BloomHeader*>(memory->data());
   if (!reopened(spec)) {
-    if (Status good = choose_hash_key(spec, header->hash_key); !good) return fail(std::move(good.error()));
+    if (Status good = choose_hash_key(spec, header->hash_key); !good)
+      return fail(std::move(good.error()));
   }
   core.hash_key[0] = header->hash_key[0];
   core.hash_key[1] = header->hash_key[1];

@@ -1,5 +1,6 @@
-// Bloom filter: bits at MapCore::values, MapCore::bucket_mask + 1 of them, MapCore::hashes tested a value. Shared by the
-// binary and the JIT's bitcode; any thread. Which values are false positives differs from Linux, whose hash is another.
+// Bloom filter: bits at MapCore::values, MapCore::bucket_mask + 1 of them, MapCore::hashes tested a
+// value. Shared by the binary and the JIT's bitcode; any thread. Which values are false positives
+// differs from Linux, whose hash is another.
 #pragma once
 
 #include <errno.h>
@@ -26,7 +27,9 @@ struct BloomBits {
   }
 };
 
-inline uint64_t* bloom_word(const MapCore* map, uint64_t bit) { return reinterpret_cast<uint64_t*>(map->values) + bit / 64; }
+inline uint64_t* bloom_word(const MapCore* map, uint64_t bit) {
+  return reinterpret_cast<uint64_t*>(map->values) + bit / 64;
+}
 
 // EINVAL: flags.
 inline long bloom_push(const MapCore* map, const void* value, uint64_t flags) {
@@ -47,7 +50,8 @@ inline long bloom_peek(const MapCore* map, const void* value) {
   BloomBits bits(map, value);
   for (uint32_t i = 0; i < map->hashes; i++) {
     const uint64_t bit = bits.next(map);
-    if ((__atomic_load_n(bloom_word(map, bit), __ATOMIC_RELAXED) >> (bit % 64) & 1) == 0) return -ENOENT;
+    if ((__atomic_load_n(bloom_word(map, bit), __ATOMIC_RELAXED) >> (bit % 64) & 1) == 0)
+      return -ENOENT;
   }
   return 0;
 }

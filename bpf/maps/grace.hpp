@@ -1,5 +1,6 @@
-// Memory that a worker may still be looking at is freed after a grace period. The data plane has one (QSBR); where nothing
-// runs programs beside the caller there is none, and release is immediate. Control threads.
+// Memory that a worker may still be looking at is freed after a grace period. The data plane has
+// one (QSBR); where nothing runs programs beside the caller there is none, and release is
+// immediate. Control threads.
 #pragma once
 
 #include <memory>

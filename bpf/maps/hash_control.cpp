@@ -12,15 +12,19 @@ namespace {
 
 constexpr uint32_t kControlLockRounds = 10000;
 
-// The references in a bucket, at most `room` and one more. The caller holds the lock or checks the sequence.
-void references_in(const MapCore* core, HashBucket* bucket, size_t room, std::vector<uint32_t>& references) {
+// The references in a bucket, at most `room` and one more. The caller holds the lock or checks the
+// sequence.
+void references_in(const MapCore* core, HashBucket* bucket, size_t room,
+                   std::vector<uint32_t>& references) {
   references.clear();
   for (uint32_t lane = 0; lane < kLanes; lane++) {
     const uint64_t tags = __atomic_load_n(&bucket->tags[lane / 4], __ATOMIC_ACQUIRE);
-    if ((tags >> (16 * (lane % 4)) & 0xffff) != 0) references.push_back(load_reference(&bucket->elements[lane]));
+    if ((tags >> (16 * (lane % 4)) & 0xffff) != 0)
+      references.push_back(load_reference(&bucket->elements[lane]));
   }
   uint32_t reference = load_reference(&bucket->overflow);
-  for (; reference != 0 && references.size() <= room; reference = load_reference(&hash_element(core, reference)->next)) {
+  for (; reference != 0 && references.size() <= room;
+       reference = load_reference(&hash_element(core, reference)->next)) {
     references.push_back(reference);
   }
 }
@@ -37,7 +41,8 @@ struct BatchWriter {
       copy_out(static_cast<uint8_t*>(batch.keys) + size_t{at} * core->key_size,
                hash_key_of(hash_element(core, reference)), core->key_size);
       auto* value = static_cast<uint8_t*>(batch.values) + size_t{at} * value_size;
-      if (int error = hash_read_value(core, reference, value, batch.element_flags); error != 0) return error;
+      if (int error = hash_read_value(core, reference, value, batch.element_flags); error != 0)
+        return error;
       at++;
     }
     return 0;
@@ -86,10 +91,12 @@ bool lock_patiently(HashBucket* bucket) {
 }
 
 int hash_read_value(const MapCore* core, uint32_t reference, void* value, uint64_t flags) {
-  if (!is_per_cpu(core->type)) return read_value(core, hash_value_of(core, reference, 0), value, flags);
+  if (!is_per_cpu(core->type))
+    return read_value(core, hash_value_of(core, reference, 0), value, flags);
   const uint32_t size = round_up(core->value_size, 8);
   for (uint32_t slot = 0; slot < core->slots; slot++) {
-    copy_out(static_cast<uint8_t*>(value) + size_t{slot} * size, hash_value_of(core, reference, slot), size);
+    copy_out(static_cast<uint8_t*>(value) + size_t{slot} * size,
+             hash_value_of(core, reference, slot), size);
   }
   return 0;
 }
@@ -98,11 +105,13 @@ void hash_init_value(const MapCore* core, uint32_t reference, const void* value)
   if (!is_per_cpu(core->type)) return init_value(core, hash_value_of(core, reference, 0), value);
   const uint32_t size = round_up(core->value_size, 8);
   for (uint32_t slot = 0; slot < core->slots; slot++) {
-    copy_in(hash_value_of(core, reference, slot), static_cast<const uint8_t*>(value) + size_t{slot} * size, size);
+    copy_in(hash_value_of(core, reference, slot),
+            static_cast<const uint8_t*>(value) + size_t{slot} * size, size);
   }
 }
 
-int hash_write_locked(const MapCore* core, RedoSlot& redo, HashKey key, const void* value, uint64_t flags) {
+int hash_write_locked(const MapCore* core, RedoSlot& redo, HashKey key, const void* value,
+                      uint64_t flags) {
   const uint64_t hash = hash_of(core, key);
   HashBucket* bucket = bucket_of(core, hash);
   if (!lock_patiently(bucket)) return -EBUSY;
@@ -132,7 +141,8 @@ int hash_lookup_and_erase(const MapCore* core, HashKey key, void* value, uint64_
 }
 
 int hash_lookup_batch(const MapCore* core, Batch& batch, bool and_erase) {
-  const uint32_t value_size = is_per_cpu(core->type) ? core->slots * round_up(core->value_size, 8) : core->value_size;
+  const uint32_t value_size =
+      is_per_cpu(core->type) ? core->slots * round_up(core->value_size, 8) : core->value_size;
   BatchWriter writer{core, batch, batch.count, value_size};
   batch.count = 0;
   uint32_t index = 0;

@@ -1,5 +1,5 @@
-// The control thread's side of the hash kinds, on a core and its table. One control thread at a time for what writes; it
-// is patient where a program gives up, since a worker may share its core.
+// The control thread's side of the hash kinds, on a core and its table. One control thread at a
+// time for what writes; it is patient where a program gives up, since a worker may share its core.
 #pragma once
 
 #include "bpf/maps/hash_ops.hpp"
@@ -14,7 +14,8 @@ int hash_read_value(const MapCore* core, uint32_t reference, void* value, uint64
 // Into an element nobody sees yet.
 void hash_init_value(const MapCore* core, uint32_t reference, const void* value);
 // BPF_F_LOCK: a present value is written in place, under its lock. ENOENT, EEXIST, EBUSY.
-int hash_write_locked(const MapCore* core, RedoSlot& redo, HashKey key, const void* value, uint64_t flags);
+int hash_write_locked(const MapCore* core, RedoSlot& redo, HashKey key, const void* value,
+                      uint64_t flags);
 int hash_lookup_and_erase(const MapCore* core, HashKey key, void* value, uint64_t flags);
 // Whole buckets; the token is the number of the next one.
 int hash_lookup_batch(const MapCore* core, Batch& batch, bool and_erase);

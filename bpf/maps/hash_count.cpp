@@ -9,7 +9,8 @@ constexpr int kLooks = 2;  // while a worker tells `live` its elements, they may
 
 int64_t sum(const MapCore* map) {
   int64_t count = static_cast<int64_t>(__atomic_load_n(&hash_table(map)->live, __ATOMIC_ACQUIRE));
-  for (uint32_t i = 0; i < map->magazines_count; i++) count += __atomic_load_n(&magazine_of(map, i)->uncounted, __ATOMIC_ACQUIRE);
+  for (uint32_t i = 0; i < map->magazines_count; i++)
+    count += __atomic_load_n(&magazine_of(map, i)->uncounted, __ATOMIC_ACQUIRE);
   return count;
 }
 
@@ -44,7 +45,9 @@ extern "C" bool sluice_hash_reserve_slowly(const MapCore* map, HashMagazine* mag
   if (magazine != nullptr) tell(map, magazine);
   uint64_t live = __atomic_load_n(&table->live, __ATOMIC_RELAXED);
   while (!sluice_hash_is_full_slowly(map)) {
-    if (__atomic_compare_exchange_n(&table->live, &live, live + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return true;
+    if (__atomic_compare_exchange_n(&table->live, &live, live + 1, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED))
+      return true;
   }
   __atomic_fetch_add(&table->full_errors, 1, __ATOMIC_RELAXED);
   return false;

@@ -1,18 +1,22 @@
-// How many elements a hash map has: what keeps it from holding more than max_entries. Shared by the binary and the JIT's
-// bitcode.
+// How many elements a hash map has: what keeps it from holding more than max_entries. Shared by the
+// binary and the JIT's bitcode.
 //
-// HashTable::live knows all but what each worker has not told it: as long as the map is not nearly full, a worker counts in its
-// own magazine, by plain loads and stores, and tells every kUncountedMax elements. Nearly full is where the other workers'
-// untold elements could make the difference; there each insertion is counted in `live`, in one step with the look at it.
-// Exact where one thread writes. Where several do, an insertion into a map with a few places left may find it full.
+// HashTable::live knows all but what each worker has not told it: as long as the map is not nearly
+// full, a worker counts in its own magazine, by plain loads and stores, and tells every
+// kUncountedMax elements. Nearly full is where the other workers' untold elements could make the
+// difference; there each insertion is counted in `live`, in one step with the look at it. Exact
+// where one thread writes. Where several do, an insertion into a map with a few places left may
+// find it full.
 #pragma once
 
 #include "bpf/maps/hash_free.hpp"
 
 // hash_count.cpp. Where the map may be full, or the magazine (null: none) has counted enough.
 extern "C" bool sluice_hash_is_full_slowly(const sluice::bpf::MapCore* map);
-extern "C" bool sluice_hash_reserve_slowly(const sluice::bpf::MapCore* map, sluice::bpf::HashMagazine* magazine);
-extern "C" void sluice_hash_uncount_slowly(const sluice::bpf::MapCore* map, sluice::bpf::HashMagazine* magazine);
+extern "C" bool sluice_hash_reserve_slowly(const sluice::bpf::MapCore* map,
+                                           sluice::bpf::HashMagazine* magazine);
+extern "C" void sluice_hash_uncount_slowly(const sluice::bpf::MapCore* map,
+                                           sluice::bpf::HashMagazine* magazine);
 
 namespace sluice::bpf {
 
@@ -32,7 +36,8 @@ inline constexpr int32_t kUncountedMax = 32;
   HashMagazine* magazine = magazine_of(map, writer);
   if (__builtin_expect(magazine != nullptr && magazine->uncounted < kUncountedMax, 1)) {
     __atomic_store_n(&magazine->uncounted, magazine->uncounted + 1, __ATOMIC_RELAXED);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);  // counted first, so that others see it however long this thread then sleeps
+    // counted first, so that others see it however long this thread then sleeps
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (__builtin_expect(has_ample_room(map), 1)) return true;
     __atomic_store_n(&magazine->uncounted, magazine->uncounted - 1, __ATOMIC_RELAXED);
   }

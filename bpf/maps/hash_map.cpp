@@ -24,21 +24,28 @@ constexpr uint32_t kTakeRounds = 10000;
 
 constexpr uint64_t kSpareMax = 1u << 20;
 
-// Elements are also in writers' hands between taking and publishing: one a worker, one the control side's, one a test run's, and
-// the queue's dummy.
+// Elements are also in writers' hands between taking and publishing: one a worker, one the control
+// side's, one a test run's, and the queue's dummy.
 constexpr uint64_t kOtherHolders = 3;
 
-// What every worker may keep while the others still find a free element; the table may have been made on another machine.
+// What every worker may keep while the others still find a free element; the table may have been
+// made on another machine.
 uint32_t magazine_capacity(uint64_t max_entries, uint64_t total) {
   const uint64_t spare = total - max_entries;
   const uint64_t needed = worker_count() + kOtherHolders;
-  return spare < needed ? 0 : static_cast<uint32_t>(std::min<uint64_t>(kMagazineMax, (spare - needed) / worker_count()));
+  return spare < needed ? 0
+                        : static_cast<uint32_t>(
+                              std::min<uint64_t>(kMagazineMax, (spare - needed) / worker_count()));
 }
 
 class HashMap final : public Map {
  public:
-  HashMap(const MapSpec& spec, const MapCore& core, MapMemory table, MapMemory elements, RedoSlot redo)
-      : Map(spec), table_(std::move(table)), elements_(std::move(elements)), redo_(std::move(redo)) {
+  HashMap(const MapSpec& spec, const MapCore& core, MapMemory table, MapMemory elements,
+          RedoSlot redo)
+      : Map(spec),
+        table_(std::move(table)),
+        elements_(std::move(elements)),
+        redo_(std::move(redo)) {
     core_ = core;
     core_.table = table_.data();
     core_.values = elements_.data();
@@ -55,12 +62,15 @@ class HashMap final : public Map {
     uint32_t element;
     const uint8_t* value;
     if (redo_.pending(&element, &value)) {
-      if (element < hash_table(&core_)->never_used) copy_value_in(&core_, hash_value_of(&core_, element, 0), value);
+      if (element < hash_table(&core_)->never_used)
+        copy_value_in(&core_, hash_value_of(&core_, element, 0), value);
       redo_.end();
     }
     for (uint64_t reference = 1; reference < hash_table(&core_)->never_used; reference++) {
       const uint32_t lock = 0;
-      std::memcpy(hash_value_of(&core_, static_cast<uint32_t>(reference), 0) + spec_.spin_lock_offset, &lock, sizeof lock);
+      std::memcpy(
+          hash_value_of(&core_, static_cast<uint32_t>(reference), 0) + spec_.spin_lock_offset,
+          &lock, sizeof lock);
     }
     return {};
   }
@@ -86,10 +96,12 @@ class HashMap final : public Map {
     const HashKey key = key_for(&core_, given);
     if ((flags & BPF_F_LOCK) != 0) {
       flags &= ~uint64_t{BPF_F_LOCK};
-      if (int error = hash_write_locked(&core_, redo_, key, value, flags); error != -ENOENT) return error;
+      if (int error = hash_write_locked(&core_, redo_, key, value, flags); error != -ENOENT)
+        return error;
     }
     if (!is_lru(core_.type)) return put(key, value, flags);
-    return static_cast<int>(lru_update(&core_, key, flags, kNoWorker, [&] { return put(key, value, flags); }));
+    return static_cast<int>(
+        lru_update(&core_, key, flags, kNoWorker, [&] { return put(key, value, flags); }));
   }
 
   int erase(const void* given) override {
@@ -141,7 +153,9 @@ class HashMap final : public Map {
   [[nodiscard]] uint64_t full_errors() const override {
     return __atomic_load_n(&hash_table(&core_)->full_errors, __ATOMIC_RELAXED);
   }
-  [[nodiscard]] uint64_t memory_bytes() const override { return table_.bytes() + elements_.bytes(); }
+  [[nodiscard]] uint64_t memory_bytes() const override {
+    return table_.bytes() + elements_.bytes();
+  }
   [[nodiscard]] FileLoss file_loss() const override {
     return std::max(table_.file_loss(), elements_.file_loss());
   }
@@ -159,7 +173,8 @@ class HashMap final : public Map {
     uint32_t leftover = reference;
     long error = -EBUSY;
     if (lock_patiently(bucket)) {
-      error = hash_publish(&core_, bucket, hash_scan(&core_, bucket, key, hash), hash, reference, flags, kNoWorker, &leftover);
+      error = hash_publish(&core_, bucket, hash_scan(&core_, bucket, key, hash), hash, reference,
+                           flags, kNoWorker, &leftover);
       unlock(bucket);
     }
     if (leftover != 0) hash_give_free(&core_, leftover, kNoWorker);
@@ -175,7 +190,8 @@ class HashMap final : public Map {
     return 0;
   }
 
-  // Copies out the key after `key` (no bytes: the first) in bucket order, from a moment when the bucket did not change.
+  // Copies out the key after `key` (no bytes: the first) in bucket order, from a moment when the
+  // bucket did not change.
   Step step_in(HashBucket* bucket, HashKey key, uint64_t hash, void* next) const {
     for (;;) {
       uint32_t before = bucket_sequence(bucket);
@@ -184,7 +200,8 @@ class HashMap final : public Map {
       Step step = Step::absent;
       if (key.bytes == nullptr || place.reference != 0) {
         uint32_t reference = following(bucket, place);
-        if (reference != 0) copy_out(next, hash_key_of(hash_element(&core_, reference)), core_.key_size);
+        if (reference != 0)
+          copy_out(next, hash_key_of(hash_element(&core_, reference)), core_.key_size);
         step = reference != 0 ? Step::found : Step::end;
       }
       if (bucket_sequence(bucket) == before) return step;
@@ -222,8 +239,10 @@ Status start_table(const MapSpec& spec, HashTable* table) {
 
 // The number of elements was another machine's choice, within reason.
 Status check_table(const MapSpec& spec, const HashTable& table) {
-  if (table.total >= spec.max_entries + 2ull && table.total <= spec.max_entries + kSpareMax) return {};
-  return fail(EBADMSG, std::to_string(table.total) + " elements for max_entries " + std::to_string(spec.max_entries));
+  if (table.total >= spec.max_entries + 2ull && table.total <= spec.max_entries + kSpareMax)
+    return {};
+  return fail(EBADMSG, std::to_string(table.total) + " elements for max_entries " +
+                           std::to_string(spec.max_entries));
 }
 
 // Padded copies (per-CPU) keep to their own cache lines; small elements do not straddle them.
@@ -243,15 +262,20 @@ Result<RedoSlot> allocate_redo(const MapSpec& spec) {
 
 Status check_hash(const MapSpec& spec) {
   const bool lru = is_lru(spec.type);
-  if (lru && (spec.flags & BPF_F_NO_PREALLOC) != 0) return fail(kNotSupported, "map_flags: BPF_F_NO_PREALLOC on an LRU map");
+  if (lru && (spec.flags & BPF_F_NO_PREALLOC) != 0)
+    return fail(kNotSupported, "map_flags: BPF_F_NO_PREALLOC on an LRU map");
   if (spec.key_size == 0) return fail(EINVAL, "key_size 0");
   if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
-  if (static_cast<uint64_t>(spec.key_size) + spec.value_size > kMaxHashElement - sizeof(HashElement)) {
-    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + ", with the key more than " +
-                           std::to_string(kMaxHashElement) + " bytes");
+  if (static_cast<uint64_t>(spec.key_size) + spec.value_size >
+      kMaxHashElement - sizeof(HashElement)) {
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) +
+                           ", with the key more than " + std::to_string(kMaxHashElement) +
+                           " bytes");
   }
   const uint32_t own = lru ? BPF_F_NO_COMMON_LRU : BPF_F_NO_PREALLOC;
-  if (Status good = check_flags(spec, own | BPF_F_ZERO_SEED | BPF_F_NUMA_NODE | kProgramAccess); !good) return good;
+  if (Status good = check_flags(spec, own | BPF_F_ZERO_SEED | BPF_F_NUMA_NODE | kProgramAccess);
+      !good)
+    return good;
   return check_per_cpu(spec);
 }
 
@@ -264,8 +288,10 @@ Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
 
   const bool recovered = spec.store != nullptr && !spec.store->fresh();
   const bool fault_in = (spec.flags & BPF_F_NO_PREALLOC) == 0;
-  if (auto checked = checked_bytes(spec, core.element_stride); !checked) return fail(std::move(checked.error()));
-  const uint64_t table_bytes = sizeof(HashTable) + static_cast<uint64_t>(buckets) * sizeof(HashBucket);
+  if (auto checked = checked_bytes(spec, core.element_stride); !checked)
+    return fail(std::move(checked.error()));
+  const uint64_t table_bytes =
+      sizeof(HashTable) + static_cast<uint64_t>(buckets) * sizeof(HashBucket);
   auto memory = MapMemory::allocate_in(spec.store.get(), "table", table_bytes, fault_in);
   if (!memory) return fail(std::move(memory.error()));
   auto* table = reinterpret_cast<HashTable*>(memory->data());
@@ -274,12 +300,15 @@ Result<std::shared_ptr<Map>> create_hash(const MapSpec& spec) {
   }
   core.hash_key[0] = table->hash_key[0];
   core.hash_key[1] = table->hash_key[1];
-  auto elements = MapMemory::allocate_in(spec.store.get(), "values", (table->total + 1) * core.element_stride, fault_in);
+  auto elements = MapMemory::allocate_in(spec.store.get(), "values",
+                                         (table->total + 1) * core.element_stride, fault_in);
   if (!elements) return fail(std::move(elements.error()));
   auto redo = allocate_redo(spec);
   if (!redo) return fail(std::move(redo.error()));
-  auto map = std::make_shared<HashMap>(spec, core, std::move(*memory), std::move(*elements), std::move(*redo));
-  if (Status good = recovered ? map->recover() : Status(); !good) return fail(std::move(good.error()));
+  auto map = std::make_shared<HashMap>(spec, core, std::move(*memory), std::move(*elements),
+                                       std::move(*redo));
+  if (Status good = recovered ? map->recover() : Status(); !good)
+    return fail(std::move(good.error()));
   return map;
 }
 

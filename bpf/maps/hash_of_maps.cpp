@@ -15,7 +15,8 @@
 namespace sluice::bpf {
 namespace {
 
-// A hash map of pointers to inner maps' cores, and beside it what keeps the inner maps alive. Programs look up alone.
+// A hash map of pointers to inner maps' cores, and beside it what keeps the inner maps alive.
+// Programs look up alone.
 class HashOfMaps final : public Map {
  public:
   HashOfMaps(const MapSpec& spec, std::shared_ptr<Map> hash, std::shared_ptr<Map> kept)
@@ -50,7 +51,8 @@ class HashOfMaps final : public Map {
       flags = BPF_ANY;  // the two have the same keys
     }
     if (int error = hash_->update(key, &reference.target, flags); error != 0) {
-      // A program that still looks at a freed element may have read there what was to become another's value.
+      // A program that still looks at a freed element may have read there what was to become
+      // another's value.
       retire(MapReference(reference));
       return error;
     }
@@ -78,7 +80,8 @@ class HashOfMaps final : public Map {
     for (uint32_t i = 0; i < inner.count; i++) {
       const auto* key = static_cast<const uint8_t*>(batch.keys) + size_t{i} * spec_.key_size;
       const auto found = references_.find(name_of(key));
-      std::memcpy(static_cast<uint8_t*>(batch.values) + size_t{i} * sizeof(uint32_t), &found->second.id, sizeof(uint32_t));
+      std::memcpy(static_cast<uint8_t*>(batch.values) + size_t{i} * sizeof(uint32_t),
+                  &found->second.id, sizeof(uint32_t));
       if (and_erase) (void)remove(key);
     }
     return error;
@@ -121,7 +124,8 @@ class HashOfMaps final : public Map {
 }  // namespace
 
 Status check_hash_of_maps(const MapSpec& spec) {
-  if (spec.value_size != 4) return fail(EINVAL, "value_size " + std::to_string(spec.value_size) + ", a descriptor's is 4");
+  if (spec.value_size != 4)
+    return fail(EINVAL, "value_size " + std::to_string(spec.value_size) + ", a descriptor's is 4");
   if (Status good = check_hash(spec); !good) return good;
   return check_inner(spec);
 }

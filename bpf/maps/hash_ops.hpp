@@ -1,6 +1,6 @@
-// Hash maps as a program changes them, and the pieces the control thread's side (hash_map.cpp) is built from. Shared by the
-// binary and the JIT's bitcode; any thread. Updates and deletes try for the bucket's lock bit a bounded number of times and
-// give up with EBUSY.
+// Hash maps as a program changes them, and the pieces the control thread's side (hash_map.cpp) is
+// built from. Shared by the binary and the JIT's bitcode; any thread. Updates and deletes try for
+// the bucket's lock bit a bounded number of times and give up with EBUSY.
 #pragma once
 
 #include <errno.h>
@@ -23,7 +23,8 @@ inline HashPlace find_reference(const MapCore* map, HashBucket* bucket, uint32_t
   for (uint32_t lane = 0; lane < kLanes; lane++) {
     const uint64_t tags = __atomic_load_n(&bucket->tags[lane / 4], __ATOMIC_RELAXED);
     if ((tags >> (16 * (lane % 4)) & 0xffff) == 0) continue;
-    if (load_reference(&bucket->elements[lane]) == reference) return {reference, &bucket->elements[lane], lane};
+    if (load_reference(&bucket->elements[lane]) == reference)
+      return {reference, &bucket->elements[lane], lane};
   }
   uint32_t* link = &bucket->overflow;
   for (uint32_t at = load_reference(link); at != 0; at = load_reference(link)) {
@@ -36,8 +37,8 @@ inline HashPlace find_reference(const MapCore* map, HashBucket* bucket, uint32_t
 inline bool try_lock(HashBucket* bucket) {
   for (uint32_t i = 0; i < kLockTries; i++) {
     uint32_t sequence = __atomic_load_n(&bucket->sequence, __ATOMIC_RELAXED) & ~1u;
-    if (__atomic_compare_exchange_n(&bucket->sequence, &sequence, sequence + 1, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED)) {
+    if (__atomic_compare_exchange_n(&bucket->sequence, &sequence, sequence + 1, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
       return true;
     }
     __builtin_ia32_pause();
@@ -55,7 +56,9 @@ inline void hash_insert(const MapCore* map, HashBucket* bucket, uint64_t hash, u
     const uint32_t lane = lowest_lane(lanes);
     uint64_t* tags = &bucket->tags[lane / 4];
     store_reference(&bucket->elements[lane], reference);
-    __atomic_store_n(tags, __atomic_load_n(tags, __ATOMIC_RELAXED) | tag_of(hash) << (16 * (lane % 4)), __ATOMIC_RELEASE);
+    __atomic_store_n(tags,
+                     __atomic_load_n(tags, __ATOMIC_RELAXED) | tag_of(hash) << (16 * (lane % 4)),
+                     __ATOMIC_RELEASE);
     return;
   }
   store_reference(&hash_element(map, reference)->next, load_reference(&bucket->overflow));
@@ -77,34 +80,39 @@ inline void hash_unlink(const MapCore* map, HashBucket* bucket, const HashPlace&
 }  // namespace sluice::bpf
 
 // hash_lock_found where another writer came between: hash_find.cpp.
-extern "C" bool sluice_hash_lock_slowly(const sluice::bpf::MapCore* map, sluice::bpf::HashBucket* bucket, const void* key,
+extern "C" bool sluice_hash_lock_slowly(const sluice::bpf::MapCore* map,
+                                        sluice::bpf::HashBucket* bucket, const void* key,
                                         uint64_t hash, sluice::bpf::HashPlace* place);
 
 namespace sluice::bpf {
 
-// What a writer saw before it took the lock: usually it still holds then, and what a lock keeps the processor from
-// overlapping is done.
+// What a writer saw before it took the lock: usually it still holds then, and what a lock keeps the
+// processor from overlapping is done.
 struct HashLook {
   uint32_t sequence;  // odd: a writer was at it
   HashPlace place;
 };
-[[gnu::always_inline]] inline HashLook hash_look(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash) {
+[[gnu::always_inline]] inline HashLook hash_look(const MapCore* map, HashBucket* bucket,
+                                                 HashKey key, uint64_t hash) {
   const uint32_t sequence = __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE);
   return {sequence, hash_scan(map, bucket, key, hash)};
 }
 // True: no writer came since, so that it can be answered by.
 [[gnu::always_inline]] inline bool still_so(const HashBucket* bucket, const HashLook& look) {
-  return (look.sequence & 1) == 0 && __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE) == look.sequence;
+  return (look.sequence & 1) == 0 &&
+         __atomic_load_n(&bucket->sequence, __ATOMIC_ACQUIRE) == look.sequence;
 }
 // Takes the lock, and brings the look up to date if need be. False: EBUSY.
-[[gnu::always_inline]] inline bool hash_lock_found(const MapCore* map, HashBucket* bucket, HashKey key, uint64_t hash,
-                                                   HashLook* look) {
+[[gnu::always_inline]] inline bool hash_lock_found(const MapCore* map, HashBucket* bucket,
+                                                   HashKey key, uint64_t hash, HashLook* look) {
   uint32_t resting = look->sequence & ~1u;
-  if (__builtin_expect(__atomic_compare_exchange_n(&bucket->sequence, &resting, resting + 1, false, __ATOMIC_ACQ_REL,
-                                                   __ATOMIC_RELAXED), 1)) {
+  if (__builtin_expect(__atomic_compare_exchange_n(&bucket->sequence, &resting, resting + 1, false,
+                                                   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED),
+                       1)) {
     return true;
   }
-  if (key.size > kChainBytes) return sluice_hash_lock_slowly(map, bucket, key.bytes, hash, &look->place);
+  if (key.size > kChainBytes)
+    return sluice_hash_lock_slowly(map, bucket, key.bytes, hash, &look->place);
   uint8_t copy[kChainBytes];  // the caller's key may be in registers
   __builtin_memcpy(copy, key.bytes, key.size);
   HashPlace place;  // and so may its look
@@ -113,10 +121,12 @@ struct HashLook {
   return locked;
 }
 
-// Lock held. Puts the filled element `reference` in, in place of the one at `place` if there is one; *leftover becomes the
-// element that is now nobody's: the one it replaced, itself on an error, or 0.
-inline long hash_publish(const MapCore* map, HashBucket* bucket, const HashPlace& place, uint64_t hash, uint32_t reference,
-                         uint64_t flags, uint32_t writer, uint32_t* leftover) {
+// Lock held. Puts the filled element `reference` in, in place of the one at `place` if there is
+// one; *leftover becomes the element that is now nobody's: the one it replaced, itself on an error,
+// or 0.
+inline long hash_publish(const MapCore* map, HashBucket* bucket, const HashPlace& place,
+                         uint64_t hash, uint32_t reference, uint64_t flags, uint32_t writer,
+                         uint32_t* leftover) {
   *leftover = reference;
   if (place.reference != 0) {
     if (flags == BPF_NOEXIST) return -EEXIST;
@@ -138,8 +148,10 @@ inline long hash_publish(const MapCore* map, HashBucket* bucket, const HashPlace
   return 0;
 }
 
-// What the flags or a full map refuse, where the look tells: saves the copying and the lock. 0: go on.
-inline long hash_refuses(const MapCore* map, HashBucket* bucket, const HashLook& look, uint64_t flags) {
+// What the flags or a full map refuse, where the look tells: saves the copying and the lock. 0: go
+// on.
+inline long hash_refuses(const MapCore* map, HashBucket* bucket, const HashLook& look,
+                         uint64_t flags) {
   long error = 0;
   if (look.place.reference != 0) {
     error = flags == BPF_NOEXIST ? -EEXIST : 0;
@@ -153,7 +165,8 @@ inline long hash_refuses(const MapCore* map, HashBucket* bucket, const HashLook&
   return error;
 }
 
-inline long hash_update_once(const MapCore* map, HashKey key, const void* value, uint64_t flags, uint32_t writer) {
+inline long hash_update_once(const MapCore* map, HashKey key, const void* value, uint64_t flags,
+                             uint32_t writer) {
   if (flags > BPF_EXIST) return -EINVAL;
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
@@ -174,7 +187,8 @@ inline long hash_update_once(const MapCore* map, HashKey key, const void* value,
 }
 
 // Lock held: a present element's copy for the slot is written in place. ENOENT: not there.
-inline long hash_write_slot(const MapCore* map, const HashPlace& place, const void* value, uint64_t flags, uint32_t slot) {
+inline long hash_write_slot(const MapCore* map, const HashPlace& place, const void* value,
+                            uint64_t flags, uint32_t slot) {
   if (place.reference == 0) return -ENOENT;
   if (flags == BPF_NOEXIST) return -EEXIST;
   copy_in(hash_value_of(map, place.reference, slot), value, map->value_size);
@@ -182,9 +196,10 @@ inline long hash_write_slot(const MapCore* map, const HashPlace& place, const vo
   return 0;
 }
 
-// E2BIG (full); the rest as map_update_elem. A program writes its own slot alone; in a new element the other slots are zero.
-inline long hash_update_per_cpu_once(const MapCore* map, HashKey key, const void* value, uint64_t flags, uint32_t slot,
-                                     uint32_t writer) {
+// E2BIG (full); the rest as map_update_elem. A program writes its own slot alone; in a new element
+// the other slots are zero.
+inline long hash_update_per_cpu_once(const MapCore* map, HashKey key, const void* value,
+                                     uint64_t flags, uint32_t slot, uint32_t writer) {
   if (flags > BPF_EXIST || slot >= map->slots) return -EINVAL;
   uint64_t hash = hash_of(map, key);
   HashBucket* bucket = bucket_of(map, hash);
@@ -210,7 +225,8 @@ inline long hash_update_per_cpu_once(const MapCore* map, HashKey key, const void
   if (hash_lock_found(map, bucket, key, hash, &look)) {
     // Another worker may have put the key in meanwhile.
     error = hash_write_slot(map, look.place, value, flags, slot);
-    if (error == -ENOENT) error = hash_publish(map, bucket, look.place, hash, reference, flags, writer, &leftover);
+    if (error == -ENOENT)
+      error = hash_publish(map, bucket, look.place, hash, reference, flags, writer, &leftover);
     unlock(bucket);
   }
   if (leftover != 0) hash_give_free(map, leftover, writer);
@@ -229,20 +245,24 @@ inline void hash_release(const MapCore* map, uint32_t reference, uint32_t writer
   hash_uncount(map, writer);
 }
 
-// Takes an element out of an LRU map that is full, by the clock algorithm (second chance): an approximation of least
-// recently used, as Linux's lists are. BPF_F_NO_COMMON_LRU changes nothing. False: none of the elements looked at could be had.
+// Takes an element out of an LRU map that is full, by the clock algorithm (second chance): an
+// approximation of least recently used, as Linux's lists are. BPF_F_NO_COMMON_LRU changes nothing.
+// False: none of the elements looked at could be had.
 inline bool lru_evict(const MapCore* map, uint32_t writer) {
   HashTable* table = hash_table(map);
   for (uint32_t i = 0; i < kEvictTries; i++) {
     const auto reference =
-        static_cast<uint32_t>(__atomic_fetch_add(&table->clock, 1, __ATOMIC_RELAXED) % table->total) + 1;
+        static_cast<uint32_t>(__atomic_fetch_add(&table->clock, 1, __ATOMIC_RELAXED) %
+                              table->total) +
+        1;
     const uint32_t use = use_of(map, reference);
     if (use == kNotInMap) continue;
     if (use == kReferenced && i < kEvictTries / 2) {
       mark_use(map, reference, kInMap);
       continue;
     }
-    const uint64_t hash = hash_storage(map->hash_key, hash_key_of(hash_element(map, reference)), map->key_size);
+    const uint64_t hash =
+        hash_storage(map->hash_key, hash_key_of(hash_element(map, reference)), map->key_size);
     HashBucket* bucket = bucket_of(map, hash);
     if (!try_lock(bucket)) continue;
     // It may have been freed and used again meanwhile.
@@ -263,9 +283,11 @@ inline bool lru_make_room(const MapCore* map, HashKey key, uint64_t flags, uint3
   return hash_find(map, bucket_of(map, hash), key, hash) != 0 || lru_evict(map, writer);
 }
 
-// An LRU map makes room and tries again where another writer took it. ENOMEM: it could not, as in Linux.
+// An LRU map makes room and tries again where another writer took it. ENOMEM: it could not, as in
+// Linux.
 template <class Update>
-[[gnu::always_inline]] inline long lru_update(const MapCore* map, HashKey key, uint64_t flags, uint32_t writer, Update update) {
+[[gnu::always_inline]] inline long lru_update(const MapCore* map, HashKey key, uint64_t flags,
+                                              uint32_t writer, Update update) {
   if (flags > BPF_EXIST) return -EINVAL;
   for (uint32_t i = 0; i < kRoomTries; i++) {
     if (!lru_make_room(map, key, flags, writer)) break;
@@ -275,13 +297,14 @@ template <class Update>
 }
 
 // `writer`: the index of the worker this runs on, or kNoWorker. No two threads share one.
-inline long hash_update(const MapCore* map, HashKey key, const void* value, uint64_t flags, uint32_t writer) {
+inline long hash_update(const MapCore* map, HashKey key, const void* value, uint64_t flags,
+                        uint32_t writer) {
   const auto once = [&] { return hash_update_once(map, key, value, flags, writer); };
   return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }
 
-inline long hash_update_per_cpu(const MapCore* map, HashKey key, const void* value, uint64_t flags, uint32_t slot,
-                                uint32_t writer) {
+inline long hash_update_per_cpu(const MapCore* map, HashKey key, const void* value, uint64_t flags,
+                                uint32_t slot, uint32_t writer) {
   const auto once = [&] { return hash_update_per_cpu_once(map, key, value, flags, slot, writer); };
   return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }

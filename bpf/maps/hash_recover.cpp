@@ -8,7 +8,8 @@ namespace sluice::bpf {
 namespace {
 
 Status damaged(uint64_t bucket, uint32_t reference, const char* what) {
-  return fail(EBADMSG, "bucket " + std::to_string(bucket) + ": element " + std::to_string(reference) + " " + what);
+  return fail(EBADMSG, "bucket " + std::to_string(bucket) + ": element " +
+                           std::to_string(reference) + " " + what);
 }
 
 class Recovery {
@@ -16,14 +17,16 @@ class Recovery {
   explicit Recovery(const MapCore& core) : core_(core), table_(hash_table(&core)) {}
 
   Status run() {
-    if (table_->never_used < 2) return fail(EBADMSG, "no element was ever used, not even the free list's own");
+    if (table_->never_used < 2)
+      return fail(EBADMSG, "no element was ever used, not even the free list's own");
     // Each try above the end counts on.
     if (table_->never_used > table_->total + 1) table_->never_used = table_->total + 1;
     used_.assign(table_->never_used, false);
     for (uint64_t index = 0; index <= core_.bucket_mask; index++) {
       if (Status good = take_bucket(index); !good) return good;
     }
-    if (live_ > core_.max_entries) return fail(EBADMSG, std::to_string(live_) + " elements in the map");
+    if (live_ > core_.max_entries)
+      return fail(EBADMSG, std::to_string(live_) + " elements in the map");
     table_->live = live_;
     chain_free();
     return {};
@@ -46,9 +49,11 @@ class Recovery {
   }
 
   Status take(uint64_t index, uint32_t reference, const uint64_t* tag) {
-    if (reference == 0 || reference >= used_.size()) return damaged(index, reference, "does not exist");
+    if (reference == 0 || reference >= used_.size())
+      return damaged(index, reference, "does not exist");
     if (used_[reference]) return damaged(index, reference, "hangs in two places");
-    const uint64_t hash = hash_of(&core_, key_for(&core_, hash_key_of(hash_element(&core_, reference))));
+    const uint64_t hash =
+        hash_of(&core_, key_for(&core_, hash_key_of(hash_element(&core_, reference))));
     if ((hash & core_.bucket_mask) != index || (tag != nullptr && tag_of(hash) != *tag)) {
       return damaged(index, reference, "has a key of another place");
     }

@@ -1,9 +1,10 @@
 // The memory of a hash map. Shared by the binary and the JIT's bitcode.
 //
-// Buckets are cache lines of 8 tags and 8 element references; what does not fit hangs on a list through the elements, so
-// max_entries elements always fit. An element never moves: a replaced value is a new element in the old one's lane.
-// Readers take no lock. They check the bucket's sequence afterwards, since an element they looked at may have been freed
-// and used again for another key; writers take the bucket's lock bit, which is the sequence's lowest.
+// Buckets are cache lines of 8 tags and 8 element references; what does not fit hangs on a list
+// through the elements, so max_entries elements always fit. An element never moves: a replaced
+// value is a new element in the old one's lane. Readers take no lock. They check the bucket's
+// sequence afterwards, since an element they looked at may have been freed and used again for
+// another key; writers take the bucket's lock bit, which is the sequence's lowest.
 //
 // Elements are numbered from 1 (0 is none). Which are free: hash_free.hpp.
 #pragma once
@@ -39,7 +40,8 @@ enum ElementUse : uint32_t { kNotInMap = 0, kInMap = 1, kReferenced = 2 };
 
 // At MapCore::table; the buckets follow it directly.
 struct alignas(64) HashTable {
-  uint64_t total;                    // elements there are: max_entries, what writers may hold, the queue's dummy
+  // elements there are: max_entries, what writers may hold, the queue's dummy
+  uint64_t total;
   alignas(64) uint64_t free_head;    // all writers: rw
   alignas(64) uint64_t free_tail;    // the same
   alignas(64) uint64_t never_used;   // next element never used yet
@@ -55,7 +57,9 @@ struct alignas(64) HashTable {
 [[gnu::always_inline]] inline bool is_per_cpu_hash(uint32_t type) {
   return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 }
-[[gnu::always_inline]] inline HashTable* hash_table(const MapCore* map) { return static_cast<HashTable*>(map->table); }
+[[gnu::always_inline]] inline HashTable* hash_table(const MapCore* map) {
+  return static_cast<HashTable*>(map->table);
+}
 [[gnu::always_inline]] inline HashBucket* hash_bucket(const MapCore* map, uint64_t index) {
   return reinterpret_cast<HashBucket*>(hash_table(map) + 1) + index;
 }
@@ -66,7 +70,8 @@ struct alignas(64) HashTable {
 [[gnu::always_inline]] inline uint8_t* hash_key_of(HashElement* element) {
   return reinterpret_cast<uint8_t*>(element + 1);
 }
-[[gnu::always_inline]] inline uint8_t* hash_value_of(const MapCore* map, uint32_t reference, uint32_t slot) {
+[[gnu::always_inline]] inline uint8_t* hash_value_of(const MapCore* map, uint32_t reference,
+                                                     uint32_t slot) {
   return map->values + reference * map->element_stride + map->value_offset +
          static_cast<uint64_t>(slot) * map->value_stride;
 }

@@ -32,26 +32,31 @@ class LpmMap final : public Map {
   // As another process left it: what the root leads to is the trie, and the other nodes are free.
   Status recover(uint64_t total) {
     table()->lock = 0;
-    if (table()->total != total || table()->never_used > total + 1) return fail(EBADMSG, "another number of nodes");
+    if (table()->total != total || table()->never_used > total + 1)
+      return fail(EBADMSG, "another number of nodes");
     std::vector<bool> reached(table()->never_used);
-    std::vector<std::pair<uint32_t, int64_t>> open;  // a node, and the length that its prefix exceeds
+    // a node, and the length that its prefix exceeds
+    std::vector<std::pair<uint32_t, int64_t>> open;
     if (table()->root != 0) open.emplace_back(table()->root, -1);
     uint64_t live = 0;
     while (!open.empty()) {
       const auto [number, above] = open.back();
       open.pop_back();
-      if (number >= reached.size() || reached[number]) return fail(EBADMSG, "node " + std::to_string(number));
+      if (number >= reached.size() || reached[number])
+        return fail(EBADMSG, "node " + std::to_string(number));
       reached[number] = true;
       const TrieNode* node = trie_node(&core_, number);
       if (int64_t{node->prefix_bits} <= above || node->prefix_bits > trie_data_bytes(&core_) * 8) {
-        return fail(EBADMSG, "node " + std::to_string(number) + ": prefix of " + std::to_string(node->prefix_bits) + " bits");
+        return fail(EBADMSG, "node " + std::to_string(number) + ": prefix of " +
+                                 std::to_string(node->prefix_bits) + " bits");
       }
       live += node->branch == 0;
       for (uint32_t child : node->child) {
         if (child != 0) open.emplace_back(child, node->prefix_bits);
       }
     }
-    if (live > core_.max_entries) return fail(EBADMSG, std::to_string(live) + " elements in the map");
+    if (live > core_.max_entries)
+      return fail(EBADMSG, std::to_string(live) + " elements in the map");
     table()->live = live;
     table()->free_first = table()->free_last = 0;
     for (uint32_t number = 1; number < reached.size(); number++) {
@@ -68,13 +73,15 @@ class LpmMap final : public Map {
     for (;;) {
       const uint64_t before = changes();
       const uint32_t found = trie_descend(&core_, wanted);
-      if (found != 0) copy_out(value, trie_value(&core_, trie_node(&core_, found)), core_.value_size);
+      if (found != 0)
+        copy_out(value, trie_value(&core_, trie_node(&core_, found)), core_.value_size);
       if (changes() == before) return found == 0 ? -ENOENT : 0;
     }
   }
 
   int update(const void* key, const void* value, uint64_t flags) override {
-    if (long error = lpm_check_update(&core_, key, flags); error != 0) return static_cast<int>(error);
+    if (long error = lpm_check_update(&core_, key, flags); error != 0)
+      return static_cast<int>(error);
     return locked([&] { return trie_put(&core_, trie_key(key), value, flags); });
   }
 
@@ -83,19 +90,23 @@ class LpmMap final : public Map {
     return locked([&] { return trie_remove(&core_, trie_key(key)); });
   }
 
-  // Children before their parent, left before right, so that longer prefixes come first, as in Linux.
+  // Children before their parent, left before right, so that longer prefixes come first, as in
+  // Linux.
   int next_key(const void* key, void* next) override {
     return locked([&] {
       const uint32_t number = key == nullptr ? first_of(table()->root) : following(trie_key(key));
       if (number == 0) return -ENOENT;
       TrieNode* node = trie_node(&core_, number);
       std::memcpy(next, &node->prefix_bits, kLengthBytes);
-      copy_out(static_cast<uint8_t*>(next) + kLengthBytes, trie_data(node), trie_data_bytes(&core_));
+      copy_out(static_cast<uint8_t*>(next) + kLengthBytes, trie_data(node),
+               trie_data_bytes(&core_));
       return 0;
     });
   }
 
-  [[nodiscard]] uint64_t entries() const override { return __atomic_load_n(&table()->live, __ATOMIC_RELAXED); }
+  [[nodiscard]] uint64_t entries() const override {
+    return __atomic_load_n(&table()->live, __ATOMIC_RELAXED);
+  }
   [[nodiscard]] uint64_t full_errors() const override {
     return __atomic_load_n(&table()->full_errors, __ATOMIC_RELAXED);
   }
@@ -104,7 +115,9 @@ class LpmMap final : public Map {
 
  private:
   [[nodiscard]] TrieTable* table() const { return trie_table(&core_); }
-  [[nodiscard]] uint64_t changes() const { return __atomic_load_n(&table()->changes, __ATOMIC_ACQUIRE); }
+  [[nodiscard]] uint64_t changes() const {
+    return __atomic_load_n(&table()->changes, __ATOMIC_ACQUIRE);
+  }
 
   template <class Body>
   int locked(Body body) {
@@ -134,7 +147,8 @@ class LpmMap final : public Map {
     while (number != 0) {
       TrieNode* node = trie_node(&core_, number);
       path.push_back(number);
-      if (trie_common_bits(&core_, node, key) != node->prefix_bits || node->prefix_bits >= key.bits) break;
+      if (trie_common_bits(&core_, node, key) != node->prefix_bits || node->prefix_bits >= key.bits)
+        break;
       number = node->child[trie_bit(key.data, node->prefix_bits)];
     }
     const bool there = number != 0 && trie_node(&core_, number)->prefix_bits == key.bits &&
@@ -157,9 +171,11 @@ class LpmMap final : public Map {
 }  // namespace
 
 Status check_lpm(const MapSpec& spec) {
-  if ((spec.flags & BPF_F_NO_PREALLOC) == 0) return fail(EINVAL, "map_flags without BPF_F_NO_PREALLOC, which a trie needs");
+  if ((spec.flags & BPF_F_NO_PREALLOC) == 0)
+    return fail(EINVAL, "map_flags without BPF_F_NO_PREALLOC, which a trie needs");
   if (spec.key_size <= kLengthBytes || spec.key_size > kTrieMaxKey) {
-    return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", not 5 to " + std::to_string(kTrieMaxKey));
+    return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", not 5 to " +
+                            std::to_string(kTrieMaxKey));
   }
   if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
   if (spec.value_size > kMaxValueSize - kTrieMaxKey - sizeof(TrieNode)) {
@@ -178,7 +194,8 @@ Result<std::shared_ptr<Map>> create_lpm(const MapSpec& spec) {
   auto memory = MapMemory::allocate_in(spec.store.get(), "values", bytes, false);
   if (!memory) return fail(std::move(memory.error()));
   auto map = std::make_shared<LpmMap>(spec, core, total, std::move(*memory));
-  if (Status good = reopened(spec) ? map->recover(total) : Status(); !good) return fail(std::move(good.error()));
+  if (Status good = reopened(spec) ? map->recover(total) : Status(); !good)
+    return fail(std::move(good.error()));
   return map;
 }
 

@@ -1,10 +1,11 @@
-// LPM trie: longest-prefix match over keys of struct bpf_lpm_trie_key (prefix length, then bytes from the most significant bit
-// on). Shared by the binary and the JIT's bitcode; any thread.
+// LPM trie: longest-prefix match over keys of struct bpf_lpm_trie_key (prefix length, then bytes
+// from the most significant bit on). Shared by the binary and the JIT's bitcode; any thread.
 //
-// A path-compressed binary trie, as in Linux: a node a prefix, and one without value where two prefixes part. Nodes never
-// change but for their children and the `branch` mark; a replaced value is a new node. Readers take no lock. A node that
-// was unlinked goes to the end of a FIFO free list; TrieTable::changes counts before each time a node is filled again, so a
-// reader that sees the same count before and after has met no node in reuse. Writers, one at a time, hold the lock.
+// A path-compressed binary trie, as in Linux: a node a prefix, and one without value where two
+// prefixes part. Nodes never change but for their children and the `branch` mark; a replaced value
+// is a new node. Readers take no lock. A node that was unlinked goes to the end of a FIFO free
+// list; TrieTable::changes counts before each time a node is filled again, so a reader that sees
+// the same count before and after has met no node in reuse. Writers, one at a time, hold the lock.
 #pragma once
 
 #include <errno.h>
@@ -54,7 +55,9 @@ inline TrieTable* trie_table(const MapCore* map) { return static_cast<TrieTable*
 [[gnu::always_inline]] inline TrieNode* trie_node(const MapCore* map, uint32_t number) {
   return reinterpret_cast<TrieNode*>(map->values + (uint64_t{number} - 1) * trie_node_stride(map));
 }
-[[gnu::always_inline]] inline uint8_t* trie_data(TrieNode* node) { return reinterpret_cast<uint8_t*>(node + 1); }
+[[gnu::always_inline]] inline uint8_t* trie_data(TrieNode* node) {
+  return reinterpret_cast<uint8_t*>(node + 1);
+}
 [[gnu::always_inline]] inline uint8_t* trie_value(const MapCore* map, TrieNode* node) {
   return trie_data(node) + round_up(trie_data_bytes(map), 8);
 }
@@ -74,7 +77,8 @@ struct TrieKey {
   __builtin_memcpy(&bits, key, sizeof bits);
   return {bits, static_cast<const uint8_t*>(key) + sizeof bits};
 }
-// Where a caller's key is a small local and the map is not constant, g++ sees the walk for longer keys and warns.
+// Where a caller's key is a small local and the map is not constant, g++ sees the walk for longer
+// keys and warns.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Warray-bounds"
 #ifndef __clang__  // which does not know it
@@ -89,26 +93,32 @@ struct TrieKey {
 }
 
 // Leading bits that node and key share, at most the shorter's length.
-[[gnu::always_inline]] inline uint32_t trie_common_bits(const MapCore* map, TrieNode* node, const TrieKey& key) {
+[[gnu::always_inline]] inline uint32_t trie_common_bits(const MapCore* map, TrieNode* node,
+                                                        const TrieKey& key) {
   const uint32_t node_bits = __atomic_load_n(&node->prefix_bits, __ATOMIC_RELAXED);
   const uint32_t limit = node_bits < key.bits ? node_bits : key.bits;
   const uint32_t size = trie_data_bytes(map);
   for (uint32_t at = 0; at < size && at * 8 < limit; at += 8) {
     const uint64_t different = load_word(trie_data(node), at) ^ load_bytes(key.data, size, at);
     if (different == 0) continue;
-    const uint32_t common = at * 8 + static_cast<uint32_t>(__builtin_clzll(__builtin_bswap64(different)));
+    const uint32_t common =
+        at * 8 + static_cast<uint32_t>(__builtin_clzll(__builtin_bswap64(different)));
     return common < limit ? common : limit;
   }
   return limit;
 }
 
-// A descent's steps. Where the data fits a word, the key's is held in a register: what a step waits for is then its node alone.
-[[gnu::always_inline]] inline bool trie_in_word(const MapCore* map) { return trie_data_bytes(map) <= 8; }
+// A descent's steps. Where the data fits a word, the key's is held in a register: what a step waits
+// for is then its node alone.
+[[gnu::always_inline]] inline bool trie_in_word(const MapCore* map) {
+  return trie_data_bytes(map) <= 8;
+}
 [[gnu::always_inline]] inline uint64_t trie_word(const MapCore* map, const TrieKey& key) {
   return __builtin_bswap64(load_bytes(key.data, trie_data_bytes(map), 0));
 }
 // The first node_bits (at most key.bits) of the key are the node's.
-[[gnu::always_inline]] inline bool trie_matches(const MapCore* map, TrieNode* node, uint32_t node_bits, const TrieKey& key,
+[[gnu::always_inline]] inline bool trie_matches(const MapCore* map, TrieNode* node,
+                                                uint32_t node_bits, const TrieKey& key,
                                                 uint64_t word) {
   if (node_bits > key.bits) return false;
   if (!trie_in_word(map)) return trie_common_bits(map, node, key) >= node_bits;
@@ -116,15 +126,16 @@ struct TrieKey {
   return node_bits == 0 || different >> (64 - node_bits) == 0;
 }
 // The child that the bit after node_bits leads to. Both are loaded before the bit is known.
-[[gnu::always_inline]] inline uint32_t trie_child(const MapCore* map, TrieNode* node, uint32_t node_bits, const TrieKey& key,
+[[gnu::always_inline]] inline uint32_t trie_child(const MapCore* map, TrieNode* node,
+                                                  uint32_t node_bits, const TrieKey& key,
                                                   uint64_t word) {
   if (!trie_in_word(map)) return load_number(&node->child[trie_bit(key.data, node_bits)]);
   const uint64_t children = load_word(node, offsetof(TrieNode, child));
   return static_cast<uint32_t>(children >> (word << node_bits >> 63) * 32);
 }
 
-// The node whose prefix matches longest, or 0; one descent without regard to writers. Prefixes get longer on the way
-// down; a reader led astray by reuse sees that they do not and stops.
+// The node whose prefix matches longest, or 0; one descent without regard to writers. Prefixes get
+// longer on the way down; a reader led astray by reuse sees that they do not and stops.
 [[gnu::always_inline]] inline uint32_t trie_descend(const MapCore* map, const TrieKey& key) {
   uint32_t found = 0, deepest = 0;
   const uint64_t word = trie_word(map, key);
@@ -149,7 +160,8 @@ struct TrieKey {
   for (uint32_t i = 0; i < kTrieReadTries; i++) {
     const uint64_t before = __atomic_load_n(&trie_table(map)->changes, __ATOMIC_ACQUIRE);
     found = trie_descend(map, key);
-    if (__builtin_expect(__atomic_load_n(&trie_table(map)->changes, __ATOMIC_ACQUIRE) == before, 1)) break;
+    if (__builtin_expect(__atomic_load_n(&trie_table(map)->changes, __ATOMIC_ACQUIRE) == before, 1))
+      break;
   }
   return found;
 }
@@ -179,8 +191,10 @@ inline void trie_give_node(const MapCore* map, uint32_t number) {
   table->free_last = number;
 }
 
-// Lock held. Fills a node that nobody reaches yet; data beyond the prefix is kept as it was given, as in Linux.
-inline uint32_t trie_make_node(const MapCore* map, const TrieKey& key, uint32_t bits, const void* value) {
+// Lock held. Fills a node that nobody reaches yet; data beyond the prefix is kept as it was given,
+// as in Linux.
+inline uint32_t trie_make_node(const MapCore* map, const TrieKey& key, uint32_t bits,
+                               const void* value) {
   const uint32_t number = trie_take_node(map);
   if (number == 0) return 0;
   TrieNode* node = trie_node(map, number);
@@ -196,9 +210,11 @@ inline uint32_t trie_make_node(const MapCore* map, const TrieKey& key, uint32_t 
 // Where the walk for a key ends.
 struct TriePlace {
   uint32_t* link;           // that refers to `number`
-  uint32_t number;          // 0: an empty place; else the first node that is the key or does not lead to it
+  // 0: an empty place; else the first node that is the key or does not lead to it
+  uint32_t number;
   uint32_t common;          // bits that node and key share
-  uint32_t* parent_link;    // that refers to the node which holds `link`, or null where that is the root
+  // that refers to the node which holds `link`, or null where that is the root
+  uint32_t* parent_link;
   uint32_t parent;
 };
 
@@ -217,8 +233,10 @@ inline TriePlace trie_locate(const MapCore* map, const TrieKey& key) {
   return place;
 }
 
-// Lock held. A new node for the key goes between `place.link` and `place.number`. ENOSPC where nodes run out.
-inline long trie_hang(const MapCore* map, const TriePlace& place, const TrieKey& key, const void* value) {
+// Lock held. A new node for the key goes between `place.link` and `place.number`. ENOSPC where
+// nodes run out.
+inline long trie_hang(const MapCore* map, const TriePlace& place, const TrieKey& key,
+                      const void* value) {
   const uint32_t made = trie_make_node(map, key, key.bits, value);
   if (made == 0) return -ENOSPC;
   if (place.number == 0) {
@@ -227,7 +245,8 @@ inline long trie_hang(const MapCore* map, const TriePlace& place, const TrieKey&
   }
   TrieNode* below = trie_node(map, place.number);
   if (place.common == key.bits) {  // the key is a prefix of what is there
-    store_number(&trie_node(map, made)->child[trie_stored_bit(trie_data(below), key.bits)], place.number);
+    store_number(&trie_node(map, made)->child[trie_stored_bit(trie_data(below), key.bits)],
+                 place.number);
     store_number(place.link, made);
     return 0;
   }
@@ -244,7 +263,8 @@ inline long trie_hang(const MapCore* map, const TriePlace& place, const TrieKey&
 }
 
 // Lock held. The new node takes the old one's children and place.
-inline long trie_replace(const MapCore* map, const TriePlace& place, const TrieKey& key, const void* value) {
+inline long trie_replace(const MapCore* map, const TriePlace& place, const TrieKey& key,
+                         const void* value) {
   const uint32_t made = trie_make_node(map, key, key.bits, value);
   if (made == 0) return -ENOSPC;
   TrieNode* old = trie_node(map, place.number);
@@ -268,7 +288,8 @@ inline long trie_put(const MapCore* map, const TrieKey& key, const void* value, 
     __atomic_fetch_add(&table->full_errors, 1, __ATOMIC_RELAXED);
     return -ENOSPC;
   }
-  const long error = same ? trie_replace(map, place, key, value) : trie_hang(map, place, key, value);
+  const long error =
+      same ? trie_replace(map, place, key, value) : trie_hang(map, place, key, value);
   if (error == 0 && !present) __atomic_store_n(&table->live, table->live + 1, __ATOMIC_RELAXED);
   return error;
 }
@@ -279,7 +300,8 @@ inline long trie_remove(const MapCore* map, const TrieKey& key) {
   const TriePlace place = trie_locate(map, key);
   if (place.number == 0) return -ENOENT;
   TrieNode* node = trie_node(map, place.number);
-  if (place.common != key.bits || node->prefix_bits != key.bits || node->branch != 0) return -ENOENT;
+  if (place.common != key.bits || node->prefix_bits != key.bits || node->branch != 0)
+    return -ENOENT;
   __atomic_store_n(&table->live, table->live - 1, __ATOMIC_RELAXED);
   if (node->child[0] != 0 && node->child[1] != 0) {
     store_number(&node->branch, 1);  // still parts two others

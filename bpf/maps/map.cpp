@@ -23,20 +23,26 @@ constexpr uint32_t kCacheLine = 64;
 Status check_shape(const MapSpec& spec, const MapType& row) {
   if (spec.max_entries == 0) return fail(EINVAL, "max_entries 0");
   if (spec.max_entries > kMaxMapEntries) {
-    return fail(E2BIG, "max_entries " + std::to_string(spec.max_entries) + ", more than " + std::to_string(kMaxMapEntries));
+    return fail(E2BIG, "max_entries " + std::to_string(spec.max_entries) + ", more than " +
+                           std::to_string(kMaxMapEntries));
   }
   if (row.per_cpu && (spec.slots == 0 || spec.slots > kMaxSlots)) {
-    return fail(EINVAL, "slots " + std::to_string(spec.slots) + ", not 1 to " + std::to_string(kMaxSlots));
+    return fail(EINVAL,
+                "slots " + std::to_string(spec.slots) + ", not 1 to " + std::to_string(kMaxSlots));
   }
   if (spec.extra != 0 && spec.type != BPF_MAP_TYPE_BLOOM_FILTER) {
-    return fail(EINVAL, "map_extra " + std::to_string(spec.extra) + ", only a bloom filter has one");
+    return fail(EINVAL,
+                "map_extra " + std::to_string(spec.extra) + ", only a bloom filter has one");
   }
-  if (spec.spin_lock_offset >= 0 && spec.type != BPF_MAP_TYPE_HASH && spec.type != BPF_MAP_TYPE_ARRAY) {
+  if (spec.spin_lock_offset >= 0 && spec.type != BPF_MAP_TYPE_HASH &&
+      spec.type != BPF_MAP_TYPE_ARRAY) {
     return fail(EOPNOTSUPP, "bpf_spin_lock in the value, only hash and array may have one");
   }
-  if (spec.spin_lock_offset >= 0 && (spec.spin_lock_offset % 4 != 0 || spec.value_size < kSpinLockSize ||
-                                     static_cast<uint32_t>(spec.spin_lock_offset) > spec.value_size - kSpinLockSize)) {
-    return fail(EINVAL, "bpf_spin_lock at byte " + std::to_string(spec.spin_lock_offset) + " of the value");
+  if (spec.spin_lock_offset >= 0 &&
+      (spec.spin_lock_offset % 4 != 0 || spec.value_size < kSpinLockSize ||
+       static_cast<uint32_t>(spec.spin_lock_offset) > spec.value_size - kSpinLockSize)) {
+    return fail(EINVAL,
+                "bpf_spin_lock at byte " + std::to_string(spec.spin_lock_offset) + " of the value");
   }
   return row.check(spec);
 }
@@ -50,7 +56,8 @@ Status check_flags(const MapSpec& spec, uint32_t allowed) {
     std::snprintf(text, sizeof text, "map_flags %#x, not for this type", other);
     return fail(EINVAL, text);
   }
-  if ((spec.flags & kSyscall) == kSyscall) return fail(EINVAL, "map_flags: both BPF_F_RDONLY and BPF_F_WRONLY");
+  if ((spec.flags & kSyscall) == kSyscall)
+    return fail(EINVAL, "map_flags: both BPF_F_RDONLY and BPF_F_WRONLY");
   if ((spec.flags & kProgramAccess) == kProgramAccess) {
     return fail(EINVAL, "map_flags: both BPF_F_RDONLY_PROG and BPF_F_WRONLY_PROG");
   }
@@ -64,10 +71,11 @@ int check_lock_flag(const MapSpec& spec, uint64_t flags) {
 
 Status check_per_cpu(const MapSpec& spec) {
   if (!is_per_cpu(spec.type)) return {};
-  if ((spec.flags & BPF_F_NUMA_NODE) != 0) return fail(EINVAL, "map_flags: BPF_F_NUMA_NODE on a per-CPU map");
+  if ((spec.flags & BPF_F_NUMA_NODE) != 0)
+    return fail(EINVAL, "map_flags: BPF_F_NUMA_NODE on a per-CPU map");
   if (spec.value_size > kMaxPerCpuValue) {
-    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + ", more than " + std::to_string(kMaxPerCpuValue) +
-                           " on a per-CPU map");
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + ", more than " +
+                           std::to_string(kMaxPerCpuValue) + " on a per-CPU map");
   }
   return {};
 }
@@ -100,7 +108,8 @@ MapCore core_of(const MapSpec& spec) {
 Result<uint64_t> checked_bytes(const MapSpec& spec, uint64_t element_bytes) {
   if (element_bytes <= kMaxMapBytes / spec.max_entries) return element_bytes * spec.max_entries;
   return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + " with max_entries " +
-                         std::to_string(spec.max_entries) + " is more than " + std::to_string(kMaxMapBytes) + " bytes");
+                         std::to_string(spec.max_entries) + " is more than " +
+                         std::to_string(kMaxMapBytes) + " bytes");
 }
 
 Status choose_hash_key(const MapSpec& spec, uint64_t key[2]) {
@@ -108,7 +117,8 @@ Status choose_hash_key(const MapSpec& spec, uint64_t key[2]) {
   key[0] = 0x243f6a8885a308d3ull;
   key[1] = 0x13198a2e03707344ull;
   if ((spec.flags & BPF_F_ZERO_SEED) != 0) return {};
-  if (getrandom(key, 2 * sizeof(uint64_t), 0) != 2 * sizeof(uint64_t)) return fail(errno_error(errno, "getrandom"));
+  if (getrandom(key, 2 * sizeof(uint64_t), 0) != 2 * sizeof(uint64_t))
+    return fail(errno_error(errno, "getrandom"));
   return {};
 }
 
@@ -124,14 +134,18 @@ int next_index(const void* key, uint32_t max_entries, void* next) {
 Result<std::shared_ptr<Map>> Map::create(const MapSpec& spec) {
   std::string what = "map " + spec.name + ": create";
   const MapType* row = find_map_type(spec.type);
-  if (row == nullptr) return fail(Error{EINVAL, "map_type " + std::to_string(spec.type) + " is not supported"}.in(what));
+  if (row == nullptr)
+    return fail(
+        Error{EINVAL, "map_type " + std::to_string(spec.type) + " is not supported"}.in(what));
   if (Status good = check_shape(spec, *row); !good) return fail(std::move(good.error()).in(what));
   auto map = row->create(spec);
   if (!map) return fail(std::move(map.error()).in(what));
   return map;
 }
 
-int Map::lookup_and_erase(const void*, void*, uint64_t flags) { return flags != 0 ? -EINVAL : -kNotSupported; }
+int Map::lookup_and_erase(const void*, void*, uint64_t flags) {
+  return flags != 0 ? -EINVAL : -kNotSupported;
+}
 
 int Map::check_reference(const void*, uint64_t) const { return -EINVAL; }
 
@@ -152,10 +166,12 @@ int Map::lookup_batch(Batch& batch, bool and_erase) {
   int error = next_key(batch.in != nullptr ? key.data() : nullptr, next.data());
   while (error == 0 && batch.count < room) {
     key.swap(next);
-    const int found = lookup(key.data(), static_cast<uint8_t*>(batch.values) + size_t{batch.count} * value_size,
-                             batch.element_flags);
+    const int found =
+        lookup(key.data(), static_cast<uint8_t*>(batch.values) + size_t{batch.count} * value_size,
+               batch.element_flags);
     if (found == 0) {
-      std::memcpy(static_cast<uint8_t*>(batch.keys) + size_t{batch.count} * key_size, key.data(), key_size);
+      std::memcpy(static_cast<uint8_t*>(batch.keys) + size_t{batch.count} * key_size, key.data(),
+                  key_size);
       batch.count++;
     } else if (found != -ENOENT) {  // ENOENT: deleted in between
       return found;
@@ -173,8 +189,8 @@ uint32_t Map::user_value_size() const {
 bool same_shape(const Map& one, const Map& other) {
   const MapSpec& a = one.spec();
   const MapSpec& b = other.spec();
-  return a.type == b.type && a.key_size == b.key_size && a.value_size == b.value_size && a.max_entries == b.max_entries &&
-         a.flags == b.flags && a.slots == b.slots;
+  return a.type == b.type && a.key_size == b.key_size && a.value_size == b.value_size &&
+         a.max_entries == b.max_entries && a.flags == b.flags && a.slots == b.slots;
 }
 
 bool is_per_cpu(uint32_t map_type) {

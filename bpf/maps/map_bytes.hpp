@@ -1,7 +1,8 @@
-// Moving, comparing and hashing the bytes of keys and values, eight at a time. Shared by the binary and the JIT's
-// bitcode. Storage (keys and values inside a map) is 8-aligned, padded to 8 with zeros and accessed by atomic words, so
-// that a reader racing with reuse sees whole words; the program's side may be unaligned and is read to its exact size.
-// Chains of `if`s up to 64 bytes, not loops: they vanish once the JIT has made the size a constant.
+// Moving, comparing and hashing the bytes of keys and values, eight at a time. Shared by the binary
+// and the JIT's bitcode. Storage (keys and values inside a map) is 8-aligned, padded to 8 with
+// zeros and accessed by atomic words, so that a reader racing with reuse sees whole words; the
+// program's side may be unaligned and is read to its exact size. Chains of `if`s up to 64 bytes,
+// not loops: they vanish once the JIT has made the size a constant.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ inline constexpr uint32_t kChainBytes = 64;
   return (size + to - 1) / to * to;
 }
 
-// Where a caller's key is a small local and the map is not constant, g++ sees the branches for larger keys and warns.
+// Where a caller's key is a small local and the map is not constant, g++ sees the branches for
+// larger keys and warns.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Warray-bounds"
 #ifndef __clang__  // which does not know it
@@ -53,12 +55,16 @@ inline constexpr uint32_t kChainBytes = 64;
 
 #pragma GCC diagnostic pop
 
-// Acquire and release cost nothing on x86 and let a sequence check after the copy tell whether it was torn.
+// Acquire and release cost nothing on x86 and let a sequence check after the copy tell whether it
+// was torn.
 [[gnu::always_inline]] inline uint64_t load_word(const void* storage, uint32_t at) {
-  return __atomic_load_n(reinterpret_cast<const uint64_t*>(static_cast<const uint8_t*>(storage) + at), __ATOMIC_ACQUIRE);
+  return __atomic_load_n(
+      reinterpret_cast<const uint64_t*>(static_cast<const uint8_t*>(storage) + at),
+      __ATOMIC_ACQUIRE);
 }
 [[gnu::always_inline]] inline void store_word(void* storage, uint32_t at, uint64_t word) {
-  __atomic_store_n(reinterpret_cast<uint64_t*>(static_cast<uint8_t*>(storage) + at), word, __ATOMIC_RELEASE);
+  __atomic_store_n(reinterpret_cast<uint64_t*>(static_cast<uint8_t*>(storage) + at), word,
+                   __ATOMIC_RELEASE);
 }
 
 // `size` bytes into storage; the padding becomes zero.
@@ -71,7 +77,8 @@ inline constexpr uint32_t kChainBytes = 64;
   if (size > 40) store_word(storage, 40, load_bytes(from, size, 40));
   if (size > 48) store_word(storage, 48, load_bytes(from, size, 48));
   if (size > 56) store_word(storage, 56, load_bytes(from, size, 56));
-  for (uint32_t at = kChainBytes; at < size; at += 8) store_word(storage, at, load_bytes(from, size, at));
+  for (uint32_t at = kChainBytes; at < size; at += 8)
+    store_word(storage, at, load_bytes(from, size, at));
 }
 
 inline void clear_storage(void* storage, uint32_t size) {
@@ -87,7 +94,8 @@ inline void copy_out(void* to, const void* storage, uint32_t size) {
   }
 }
 
-[[gnu::always_inline]] inline bool word_equal(const void* storage, const void* key, uint32_t size, uint32_t at) {
+[[gnu::always_inline]] inline bool word_equal(const void* storage, const void* key, uint32_t size,
+                                              uint32_t at) {
   return load_word(storage, at) == load_bytes(key, size, at);
 }
 
@@ -110,29 +118,39 @@ inline void copy_out(void* to, const void* storage, uint32_t size) {
 #ifdef SLUICE_BITCODE
 // LLVM's instruction for it: a __int128 makes LLVM count bits of numbers that it keeps on the heap,
 // which was a tenth of the compilation of a lookup.
-extern "C" uint64_t sluice_multiply_scaled(uint64_t a, uint64_t b, int scale) __asm__("llvm.umul.fix.i64");
-[[gnu::always_inline]] inline uint64_t multiply_high(uint64_t a, uint64_t b) { return sluice_multiply_scaled(a, b, 64); }
+extern "C" uint64_t sluice_multiply_scaled(uint64_t a, uint64_t b,
+                                           int scale) __asm__("llvm.umul.fix.i64");
+[[gnu::always_inline]] inline uint64_t multiply_high(uint64_t a, uint64_t b) {
+  return sluice_multiply_scaled(a, b, 64);
+}
 #else
 [[gnu::always_inline]] inline uint64_t multiply_high(uint64_t a, uint64_t b) {
   return static_cast<uint64_t>(static_cast<unsigned __int128>(a) * b >> 64);
 }
 #endif
 
-[[gnu::always_inline]] inline uint64_t multiply_fold(uint64_t a, uint64_t b) { return a * b ^ multiply_high(a, b); }
-
-// Both factors are masked by secret words, so a sender who does not know them cannot aim at one bucket.
-[[gnu::always_inline]] inline uint64_t hash_pair(uint64_t state, const uint64_t secret[2], const void* key, uint32_t size,
-                                                 uint32_t at) {
-  return multiply_fold(load_bytes(key, size, at) ^ secret[0] ^ state, load_bytes(key, size, at + 8) ^ secret[1]);
+[[gnu::always_inline]] inline uint64_t multiply_fold(uint64_t a, uint64_t b) {
+  return a * b ^ multiply_high(a, b);
 }
 
-[[gnu::always_inline]] inline uint64_t hash_bytes(const uint64_t secret[2], const void* key, uint32_t size) {
+// Both factors are masked by secret words, so a sender who does not know them cannot aim at one
+// bucket.
+[[gnu::always_inline]] inline uint64_t hash_pair(uint64_t state, const uint64_t secret[2],
+                                                 const void* key, uint32_t size, uint32_t at) {
+  return multiply_fold(load_bytes(key, size, at) ^ secret[0] ^ state,
+                       load_bytes(key, size, at + 8) ^ secret[1]);
+}
+
+[[gnu::always_inline]] inline uint64_t hash_bytes(const uint64_t secret[2], const void* key,
+                                                  uint32_t size) {
   uint64_t state = hash_pair(0, secret, key, size, 0);
   if (size > 16) state = hash_pair(state, secret, key, size, 16);
   if (size > 32) state = hash_pair(state, secret, key, size, 32);
   if (size > 48) state = hash_pair(state, secret, key, size, 48);
-  for (uint32_t at = kChainBytes; at < size; at += 16) state = hash_pair(state, secret, key, size, at);
-  // The odd constant (the golden ratio) keeps the factor from being a power of two under a zero seed.
+  for (uint32_t at = kChainBytes; at < size; at += 16)
+    state = hash_pair(state, secret, key, size, at);
+  // The odd constant (the golden ratio) keeps the factor from being a power of two under a zero
+  // seed.
   return multiply_fold(state ^ secret[1], secret[0] ^ 0x9e3779b97f4a7c15ull);
 }
 

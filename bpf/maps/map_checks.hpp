@@ -10,14 +10,15 @@ inline constexpr int kNotSupported = 524;  // Linux: ENOTSUPP, which user space'
 inline constexpr uint32_t kMaxValueSize = 4u << 20;  // Linux: KMALLOC_MAX_SIZE
 inline constexpr uint32_t kProgramAccess = BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
 
-// EINVAL unless `flags` are all allowed (BPF_F_RDONLY and BPF_F_WRONLY always are) for the type and do not contradict each other.
+// EINVAL unless `flags` are all allowed (BPF_F_RDONLY and BPF_F_WRONLY always are) for the type and
+// do not contradict each other.
 Status check_flags(const MapSpec& spec, uint32_t allowed);
 // A per-CPU value has the size limit and no NUMA node; other kinds pass.
 Status check_per_cpu(const MapSpec& spec);
 // Flags of a lookup: 0, or BPF_F_LOCK where the value has a bpf_spin_lock; else -EINVAL.
 int check_lock_flag(const MapSpec& spec, uint64_t flags);
-// Bytes from a copy to the next: 8-rounded. Copies of different workers keep to their own cache lines, unless that would
-// take more than 64 MB.
+// Bytes from a copy to the next: 8-rounded. Copies of different workers keep to their own cache
+// lines, unless that would take more than 64 MB.
 uint32_t choose_value_stride(const MapSpec& spec);
 // EINVAL: the types without a key.
 Status check_keyless(const MapSpec& spec);

@@ -22,13 +22,18 @@ constexpr uint64_t kPage = 4096;
 constexpr uint64_t kHugePage = 2u << 20;
 constexpr uint64_t kFaultInLimit = 256u << 20;  // more would stall the control thread for long
 
-Error no_memory(uint64_t bytes) { return {ENOMEM, "no memory for " + std::to_string(bytes) + " bytes"}; }
+Error no_memory(uint64_t bytes) {
+  return {ENOMEM, "no memory for " + std::to_string(bytes) + " bytes"};
+}
 
-// The description that memfd_create gives is not counted as an open file by leases; one opened by its path is.
+// The description that memfd_create gives is not counted as an open file by leases; one opened by
+// its path is.
 UniqueFd open_memory_file(uint64_t bytes) {
   const UniqueFd made(::memfd_create("bpf-map", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!made || ::ftruncate(made.get(), static_cast<off_t>(bytes)) != 0) return {};
-  if (::fcntl(made.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 || ::fchmod(made.get(), 0600) != 0) return {};
+  if (::fcntl(made.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 ||
+      ::fchmod(made.get(), 0600) != 0)
+    return {};
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", made.get());
   return UniqueFd(::open(path, O_RDWR | O_CLOEXEC));
@@ -39,11 +44,13 @@ uint64_t anonymous_length(uint64_t size) {
   return size < kHugePage ? size : (size + kHugePage - 1) / kHugePage * kHugePage;
 }
 
-// Large ones begin on a huge page's boundary, which kernels before 6.7 do not see to by themselves. MAP_FAILED: no memory.
+// Large ones begin on a huge page's boundary, which kernels before 6.7 do not see to by themselves.
+// MAP_FAILED: no memory.
 void* map_anonymous(uint64_t size) {
   const uint64_t length = anonymous_length(size);
   const uint64_t spare = length < kHugePage ? 0 : kHugePage;
-  void* base = ::mmap(nullptr, length + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* base =
+      ::mmap(nullptr, length + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED || spare == 0) return base;
   const uint64_t front = (kHugePage - reinterpret_cast<uint64_t>(base) % kHugePage) % kHugePage;
   uint8_t* data = static_cast<uint8_t*>(base) + front;
@@ -58,7 +65,8 @@ uint64_t MapMemory::rounded(uint64_t bytes) { return (bytes + kPage - 1) / kPage
 
 Result<MapMemory> MapMemory::map(UniqueFd file, uint64_t bytes, bool fault_in) {
   const uint64_t size = rounded(bytes);
-  void* data = file ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0) : map_anonymous(size);
+  void* data = file ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0)
+                    : map_anonymous(size);
   if (data == MAP_FAILED) return fail(no_memory(bytes));
   MapMemory memory;
   memory.file_ = std::move(file);
@@ -66,15 +74,19 @@ Result<MapMemory> MapMemory::map(UniqueFd file, uint64_t bytes, bool fault_in) {
   memory.bytes_ = size;
   // Refused where the kernel has no huge pages, which only costs speed.
   if (size >= kHugePage) (void)::madvise(data, size, MADV_HUGEPAGE);
-  if (fault_in && size <= kFaultInLimit && ::madvise(data, size, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
+  if (fault_in && size <= kFaultInLimit && ::madvise(data, size, MADV_POPULATE_WRITE) != 0 &&
+      errno == ENOMEM) {
     return fail(no_memory(bytes));
   }
   return memory;
 }
 
-Result<MapMemory> MapMemory::allocate(uint64_t bytes, bool fault_in) { return map({}, bytes, fault_in); }
+Result<MapMemory> MapMemory::allocate(uint64_t bytes, bool fault_in) {
+  return map({}, bytes, fault_in);
+}
 
-Result<MapMemory> MapMemory::allocate_in(MapStore* store, const char* part, uint64_t bytes, bool fault_in) {
+Result<MapMemory> MapMemory::allocate_in(MapStore* store, const char* part, uint64_t bytes,
+                                         bool fault_in) {
   return store == nullptr ? allocate(bytes, fault_in) : store->part(part, bytes, fault_in);
 }
 
@@ -92,7 +104,9 @@ Result<MapMemory> MapMemory::map_file(UniqueFd file, uint64_t bytes, bool fault_
   return memory;
 }
 
-bool MapMemory::mapped_for_writing() const { return is_mapped_for_writing(file_.get(), data_, bytes_); }
+bool MapMemory::mapped_for_writing() const {
+  return is_mapped_for_writing(file_.get(), data_, bytes_);
+}
 
 FileLoss MapMemory::file_loss() const {
   return guard_ < 0 ? FileLoss::none : sluice::file_loss(guard_);

@@ -1,6 +1,7 @@
-// A program's map operations, for every map type. The interpreter calls them with the map's core; the JIT inlines them
-// with a constant copy of it, and everything that depends on the shape folds. Worker threads; they never wait. `slot`
-// chooses the copy in per-CPU kinds; `writer` is the worker's index, or kNoWorker.
+// A program's map operations, for every map type. The interpreter calls them with the map's core;
+// the JIT inlines them with a constant copy of it, and everything that depends on the shape folds.
+// Worker threads; they never wait. `slot` chooses the copy in per-CPU kinds; `writer` is the
+// worker's index, or kNoWorker.
 #pragma once
 
 #include <errno.h>
@@ -27,9 +28,10 @@ namespace sluice::bpf {
   return value == nullptr ? nullptr : __atomic_load_n(static_cast<void**>(value), __ATOMIC_ACQUIRE);
 }
 
-// The value's address, 8-aligned and usable as long as the map lives; null if there is no such element. Of a
-// map-in-map: the inner map's MapCore.
-[[gnu::always_inline]] inline void* map_lookup_elem(const MapCore* map, const void* key, uint32_t slot) {
+// The value's address, 8-aligned and usable as long as the map lives; null if there is no such
+// element. Of a map-in-map: the inner map's MapCore.
+[[gnu::always_inline]] inline void* map_lookup_elem(const MapCore* map, const void* key,
+                                                    uint32_t slot) {
   switch (map->type) {
     case BPF_MAP_TYPE_ARRAY:
     case BPF_MAP_TYPE_PERCPU_ARRAY: return array_lookup(map, key, slot);
@@ -47,10 +49,10 @@ namespace sluice::bpf {
   }
 }
 
-// 0 or a negative errno: EINVAL (flags), EEXIST, ENOENT, E2BIG (full, or index out of range), EBUSY (bucket taken);
-// LPM: ENOSPC (full); LRU: ENOMEM (no element could be evicted).
-inline long map_update_elem(const MapCore* map, const void* key, const void* value, uint64_t flags, uint32_t slot,
-                            uint32_t writer = kNoWorker) {
+// 0 or a negative errno: EINVAL (flags), EEXIST, ENOENT, E2BIG (full, or index out of range), EBUSY
+// (bucket taken); LPM: ENOSPC (full); LRU: ENOMEM (no element could be evicted).
+inline long map_update_elem(const MapCore* map, const void* key, const void* value, uint64_t flags,
+                            uint32_t slot, uint32_t writer = kNoWorker) {
   switch (map->type) {
     case BPF_MAP_TYPE_ARRAY:
     case BPF_MAP_TYPE_PERCPU_ARRAY: return array_update(map, key, value, flags, slot);
@@ -58,7 +60,8 @@ inline long map_update_elem(const MapCore* map, const void* key, const void* val
     case BPF_MAP_TYPE_LRU_HASH: return hash_update(map, key_for(map, key), value, flags, writer);
     case BPF_MAP_TYPE_LPM_TRIE: return lpm_update(map, key, value, flags);
     case BPF_MAP_TYPE_PERCPU_HASH:
-    case BPF_MAP_TYPE_LRU_PERCPU_HASH: return hash_update_per_cpu(map, key_for(map, key), value, flags, slot, writer);
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+      return hash_update_per_cpu(map, key_for(map, key), value, flags, slot, writer);
     default: return -EOPNOTSUPP;
   }
 }

@@ -59,14 +59,16 @@ Result<MapMemory> MapStore::part(const std::string& name, uint64_t bytes, bool r
   if (!file) return fail(errno_error(errno, "open " + path));
   parts_.push_back(path);
   if (fresh_) {
-    if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) return fail(errno_error(errno, "size " + path));
+    if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0)
+      return fail(errno_error(errno, "size " + path));
     Status good = reserve ? reserve_file(file.get(), size) : Status();
     if (!good) return fail(std::move(good.error()).in(path));
   }
   struct stat status;
   if (::fstat(file.get(), &status) != 0) return fail(errno_error(errno, path));
   if (!S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) != size) {
-    return fail(EBADMSG, path + ": " + std::to_string(status.st_size) + " bytes, not " + std::to_string(size));
+    return fail(EBADMSG, path + ": " + std::to_string(status.st_size) + " bytes, not " +
+                             std::to_string(size));
   }
   auto memory = MapMemory::map_file(std::move(file), size, reserve);
   if (!memory) return fail(std::move(memory.error()).in(path));

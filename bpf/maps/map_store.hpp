@@ -1,8 +1,9 @@
-// Files that hold a map's memory, so that it is there again after the process's end, whatever that was: mapped shared,
-// written by plain stores, in an order in which every state that a kill can leave is a whole one. Lives in a directory
-// that only the daemon's user enters. A map made with a store asks it for its memory part by part; one that is opened
-// again finds the parts as they were left and puts in order what a writer had begun (hash_recover.hpp, redo_slot.hpp).
-// Control threads.
+// Files that hold a map's memory, so that it is there again after the process's end, whatever that
+// was: mapped shared, written by plain stores, in an order in which every state that a kill can
+// leave is a whole one. Lives in a directory that only the daemon's user enters. A map made with a
+// store asks it for its memory part by part; one that is opened again finds the parts as they were
+// left and puts in order what a writer had begun (hash_recover.hpp, redo_slot.hpp). Control
+// threads.
 #pragma once
 
 #include <atomic>
@@ -31,8 +32,8 @@ class MapStore {
   MapStore(const MapStore&) = delete;
   MapStore& operator=(const MapStore&) = delete;
 
-  // The memory of that name, zeros in a fresh store. `reserve`: take the space now (ENOSPC), not under a packet.
-  // errors: ENOENT, EBADMSG (a file of another size), ENOSPC, ENOMEM.
+  // The memory of that name, zeros in a fresh store. `reserve`: take the space now (ENOSPC), not
+  // under a packet. errors: ENOENT, EBADMSG (a file of another size), ENOSPC, ENOMEM.
   Result<MapMemory> part(const std::string& name, uint64_t bytes, bool reserve);
 
   // A part that is made later than the map, or never; it has another size where another machine
@@ -59,6 +60,8 @@ class MapStore {
 };
 
 // The map's memory is as another process left it.
-[[nodiscard]] inline bool reopened(const MapSpec& spec) { return spec.store != nullptr && !spec.store->fresh(); }
+[[nodiscard]] inline bool reopened(const MapSpec& spec) {
+  return spec.store != nullptr && !spec.store->fresh();
+}
 
 }  // namespace sluice::bpf

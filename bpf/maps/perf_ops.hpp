@@ -1,6 +1,6 @@
-// bpf_perf_event_output. Shared by the binary and the JIT's bitcode. A ring belongs to one slot, and a slot to one
-// thread at a time, so there is one writer and no lock. The reader can write to what it maps: its position says only
-// how much is free.
+// bpf_perf_event_output. Shared by the binary and the JIT's bitcode. A ring belongs to one slot,
+// and a slot to one thread at a time, so there is one writer and no lock. The reader can write to
+// what it maps: its position says only how much is free.
 #pragma once
 
 #include <errno.h>
@@ -18,7 +18,8 @@ namespace sluice::bpf {
 
 // What an element of a perf_event_array points at.
 struct PerfRing {
-  uint8_t* page = nullptr;  // positions, then the data; null: an event of the kernel's, which it alone writes to
+  // positions, then the data; null: an event of the kernel's, which it alone writes to
+  uint8_t* page = nullptr;
   uint64_t data_bytes = 0;  // a power of two; 0: not mapped by its reader
   uint64_t head = 0;        // the slot's thread: rw
   uint64_t lost = 0;        // records since the last one that had room; the same
@@ -44,7 +45,9 @@ inline void perf_put(PerfRing* ring, uint64_t at, const void* from, uint64_t siz
   __builtin_memcpy(data, static_cast<const uint8_t*>(from) + first, size - first);
 }
 
-inline uint64_t* perf_word(PerfRing* ring, size_t offset) { return reinterpret_cast<uint64_t*>(ring->page + offset); }
+inline uint64_t* perf_word(PerfRing* ring, size_t offset) {
+  return reinterpret_cast<uint64_t*>(ring->page + offset);
+}
 
 inline uint32_t* perf_wakeups(const PerfRing* ring) {
   return reinterpret_cast<uint32_t*>(ring->page + kPerfMarkAt + offsetof(PerfRingMark, wakeups));
@@ -68,8 +71,8 @@ struct PerfSample {
   uint64_t time_ns;  // CLOCK_MONOTONIC
 };
 
-// A PERF_RECORD_SAMPLE, filled up to 8 bytes; before it a PERF_RECORD_LOST where some had no room. ENOSPC: no room.
-// E2BIG: more than a record holds. ENOENT: nobody has mapped it.
+// A PERF_RECORD_SAMPLE, filled up to 8 bytes; before it a PERF_RECORD_LOST where some had no room.
+// ENOSPC: no room. E2BIG: more than a record holds. ENOENT: nobody has mapped it.
 inline long perf_write(PerfRing* ring, const PerfSample& sample) {
   if (ring->data_bytes == 0) return -ENOENT;
   const uint64_t time_bytes = ring->with_time ? sizeof sample.time_ns : 0;
@@ -77,7 +80,8 @@ inline long perf_write(PerfRing* ring, const PerfSample& sample) {
   const uint64_t bytes = (front + sizeof(uint32_t) + sample.size + sample.packet_size + 7) & ~7ull;
   if (bytes > UINT16_MAX) return -E2BIG;
   const uint64_t lost_bytes = ring->lost == 0 ? 0 : sizeof(PerfLost);
-  const uint64_t tail = __atomic_load_n(perf_word(ring, offsetof(perf_event_mmap_page, data_tail)), __ATOMIC_ACQUIRE);
+  const uint64_t tail =
+      __atomic_load_n(perf_word(ring, offsetof(perf_event_mmap_page, data_tail)), __ATOMIC_ACQUIRE);
   const uint64_t used = ring->head - tail;
   if (used > ring->data_bytes || bytes + lost_bytes > ring->data_bytes - used) {
     ring->lost++;
@@ -92,7 +96,8 @@ inline long perf_write(PerfRing* ring, const PerfSample& sample) {
   put(&lost, lost_bytes);
   ring->lost = 0;
   const perf_event_header header{PERF_RECORD_SAMPLE, 0, static_cast<uint16_t>(bytes)};
-  const auto raw = static_cast<uint32_t>(bytes - front - sizeof(uint32_t));  // with what fills it up, as the kernel's
+  // with what fills it up, as the kernel's
+  const auto raw = static_cast<uint32_t>(bytes - front - sizeof(uint32_t));
   const uint64_t zero = 0;
   put(&header, sizeof header);
   put(&sample.time_ns, time_bytes);
@@ -101,15 +106,17 @@ inline long perf_write(PerfRing* ring, const PerfSample& sample) {
   put(sample.packet, sample.packet_size);
   put(&zero, raw - sample.size - sample.packet_size);
   ring->head = at;
-  __atomic_store_n(perf_word(ring, offsetof(perf_event_mmap_page, data_head)), ring->head, __ATOMIC_RELEASE);
+  __atomic_store_n(perf_word(ring, offsetof(perf_event_mmap_page, data_head)), ring->head,
+                   __ATOMIC_RELEASE);
   perf_wake(ring);
   return 0;
 }
 
-// `sample` has all of the packet; how much of it is sent, the flags say. Besides perf_write's: EINVAL (flags), E2BIG
-// (index), ENOENT (empty slot), EOPNOTSUPP (the kernel's event, or another CPU's), EFAULT (more of the packet than
-// there is).
-inline long perf_event_output(const MapCore* map, uint64_t flags, uint32_t slot, PerfSample sample) {
+// `sample` has all of the packet; how much of it is sent, the flags say. Besides perf_write's:
+// EINVAL (flags), E2BIG (index), ENOENT (empty slot), EOPNOTSUPP (the kernel's event, or another
+// CPU's), EFAULT (more of the packet than there is).
+inline long perf_event_output(const MapCore* map, uint64_t flags, uint32_t slot,
+                              PerfSample sample) {
   if ((flags & ~uint64_t{BPF_F_INDEX_MASK | BPF_F_CTXLEN_MASK}) != 0) return -EINVAL;
   const uint64_t wanted = (flags & BPF_F_CTXLEN_MASK) >> 32;
   if (wanted > sample.packet_size) return -EFAULT;
@@ -117,7 +124,8 @@ inline long perf_event_output(const MapCore* map, uint64_t flags, uint32_t slot,
   const uint64_t chosen = flags & BPF_F_INDEX_MASK;
   const uint64_t index = chosen == BPF_F_CURRENT_CPU ? slot : chosen;
   if (index >= map->max_entries) return -E2BIG;
-  auto* ring = static_cast<PerfRing*>(const_cast<void*>(reference_at(map, static_cast<uint32_t>(index))));
+  auto* ring =
+      static_cast<PerfRing*>(const_cast<void*>(reference_at(map, static_cast<uint32_t>(index))));
   if (ring == nullptr) return -ENOENT;
   if (ring->page == nullptr || ring->cpu != slot) return -EOPNOTSUPP;
   return perf_write(ring, sample);

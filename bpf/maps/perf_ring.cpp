@@ -18,7 +18,8 @@ int is_kernel_event(int fd) {
   char path[32], target[64];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   const ssize_t length = ::readlink(path, target, sizeof target);
-  return length > 0 && std::string_view(target, static_cast<size_t>(length)) == "anon_inode:[perf_event]";
+  return length > 0 &&
+         std::string_view(target, static_cast<size_t>(length)) == "anon_inode:[perf_event]";
 }
 
 // The file is a client's: nothing in it is believed but what is checked here, and read once.
@@ -31,8 +32,10 @@ bool read_ring(int fd, PerfRing* ring) {
   if ((::fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR) return false;
   PerfRingMark mark;
   uint64_t bytes = 0;
-  if (::pread(fd, &mark, sizeof mark, kPerfMarkAt) != sizeof mark || mark.magic != PerfRingMark{}.magic ||
-      ::pread(fd, &bytes, sizeof bytes, offsetof(perf_event_mmap_page, data_size)) != sizeof bytes) {
+  if (::pread(fd, &mark, sizeof mark, kPerfMarkAt) != sizeof mark ||
+      mark.magic != PerfRingMark{}.magic ||
+      ::pread(fd, &bytes, sizeof bytes, offsetof(perf_event_mmap_page, data_size)) !=
+          sizeof bytes) {
     return false;
   }
   if (bytes != 0 && !is_perf_mapping(kPerfPage + bytes)) return false;
@@ -40,7 +43,8 @@ bool read_ring(int fd, PerfRing* ring) {
   ring->cpu = mark.cpu;
   ring->with_time = mark.with_time != 0;
   ring->wakeup_events = mark.wakeup_events;
-  ring->wakeup_bytes = mark.wakeup_bytes == 0 ? bytes / 2 : std::min(uint64_t{mark.wakeup_bytes}, bytes);
+  ring->wakeup_bytes =
+      mark.wakeup_bytes == 0 ? bytes / 2 : std::min(uint64_t{mark.wakeup_bytes}, bytes);
   return true;
 }
 

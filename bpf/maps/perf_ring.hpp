@@ -1,5 +1,5 @@
-// What a perf_event_array holds: events of the kernel, or rings made in user space (base/perf_ring.hpp). Control
-// threads.
+// What a perf_event_array holds: events of the kernel, or rings made in user space
+// (base/perf_ring.hpp). Control threads.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,8 @@ struct HeldPerfRing {
   PerfRing ring;
 };
 
-// Keeps a duplicate of the descriptor, or maps the ring. EBADF: neither an event nor a ring that cannot shrink.
+// Keeps a duplicate of the descriptor, or maps the ring. EBADF: neither an event nor a ring that
+// cannot shrink.
 int hold_perf_ring(int fd, std::shared_ptr<HeldPerfRing>* held);
 
 }  // namespace sluice::bpf

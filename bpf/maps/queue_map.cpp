@@ -12,7 +12,8 @@ namespace {
 
 class QueueMap final : public Map {
  public:
-  QueueMap(const MapSpec& spec, const MapCore& core, MapMemory memory) : Map(spec), memory_(std::move(memory)) {
+  QueueMap(const MapSpec& spec, const MapCore& core, MapMemory memory)
+      : Map(spec), memory_(std::move(memory)) {
     core_ = core;
     core_.table = memory_.data();
     core_.values = memory_.data() + sizeof(QueueTable);
@@ -23,12 +24,17 @@ class QueueMap final : public Map {
     table()->lock = 0;
     const QueueState state = queue_state(&core_);
     if (state.oldest <= core_.max_entries && state.count <= core_.max_entries) return {};
-    return fail(EBADMSG, std::to_string(state.count) + " elements from place " + std::to_string(state.oldest) + " on");
+    return fail(EBADMSG, std::to_string(state.count) + " elements from place " +
+                             std::to_string(state.oldest) + " on");
   }
 
   using Map::lookup;
-  int lookup(const void* key, void* value, uint64_t flags) override { return take(key, value, flags, false); }
-  int lookup_and_erase(const void* key, void* value, uint64_t flags) override { return take(key, value, flags, true); }
+  int lookup(const void* key, void* value, uint64_t flags) override {
+    return take(key, value, flags, false);
+  }
+  int lookup_and_erase(const void* key, void* value, uint64_t flags) override {
+    return take(key, value, flags, true);
+  }
 
   int update(const void* key, const void* value, uint64_t flags) override {
     if (key != nullptr) return -EINVAL;
@@ -69,7 +75,8 @@ Status check_queue(const MapSpec& spec) {
   if (Status good = check_keyless(spec); !good) return good;
   if (spec.value_size == 0) return fail(EINVAL, "value_size 0");
   if (spec.value_size > kMaxValueSize) {
-    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + ", more than " + std::to_string(kMaxValueSize));
+    return fail(E2BIG, "value_size " + std::to_string(spec.value_size) + ", more than " +
+                           std::to_string(kMaxValueSize));
   }
   return check_flags(spec, BPF_F_NUMA_NODE | kProgramAccess);
 }
@@ -78,10 +85,12 @@ Result<std::shared_ptr<Map>> create_queue(const MapSpec& spec) {
   MapCore core = core_of(spec);
   auto bytes = checked_bytes(spec, core.value_stride);
   if (!bytes) return fail(std::move(bytes.error()));
-  auto memory = MapMemory::allocate_in(spec.store.get(), "values", sizeof(QueueTable) + *bytes + core.value_stride, true);
+  auto memory = MapMemory::allocate_in(spec.store.get(), "values",
+                                       sizeof(QueueTable) + *bytes + core.value_stride, true);
   if (!memory) return fail(std::move(memory.error()));
   auto map = std::make_shared<QueueMap>(spec, core, std::move(*memory));
-  if (Status good = reopened(spec) ? map->recover() : Status(); !good) return fail(std::move(good.error()));
+  if (Status good = reopened(spec) ? map->recover() : Status(); !good)
+    return fail(std::move(good.error()));
   return map;
 }
 

@@ -1,5 +1,6 @@
-// Queue and stack: a ring of values under one lock. Shared by the binary and the JIT's bitcode; any thread. A program tries
-// for the lock a bounded number of times and gives up with EBUSY, as Linux does.
+// Queue and stack: a ring of values under one lock. Shared by the binary and the JIT's bitcode; any
+// thread. A program tries for the lock a bounded number of times and gives up with EBUSY, as Linux
+// does.
 #pragma once
 
 #include <errno.h>
@@ -15,12 +16,14 @@ namespace sluice::bpf {
 
 inline constexpr uint32_t kQueueLockTries = 1000;
 
-// At MapCore::table. The values are at MapCore::values, max_entries and one more: a value is in its place before the one store
-// that tells of it, so that a queue that outlives the process has it whole or not at all.
+// At MapCore::table. The values are at MapCore::values, max_entries and one more: a value is in its
+// place before the one store that tells of it, so that a queue that outlives the process has it
+// whole or not at all.
 struct alignas(64) QueueTable {
   uint32_t lock;
   uint32_t unused;
-  uint64_t state;  // index of the oldest, and in the upper half how many there are; lock holder: rw, others: ro
+  // index of the oldest, and in the upper half how many there are; lock holder: rw, others: ro
+  uint64_t state;
   uint64_t full_errors;
 };
 
@@ -37,15 +40,21 @@ inline QueueState queue_state(const MapCore* map) {
   return {static_cast<uint32_t>(state), static_cast<uint32_t>(state >> 32)};
 }
 inline void store_queue_state(const MapCore* map, QueueState state) {
-  __atomic_store_n(&queue_table(map)->state, uint64_t{state.count} << 32 | state.oldest, __ATOMIC_RELEASE);
+  __atomic_store_n(&queue_table(map)->state, uint64_t{state.count} << 32 | state.oldest,
+                   __ATOMIC_RELEASE);
 }
 inline uint8_t* queue_value(const MapCore* map, QueueState state, uint32_t place) {
   const uint64_t index = uint64_t{state.oldest} + place;
-  return map->values + (index <= map->max_entries ? index : index - map->max_entries - 1) * map->value_stride;
+  return map->values +
+         (index <= map->max_entries ? index : index - map->max_entries - 1) * map->value_stride;
 }
-inline uint32_t queue_after(const MapCore* map, uint32_t index) { return index < map->max_entries ? index + 1 : 0; }
+inline uint32_t queue_after(const MapCore* map, uint32_t index) {
+  return index < map->max_entries ? index + 1 : 0;
+}
 
-inline long queue_check_push(uint64_t flags) { return flags == BPF_ANY || flags == BPF_EXIST ? 0 : -EINVAL; }
+inline long queue_check_push(uint64_t flags) {
+  return flags == BPF_ANY || flags == BPF_EXIST ? 0 : -EINVAL;
+}
 
 // Lock held. BPF_EXIST drops the oldest of a full one, of either kind. E2BIG.
 inline long queue_put(const MapCore* map, const void* value, uint64_t flags) {

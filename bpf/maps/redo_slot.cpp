@@ -12,13 +12,14 @@ Result<RedoSlot> RedoSlot::open(MapStore& store, uint32_t value_bytes) {
   return RedoSlot(std::move(*memory), value_bytes);
 }
 
-// A kill loses no store that came before the last one in program order: the compiler's order and x86's
-// order of stores suffice.
+// A kill loses no store that came before the last one in program order: the compiler's order and
+// x86's order of stores suffice.
 void RedoSlot::begin(uint32_t index, const void* from) {
   if (memory_.data() == nullptr) return;
   slot()->index = index;
   std::memcpy(value(), from, value_bytes_);
-  (void)__atomic_exchange_n(&slot()->whole, 1, __ATOMIC_SEQ_CST);  // no store moves across it, either way
+  // no store moves across it, either way
+  (void)__atomic_exchange_n(&slot()->whole, 1, __ATOMIC_SEQ_CST);
 }
 
 void RedoSlot::end() {

@@ -31,8 +31,12 @@ uint32_t index_of(const void* key) {
 
 class ReferenceArray final : public Map {
  public:
-  ReferenceArray(const MapSpec& spec, const MapCore& core, MapMemory memory, std::shared_ptr<Map> kept)
-      : Map(spec), memory_(std::move(memory)), kept_(std::move(kept)), references_(spec.max_entries) {
+  ReferenceArray(const MapSpec& spec, const MapCore& core, MapMemory memory,
+                 std::shared_ptr<Map> kept)
+      : Map(spec),
+        memory_(std::move(memory)),
+        kept_(std::move(kept)),
+        references_(spec.max_entries) {
     core_ = core;
     core_.values = memory_.data();
   }
@@ -122,7 +126,9 @@ class ReferenceArray final : public Map {
     }
   }
 
-  int next_key(const void* key, void* next) override { return next_index(key, core_.max_entries, next); }
+  int next_key(const void* key, void* next) override {
+    return next_index(key, core_.max_entries, next);
+  }
 
   [[nodiscard]] uint64_t entries() const override { return used_.load(std::memory_order_relaxed); }
   [[nodiscard]] uint64_t memory_bytes() const override {
@@ -140,7 +146,8 @@ class ReferenceArray final : public Map {
   void replace(uint32_t index, const MapReference& reference) {
     MapReference old = std::move(references_[index]);
     references_[index] = reference;
-    __atomic_store_n(reinterpret_cast<const void**>(core_.values) + index, reference.target, __ATOMIC_RELEASE);
+    __atomic_store_n(reinterpret_cast<const void**>(core_.values) + index, reference.target,
+                     __ATOMIC_RELEASE);
     used_ += (reference.target != nullptr ? 1 : 0) - (old.target != nullptr ? 1 : 0);
     retire(std::move(old));
   }
@@ -155,7 +162,9 @@ class ReferenceArray final : public Map {
 };
 
 // Descriptors of the host's kernel end with the process.
-bool holds_files(uint32_t type) { return type == BPF_MAP_TYPE_PERF_EVENT_ARRAY || type == BPF_MAP_TYPE_XSKMAP; }
+bool holds_files(uint32_t type) {
+  return type == BPF_MAP_TYPE_PERF_EVENT_ARRAY || type == BPF_MAP_TYPE_XSKMAP;
+}
 
 int is_xdp_socket(int fd) {
   int domain = 0;
@@ -167,8 +176,10 @@ int is_xdp_socket(int fd) {
 }  // namespace
 
 Status check_reference_array(const MapSpec& spec) {
-  if (spec.key_size != 4) return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", an array's is 4");
-  if (spec.value_size != 4) return fail(EINVAL, "value_size " + std::to_string(spec.value_size) + ", a descriptor's is 4");
+  if (spec.key_size != 4)
+    return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", an array's is 4");
+  if (spec.value_size != 4)
+    return fail(EINVAL, "value_size " + std::to_string(spec.value_size) + ", a descriptor's is 4");
   const bool events = spec.type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
   return check_flags(spec, BPF_F_NUMA_NODE | (events ? uint32_t{BPF_F_PRESERVE_ELEMS} : 0u));
 }

@@ -1,5 +1,6 @@
-// Arrays of pointers as a program sees them: prog_array, array_of_maps, perf_event_array, xskmap. Shared by the
-// binary and the JIT's bitcode; any thread. What a pointer leads to is freed only after a grace period.
+// Arrays of pointers as a program sees them: prog_array, array_of_maps, perf_event_array, xskmap.
+// Shared by the binary and the JIT's bitcode; any thread. What a pointer leads to is freed only
+// after a grace period.
 #pragma once
 
 #include <errno.h>
@@ -15,7 +16,9 @@ namespace sluice::bpf {
 // Null: index out of range, or nothing there.
 [[gnu::always_inline]] inline const void* reference_at(const MapCore* map, uint32_t index) {
   if (index >= map->max_entries) return nullptr;
-  return __atomic_load_n(reinterpret_cast<const void* const*>(map->values) + masked_index(index, map->max_entries), __ATOMIC_ACQUIRE);
+  return __atomic_load_n(
+      reinterpret_cast<const void* const*>(map->values) + masked_index(index, map->max_entries),
+      __ATOMIC_ACQUIRE);
 }
 
 // The inner map's MapCore, for array_of_maps.

@@ -1,5 +1,5 @@
-// The control thread's copies of values with a struct bpf_spin_lock. It may share a core with the worker that holds the
-// lock, so it lets it run.
+// The control thread's copies of values with a struct bpf_spin_lock. It may share a core with the
+// worker that holds the lock, so it lets it run.
 #pragma once
 
 #include <errno.h>
@@ -29,7 +29,8 @@ inline int read_value(const MapCore* map, const void* storage, void* value, uint
   if (locked && !spin_lock_patiently(lock)) return -EBUSY;
   copy_out(value, storage, map->value_size);
   if (locked) spin_unlock(lock);
-  if (lock != nullptr) std::memset(static_cast<uint8_t*>(value) + map->spin_lock_offset, 0, kSpinLockSize);
+  if (lock != nullptr)
+    std::memset(static_cast<uint8_t*>(value) + map->spin_lock_offset, 0, kSpinLockSize);
   return 0;
 }
 

@@ -1,8 +1,10 @@
-// struct bpf_spin_lock in a map's value, and copying a value around it. Shared by the binary and the JIT's bitcode.
+// struct bpf_spin_lock in a map's value, and copying a value around it. Shared by the binary and
+// the JIT's bitcode.
 //
-// Nobody waits without bound. A program's holder cannot be long, since the verifier lets it neither call nor loop far; if it
-// is off its core for longer than kSpinTries, a program takes the lock over: the value then may be mixed of both, as
-// it would be without a lock, but nothing else can go wrong. The control thread gives up with EBUSY instead.
+// Nobody waits without bound. A program's holder cannot be long, since the verifier lets it neither
+// call nor loop far; if it is off its core for longer than kSpinTries, a program takes the lock
+// over: the value then may be mixed of both, as it would be without a lock, but nothing else can go
+// wrong. The control thread gives up with EBUSY instead.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +20,8 @@ inline constexpr uint32_t kSpinLockSize = 4;
 inline bool spin_try_lock(uint32_t* lock, uint32_t tries) {
   for (uint32_t i = 0; i < tries; i++) {
     uint32_t unlocked = 0;
-    if (__atomic_compare_exchange_n(lock, &unlocked, 1u, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return true;
+    if (__atomic_compare_exchange_n(lock, &unlocked, 1u, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+      return true;
     __builtin_ia32_pause();
   }
   return false;
@@ -48,7 +51,8 @@ inline void copy_in_around_lock(const MapCore* map, void* storage, const void* f
 }
 
 // A user's value into an element that others see.
-[[gnu::always_inline]] inline void copy_value_in(const MapCore* map, void* storage, const void* from) {
+[[gnu::always_inline]] inline void copy_value_in(const MapCore* map, void* storage,
+                                                 const void* from) {
   if (map->spin_lock_offset < 0) return copy_in(storage, from, map->value_size);
   copy_in_around_lock(map, storage, from);
 }
@@ -56,7 +60,8 @@ inline void copy_in_around_lock(const MapCore* map, void* storage, const void* f
 // A user's value into an element that nobody sees yet: the lock is free.
 [[gnu::always_inline]] inline void init_value(const MapCore* map, void* storage, const void* from) {
   copy_in(storage, from, map->value_size);
-  if (map->spin_lock_offset >= 0) __atomic_store_n(spin_lock_of(map, storage), 0u, __ATOMIC_RELEASE);
+  if (map->spin_lock_offset >= 0)
+    __atomic_store_n(spin_lock_of(map, storage), 0u, __ATOMIC_RELEASE);
 }
 
 }  // namespace sluice::bpf

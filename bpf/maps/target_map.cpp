@@ -44,7 +44,8 @@ int check_cpu(const Target& target, uint32_t cpu) {
 
 class TargetArray final : public Map {
  public:
-  TargetArray(const MapSpec& spec, const MapCore& core, MapMemory memory) : Map(spec), memory_(std::move(memory)) {
+  TargetArray(const MapSpec& spec, const MapCore& core, MapMemory memory)
+      : Map(spec), memory_(std::move(memory)) {
     core_ = core;
     core_.values = memory_.data();
   }
@@ -65,7 +66,8 @@ class TargetArray final : public Map {
     if (flags == BPF_NOEXIST) return -EEXIST;
     const Target target = target_of(value, core_.value_size);
     const bool device = core_.type == BPF_MAP_TYPE_DEVMAP;
-    if (int error = device ? check_device(target) : check_cpu(target, index); error != 0) return error;
+    if (int error = device ? check_device(target) : check_cpu(target, index); error != 0)
+      return error;
     store(index, {target.id, 0});
     return 0;
   }
@@ -77,10 +79,13 @@ class TargetArray final : public Map {
     return 0;
   }
 
-  int next_key(const void* key, void* next) override { return next_index(key, core_.max_entries, next); }
+  int next_key(const void* key, void* next) override {
+    return next_index(key, core_.max_entries, next);
+  }
   [[nodiscard]] uint64_t entries() const override {
     uint64_t count = 0;
-    for (uint32_t index = 0; index < core_.max_entries; index++) count += target_lookup(&core_, &index) != nullptr;
+    for (uint32_t index = 0; index < core_.max_entries; index++)
+      count += target_lookup(&core_, &index) != nullptr;
     return count;
   }
   [[nodiscard]] uint64_t memory_bytes() const override { return memory_.bytes(); }
@@ -92,7 +97,9 @@ class TargetArray final : public Map {
     std::memcpy(&index, key, sizeof index);
     return index;
   }
-  void store(uint32_t index, Target target) { copy_in(core_.values + uint64_t{index} * kLong, &target, kLong); }
+  void store(uint32_t index, Target target) {
+    copy_in(core_.values + uint64_t{index} * kLong, &target, kLong);
+  }
 
   MapMemory memory_;
 };
@@ -107,7 +114,9 @@ class DevmapHash final : public Map {
   }
 
   using Map::lookup;
-  int lookup(const void* key, void* value, uint64_t flags) override { return hash_->lookup(key, value, flags); }
+  int lookup(const void* key, void* value, uint64_t flags) override {
+    return hash_->lookup(key, value, flags);
+  }
   // As in Linux, BPF_EXIST does not ask for a present one.
   int update(const void* key, const void* value, uint64_t flags) override {
     const Target target = target_of(value, spec_.value_size);
@@ -128,7 +137,8 @@ class DevmapHash final : public Map {
 };
 
 Status check_target_shape(const MapSpec& spec) {
-  if (spec.key_size != 4) return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", not 4");
+  if (spec.key_size != 4)
+    return fail(EINVAL, "key_size " + std::to_string(spec.key_size) + ", not 4");
   if (spec.value_size != kShort && spec.value_size != kLong) {
     return fail(EINVAL, "value_size " + std::to_string(spec.value_size) + ", not 4 or 8");
   }
@@ -145,8 +155,10 @@ Status check_devmap(const MapSpec& spec) {
 
 Status check_cpumap(const MapSpec& spec) {
   if (Status good = check_target_shape(spec); !good) return good;
-  if (spec.max_entries > kMaxCpus) return fail(E2BIG, "max_entries " + std::to_string(spec.max_entries) + ", more than CPUs");
-  if ((spec.flags & (BPF_F_RDONLY | BPF_F_WRONLY)) != 0) return fail(EINVAL, "map_flags: access to a cpumap");
+  if (spec.max_entries > kMaxCpus)
+    return fail(E2BIG, "max_entries " + std::to_string(spec.max_entries) + ", more than CPUs");
+  if ((spec.flags & (BPF_F_RDONLY | BPF_F_WRONLY)) != 0)
+    return fail(EINVAL, "map_flags: access to a cpumap");
   return check_flags(spec, BPF_F_NUMA_NODE);
 }
 

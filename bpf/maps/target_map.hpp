@@ -1,5 +1,6 @@
-// devmap, devmap_hash and cpumap: creation. They are filled with Linux's checks; redirecting to them is not there yet, so an
-// interface index is not looked up, and a program at a target is refused. Control threads.
+// devmap, devmap_hash and cpumap: creation. They are filled with Linux's checks; redirecting to
+// them is not there yet, so an interface index is not looked up, and a program at a target is
+// refused. Control threads.
 #pragma once
 
 #include <memory>

@@ -17,7 +17,8 @@ namespace {
 // In memory where there is such a file system: a token is made for each descriptor given out.
 constexpr const char* kDirectories[] = {"/dev/shm", "/tmp"};
 
-// Both ends of a FIFO just made at `path`. The reader is opened first: a writer alone would be refused.
+// Both ends of a FIFO just made at `path`. The reader is opened first: a writer alone would be
+// refused.
 int open_ends(const char* path, Token* token) {
   token->given.reset(::open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   struct stat given;
@@ -29,7 +30,8 @@ int open_ends(const char* path, Token* token) {
   return S_ISFIFO(given.st_mode) && file_id(kept) == token->id ? 0 : -ESTALE;
 }
 
-// A status flag that means nothing to a descriptor that is not written to, and that fcntl(F_SETFL) leaves alone.
+// A status flag that means nothing to a descriptor that is not written to, and that fcntl(F_SETFL)
+// leaves alone.
 constexpr int kWritableByBpf = O_DSYNC;
 
 // Linux 6.2, newer than Debian 12's header.
@@ -54,7 +56,8 @@ struct Opening {
 void* open_restricted(void* argument) {
   auto* opening = static_cast<Opening*>(argument);
   const landlock_ruleset_attr rules{.handled_access_fs = kLandlockTruncate};
-  const UniqueFd ruleset(static_cast<int>(::syscall(__NR_landlock_create_ruleset, &rules, sizeof rules, 0)));
+  const UniqueFd ruleset(
+      static_cast<int>(::syscall(__NR_landlock_create_ruleset, &rules, sizeof rules, 0)));
   // Older kernels: whoever shrinks the file gets zeros in its place (base/bus_error.hpp).
   if (ruleset && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
     ::syscall(__NR_landlock_restrict_self, ruleset.get(), 0);
@@ -68,7 +71,8 @@ void* open_restricted(void* argument) {
 int open_without_truncate(const char* path, int flags) {
   Opening opening{path, flags, -EAGAIN};
   pthread_t thread;
-  if (const int error = ::pthread_create(&thread, nullptr, open_restricted, &opening); error != 0) return -error;
+  if (const int error = ::pthread_create(&thread, nullptr, open_restricted, &opening); error != 0)
+    return -error;
   ::pthread_join(thread, nullptr);
   return opening.fd;
 }
@@ -98,7 +102,8 @@ int make_token(const std::string& text, Token* token) {
 
 int open_memory_file(int file, MemoryAccess access) {
   int flags = O_CLOEXEC | (!access.writable ? O_RDONLY : !access.readable ? O_WRONLY : O_RDWR);
-  if (access.writable && !access.mappable_for_writing) flags = O_CLOEXEC | O_RDONLY | kWritableByBpf;
+  if (access.writable && !access.mappable_for_writing)
+    flags = O_CLOEXEC | O_RDONLY | kWritableByBpf;
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", file);
   const bool resizable = (flags & O_ACCMODE) != O_RDONLY && !has_seal(file, F_SEAL_SHRINK);
@@ -108,7 +113,8 @@ int open_memory_file(int file, MemoryAccess access) {
 MemoryAccess memory_access(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
   const int access = flags & O_ACCMODE;
-  return {access != O_WRONLY, access != O_RDONLY || (flags & kWritableByBpf) != 0, access != O_RDONLY};
+  return {access != O_WRONLY, access != O_RDONLY || (flags & kWritableByBpf) != 0,
+          access != O_RDONLY};
 }
 
 bool is_sealed_for_writing(int file) { return has_seal(file, F_SEAL_FUTURE_WRITE); }

@@ -37,7 +37,9 @@ struct FileIdHash {
   }
 };
 
-[[nodiscard]] inline FileId file_id(const struct stat& status) { return {status.st_dev, status.st_ino}; }
+[[nodiscard]] inline FileId file_id(const struct stat& status) {
+  return {status.st_dev, status.st_ino};
+}
 
 struct Token {
   UniqueFd given;  // the client's
@@ -48,7 +50,8 @@ struct Token {
 // `text` becomes part of what /proc/PID/fd shows. 0 or a negative errno.
 int make_token(const std::string& text, Token* token);
 
-// What a descriptor of a memory file may be used for. The open file's flags say it, which nobody can change afterwards.
+// What a descriptor of a memory file may be used for. The open file's flags say it, which nobody
+// can change afterwards.
 struct MemoryAccess {
   bool readable = true;  // by bpf(2)
   bool writable = true;  // by bpf(2)

@@ -1,5 +1,5 @@
-// Ids of living objects of one kind: 1, 2, 3, ... never given twice in a process's life. Holds no references. The owner
-// locks.
+// Ids of living objects of one kind: 1, 2, 3, ... never given twice in a process's life. Holds no
+// references. The owner locks.
 #pragma once
 
 #include <cstdint>

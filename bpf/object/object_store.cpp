@@ -17,8 +17,10 @@ namespace {
 // One list of fields a record, for RecordWriter and RecordReader.
 template <class Archive, class Spec>
 void spec_fields(Archive& archive, Spec& spec) {
-  archive(spec.name), archive(spec.type), archive(spec.key_size), archive(spec.value_size), archive(spec.max_entries);
-  archive(spec.flags), archive(spec.slots), archive(spec.btf_key_type_id), archive(spec.btf_value_type_id);
+  archive(spec.name), archive(spec.type), archive(spec.key_size), archive(spec.value_size),
+      archive(spec.max_entries);
+  archive(spec.flags), archive(spec.slots), archive(spec.btf_key_type_id),
+      archive(spec.btf_value_type_id);
   archive(spec.extra), archive(spec.spin_lock_offset);
 }
 
@@ -32,9 +34,11 @@ void map_fields(Archive& archive, Record& record) {
 
 template <class Archive, class Record>
 void program_fields(Archive& archive, Record& record) {
-  archive(record.uid), archive(record.type), archive(record.expected_attach_type), archive(record.flags);
+  archive(record.uid), archive(record.type), archive(record.expected_attach_type),
+      archive(record.flags);
   archive(record.tag);
-  archive(record.name), archive(record.licence), archive(record.insns), archive(record.maps), archive(record.btf);
+  archive(record.name), archive(record.licence), archive(record.insns), archive(record.maps),
+      archive(record.btf);
   archive(record.func_info), archive(record.line_info);
 }
 
@@ -50,7 +54,8 @@ void btf_fields(Archive& archive, Record& record) {
 }
 
 template <class Record>
-Result<Record> read_as(int directory, const std::string& name, void (*fields)(RecordReader&, Record&)) {
+Result<Record> read_as(int directory, const std::string& name,
+                       void (*fields)(RecordReader&, Record&)) {
   auto bytes = read_record(directory, name);
   if (!bytes) return fail(std::move(bytes.error()));
   RecordReader reader(*bytes);
@@ -65,8 +70,8 @@ bool link_file(int file, int directory, const std::string& name) {
   return ::linkat(AT_FDCWD, self.c_str(), directory, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
 }
 
-// The same file by our own mount: link(2) wants it, and that of a client in another mount namespace is not. Needs
-// CAP_DAC_READ_SEARCH.
+// The same file by our own mount: link(2) wants it, and that of a client in another mount namespace
+// is not. Needs CAP_DAC_READ_SEARCH.
 UniqueFd through_mount_of(int directory, int file) {
   union {
     file_handle handle;
@@ -111,11 +116,13 @@ std::vector<std::string> names_in(int directory) {
 }
 
 Result<std::unique_ptr<ObjectStore>> ObjectStore::open(int pins) {
-  if (::mkdirat(pins, ".store", 0700) != 0 && errno != EEXIST) return fail(errno_error(errno, "make .store"));
+  if (::mkdirat(pins, ".store", 0700) != 0 && errno != EEXIST)
+    return fail(errno_error(errno, "make .store"));
   auto directory = std::make_shared<StoreDirectory>();
   directory->fd.reset(::openat(pins, ".store", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!directory->fd) return fail(errno_error(errno, "open .store"));
-  if (::flock(directory->fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(EBUSY, "another daemon uses this directory");
+  if (::flock(directory->fd.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(EBUSY, "another daemon uses this directory");
   if (::fchmod(directory->fd.get(), 0700) != 0) return fail(errno_error(errno, "chmod .store"));
   return std::unique_ptr<ObjectStore>(new ObjectStore(std::move(directory)));
 }
@@ -146,10 +153,13 @@ bool ObjectStore::has(const ObjectRef& object) {
 }
 
 Result<std::string> ObjectStore::save_unlocked(const ObjectRef& object, bool again) {
-  if (const auto* map = std::get_if<std::shared_ptr<MapObject>>(&object)) return save_map(*map, again);
-  if (const auto* program = std::get_if<std::shared_ptr<ProgramObject>>(&object)) return save_program(*program, again);
+  if (const auto* map = std::get_if<std::shared_ptr<MapObject>>(&object))
+    return save_map(*map, again);
+  if (const auto* program = std::get_if<std::shared_ptr<ProgramObject>>(&object))
+    return save_program(*program, again);
   if (const auto* btf = std::get_if<std::shared_ptr<BtfObject>>(&object)) return save_btf(*btf);
-  if (const auto* link = std::get_if<std::shared_ptr<LinkObject>>(&object)) return save_link(*link, again);
+  if (const auto* link = std::get_if<std::shared_ptr<LinkObject>>(&object))
+    return save_link(*link, again);
   return fail(EOPNOTSUPP, "this kind of object is not kept");
 }
 
@@ -190,7 +200,8 @@ Result<std::string> ObjectStore::save_map(const std::shared_ptr<MapObject>& map,
   return name;
 }
 
-Result<std::string> ObjectStore::save_program(const std::shared_ptr<ProgramObject>& program, bool again) {
+Result<std::string> ObjectStore::save_program(const std::shared_ptr<ProgramObject>& program,
+                                              bool again) {
   if (program->record != nullptr && !again) return program->record->name();
   ProgramRecord record{.uid = program->uid,
                        .type = program->type,
@@ -216,7 +227,8 @@ Result<std::string> ObjectStore::save_program(const std::shared_ptr<ProgramObjec
   }
   RecordWriter writer;
   program_fields(writer, record);
-  const std::string name = program->record != nullptr ? program->record->name() : random_name("bpf-prog");
+  const std::string name =
+      program->record != nullptr ? program->record->name() : random_name("bpf-prog");
   if (Status written = write_record(directory(), name, writer.bytes()); !written) {
     return fail(std::move(written.error()));
   }
@@ -231,7 +243,8 @@ Result<std::string> ObjectStore::save_link(const std::shared_ptr<LinkObject>& li
   const LinkTarget target = link->target();
   auto program = save_program(target.program, false);
   if (!program) return program;
-  const LinkRecord record{link->uid, link->attach_type, link->sequence, std::move(*program), target.port};
+  const LinkRecord record{link->uid, link->attach_type, link->sequence, std::move(*program),
+                          target.port};
   RecordWriter writer;
   link_fields(writer, record);
   const std::string name = link->record != nullptr ? link->record->name() : random_name("bpf-link");

@@ -59,7 +59,8 @@ struct BtfRecord {
 
 class ObjectStore {
  public:
-  // Makes PINS/.store if it is not there. errors: EBUSY (another daemon has it), those of mkdir and open.
+  // Makes PINS/.store if it is not there. errors: EBUSY (another daemon has it), those of mkdir and
+  // open.
   static Result<std::unique_ptr<ObjectStore>> open(int pins);
   ~ObjectStore();
 
@@ -70,7 +71,8 @@ class ObjectStore {
   // From now on objects that end leave their files: the daemon leaves.
   void leave() { directory_->leaving.store(true); }
 
-  // Writes the object's record and those it refers to, unless they are there; gives its name. `again`: also if it is.
+  // Writes the object's record and those it refers to, unless they are there; gives its name.
+  // `again`: also if it is.
   Result<std::string> save(const ObjectRef& object, bool again = false);
 
   // Whether it has a record.
@@ -94,7 +96,8 @@ class ObjectStore {
   void set_aside(const std::string& name);
 
  private:
-  explicit ObjectStore(std::shared_ptr<StoreDirectory> directory) : directory_(std::move(directory)) {}
+  explicit ObjectStore(std::shared_ptr<StoreDirectory> directory)
+      : directory_(std::move(directory)) {}
   Result<std::string> save_map(const std::shared_ptr<MapObject>& map, bool again);
   Result<std::string> save_program(const std::shared_ptr<ProgramObject>& program, bool again);
   Result<std::string> save_link(const std::shared_ptr<LinkObject>& link, bool again);

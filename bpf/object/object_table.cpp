@@ -17,11 +17,15 @@ constexpr uint64_t kPinChanged = UINT64_MAX;
 
 // What tools look for in /proc/self/fd (bpftool: "bpf-map", "bpf-prog").
 struct LinkText {
-  std::string operator()(const std::shared_ptr<MapObject>& map) const { return "bpf-map." + std::to_string(map->id); }
+  std::string operator()(const std::shared_ptr<MapObject>& map) const {
+    return "bpf-map." + std::to_string(map->id);
+  }
   std::string operator()(const std::shared_ptr<ProgramObject>& prog) const {
     return "bpf-prog." + std::to_string(prog->id);
   }
-  std::string operator()(const std::shared_ptr<BtfObject>& btf) const { return "btf." + std::to_string(btf->id); }
+  std::string operator()(const std::shared_ptr<BtfObject>& btf) const {
+    return "btf." + std::to_string(btf->id);
+  }
   std::string operator()(const std::shared_ptr<LinkObject>& link) const {
     return "bpf-link." + std::to_string(link->id);
   }
@@ -81,12 +85,14 @@ int ObjectTable::open(Handle handle) {
 
 int ObjectTable::open_token(Handle handle) {
   Token token;
-  if (const int error = make_token(std::visit(LinkText{}, handle.object), &token); error != 0) return error;
+  if (const int error = make_token(std::visit(LinkText{}, handle.object), &token); error != 0)
+    return error;
   // Tokens all lie on one file system, so the inode alone names one.
   epoll_event event{.events = 0, .data = {.u64 = token.id.inode}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, token.kept.get(), &event) != 0) return -errno;
   token_device_ = token.id.device;
-  given_.insert_or_assign(token.id, Given{.handle = std::move(handle), .kept = std::move(token.kept)});
+  given_.insert_or_assign(token.id,
+                          Given{.handle = std::move(handle), .kept = std::move(token.kept)});
   return token.given.release();
 }
 
@@ -95,14 +101,16 @@ int ObjectTable::open_memory(const Handle& handle, int memory) {
   struct stat status;
   if (::fstat(memory, &status) != 0) return -errno;
   const auto& map = *std::get<std::shared_ptr<MapObject>>(handle.object);
-  UniqueFd fd(open_memory_file(memory, {handle.readable, handle.writable, mappable_for_writing(map)}));
+  UniqueFd fd(
+      open_memory_file(memory, {handle.readable, handle.writable, mappable_for_writing(map)}));
   if (!fd) return fd.get();
   if (const FileId id = file_id(status); !given_.contains(id)) {
     const std::string path = "/proc/self/fd/" + std::to_string(memory);
     const int watch = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_CLOSE);
     if (watch < 0) return -errno;
     by_watch_[watch] = id;
-    given_.insert_or_assign(id, Given{.handle = {handle.object}, .kept = {}, .memory = memory, .watch = watch});
+    given_.insert_or_assign(
+        id, Given{.handle = {handle.object}, .kept = {}, .memory = memory, .watch = watch});
   }
   return fd.release();
 }
@@ -131,7 +139,9 @@ std::shared_ptr<Object> ObjectTable::object_of(int fd) const {
 }
 
 std::shared_ptr<MapObject> ObjectTable::map_of(int fd) const { return object_of<MapObject>(fd); }
-std::shared_ptr<ProgramObject> ObjectTable::program_of(int fd) const { return object_of<ProgramObject>(fd); }
+std::shared_ptr<ProgramObject> ObjectTable::program_of(int fd) const {
+  return object_of<ProgramObject>(fd);
+}
 std::shared_ptr<BtfObject> ObjectTable::btf_of(int fd) const { return object_of<BtfObject>(fd); }
 
 std::shared_ptr<MapObject> ObjectTable::map(uint32_t id) const {
@@ -180,7 +190,8 @@ void ObjectTable::forget(const FileId& id, std::vector<Given>* dead) {
   given_.erase(row);
 }
 
-// inotify merges events, so a close is only an occasion to ask who is left; after an overflow all are asked.
+// inotify merges events, so a close is only an occasion to ask who is left; after an overflow all
+// are asked.
 void ObjectTable::sweep_memory(std::vector<Given>* dead) {
   alignas(inotify_event) char buffer[4096];
   std::vector<FileId> asked;

@@ -60,7 +60,8 @@ class ObjectTable {
   void sweep();
   // Pins are references as descriptors are; sweep() and closed_fd() cover them.
   [[nodiscard]] PinTable& pins() { return pins_; }
-  // Readable when there may be something to sweep: for the poll of whoever serves other processes. Owned by the table.
+  // Readable when there may be something to sweep: for the poll of whoever serves other processes.
+  // Owned by the table.
   [[nodiscard]] int closed_fd() const { return epoll_.get(); }
 
  private:

@@ -41,7 +41,8 @@ bool mappable_for_writing(const MapObject& map) {
 Tag program_tag(std::span<const Insn> insns) {
   std::vector<Insn> plain(insns.begin(), insns.end());
   for (size_t i = 0; i + 1 < plain.size(); i++) {
-    const bool of_map = plain[i].src_reg == BPF_PSEUDO_MAP_FD || plain[i].src_reg == BPF_PSEUDO_MAP_VALUE;
+    const bool of_map =
+        plain[i].src_reg == BPF_PSEUDO_MAP_FD || plain[i].src_reg == BPF_PSEUDO_MAP_VALUE;
     if (!is_load_imm64(plain[i])) continue;
     if (of_map) plain[i].imm = plain[i + 1].imm = 0;
     i++;

@@ -30,7 +30,8 @@ struct BtfObject {
   uid_t uid = 0;
   std::string name;
   std::vector<uint8_t> blob;  // as loaded, header checked
-  std::shared_ptr<RecordFile> record;  // what the store keeps of it (object_store.hpp locks); null: nothing
+  // what the store keeps of it (object_store.hpp locks); null: nothing
+  std::shared_ptr<RecordFile> record;
 };
 
 struct MapObject {
@@ -43,11 +44,12 @@ struct MapObject {
   std::atomic<uint32_t> users{0};      // use_map
 };
 
-// A reference of who can change the map: a descriptor, a pin, the configuration. The last one gone, Map::release_users;
-// programs that use the map may keep it longer.
+// A reference of who can change the map: a descriptor, a pin, the configuration. The last one gone,
+// Map::release_users; programs that use the map may keep it longer.
 [[nodiscard]] std::shared_ptr<Map> use_map(std::shared_ptr<MapObject> object);
 
-// The map as the verifier, the JIT and LoadedProgram know it: keeps the whole object alive, and so its id valid.
+// The map as the verifier, the JIT and LoadedProgram know it: keeps the whole object alive, and so
+// its id valid.
 [[nodiscard]] inline std::shared_ptr<Map> share_map(const std::shared_ptr<MapObject>& object) {
   return {object, object->map.get()};
 }
@@ -84,7 +86,8 @@ struct ProgramObject {
 
   // What the programs of one prog_array have in common (MapReference::kind).
   [[nodiscard]] uint64_t tail_kind() const { return type | uint64_t{expected_attach_type} << 32; }
-  std::vector<Insn> source;    // as loaded, map loads carry indices into used_maps(): to verify it again
+  // as loaded, map loads carry indices into used_maps(): to verify it again
+  std::vector<Insn> source;
   std::vector<bpf_func_info> source_func_info;
   std::vector<bpf_line_info> source_line_info;
   uint32_t flags = 0;          // BPF_F_STRICT_ALIGNMENT, ...
@@ -100,7 +103,8 @@ struct ProgramObject {
   std::vector<std::shared_ptr<MapObject>> used_maps_;
 };
 
-// What a later daemon attaches again: ports by name, since the configuration may have others by then.
+// What a later daemon attaches again: ports by name, since the configuration may have others by
+// then.
 struct LinkTarget {
   std::shared_ptr<ProgramObject> program;
   std::string port;  // empty: detached for good
@@ -118,11 +122,13 @@ struct LinkObject {
   uint32_t id = 0;
   uid_t uid = 0;
   uint32_t attach_type = 0;
-  std::atomic<uint64_t> sequence{0};  // the order of a port's links, over all daemons of the pin directory
+  // the order of a port's links, over all daemons of the pin directory
+  std::atomic<uint64_t> sequence{0};
   std::shared_ptr<struct Attachment> attachment;  // bpf/surface/attachments.hpp
   std::shared_ptr<RecordFile> record;  // as BtfObject's
   std::function<void()> detach;
-  std::function<LinkTarget()> target;  // as it is now; empty: the configuration's, which makes it anew
+  // as it is now; empty: the configuration's, which makes it anew
+  std::function<LinkTarget()> target;
 };
 
 // While one lives, test runs count into their programs' statistics.
@@ -140,14 +146,15 @@ struct StatsObject {
 }
 
 // What a descriptor or a pin stands for.
-using ObjectRef =
-    std::variant<std::shared_ptr<MapObject>, std::shared_ptr<ProgramObject>, std::shared_ptr<BtfObject>,
-                 std::shared_ptr<LinkObject>, std::shared_ptr<StatsObject>>;
+using ObjectRef = std::variant<std::shared_ptr<MapObject>, std::shared_ptr<ProgramObject>,
+                               std::shared_ptr<BtfObject>, std::shared_ptr<LinkObject>,
+                               std::shared_ptr<StatsObject>>;
 
 // use_map of a map; null for other objects.
 [[nodiscard]] std::shared_ptr<Map> use_object(const ObjectRef& object);
 
-// The tag of 6.18: the first bytes of the SHA-256 over the instructions, with map descriptors taken for 0.
+// The tag of 6.18: the first bytes of the SHA-256 over the instructions, with map descriptors taken
+// for 0.
 [[nodiscard]] Tag program_tag(std::span<const Insn> insns);
 
 }  // namespace sluice::bpf

@@ -16,7 +16,8 @@ PinTable::PinTable() : inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {}
 Status PinTable::open(const std::string& path) {
   directory_.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   struct stat status;
-  if (!directory_ || ::fstat(directory_.get(), &status) != 0) return fail(errno_error(errno, "open " + path));
+  if (!directory_ || ::fstat(directory_.get(), &status) != 0)
+    return fail(errno_error(errno, "open " + path));
   root_ = file_id(status);
   auto store = ObjectStore::open(directory_.get());
   if (!store) return fail(std::move(store.error()).in(path));
@@ -54,12 +55,14 @@ int PinTable::restore(const std::string& name, ObjectRef object) {
   return watch(name, std::move(object));
 }
 
-// The watch comes before the look at the link count: a name lost in between is found by the one or the other.
+// The watch comes before the look at the link count: a name lost in between is found by the one or
+// the other.
 int PinTable::watch(const std::string& name, ObjectRef object) {
   const std::string path = "/proc/self/fd/" + std::to_string(store_->directory()) + "/" + name;
   const int watch = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_ATTRIB);
   struct stat status;
-  if (watch < 0 || ::fstatat(store_->directory(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return -errno;
+  if (watch < 0 || ::fstatat(store_->directory(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return -errno;
   if (status.st_nlink < 2) {
     ::inotify_rm_watch(inotify_.get(), watch);
     store_->unlink(name);
@@ -88,7 +91,8 @@ void PinTable::sweep(std::vector<Pin>* dead) {
   std::lock_guard guard(lock_);
   for (auto pin = pins_.begin(); pin != pins_.end();) {
     struct stat status;
-    const bool known = ::fstatat(store_->directory(), pin->second.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    const bool known =
+        ::fstatat(store_->directory(), pin->second.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
     if (known && status.st_nlink > 1) {
       ++pin;
       continue;

@@ -31,10 +31,12 @@ class PinTable {
   [[nodiscard]] bool is_open() const { return store_ != nullptr; }
   [[nodiscard]] ObjectStore& store() { return *store_; }
   [[nodiscard]] int directory() const { return directory_.get(); }
-  // Whether `directory` is the pin directory or lies in it, by identity and not by name; the store is outside.
+  // Whether `directory` is the pin directory or lies in it, by identity and not by name; the store
+  // is outside.
   [[nodiscard]] bool contains(int directory) const;
 
-  // A handle file that has its name: it holds a reference from now on. `record` is the object's. 0 or -errno.
+  // A handle file that has its name: it holds a reference from now on. `record` is the object's. 0
+  // or -errno.
   int add(int file, ObjectRef object, const std::string& record);
   // A pin that the store knows from before (`name` of the link there).
   int restore(const std::string& name, ObjectRef object);

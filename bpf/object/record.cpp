@@ -52,7 +52,8 @@ Status write_record(int directory, const std::string& name, const Bytes& bytes) 
                                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   Header header{.magic = {}, .version = kVersion, .size = bytes.size(), .digest = sha256(bytes)};
   std::copy(std::begin(kMagic), std::end(kMagic), header.magic);
-  if (!file || !write_all(file.get(), &header, sizeof header) || !write_all(file.get(), bytes.data(), bytes.size()) ||
+  if (!file || !write_all(file.get(), &header, sizeof header) ||
+      !write_all(file.get(), bytes.data(), bytes.size()) ||
       ::renameat(directory, temporary.c_str(), directory, name.c_str()) != 0) {
     const int code = errno;
     ::unlinkat(directory, temporary.c_str(), 0);
@@ -62,16 +63,21 @@ Status write_record(int directory, const std::string& name, const Bytes& bytes) 
 }
 
 Result<Bytes> read_record(int directory, const std::string& name) {
-  const UniqueFd file(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const UniqueFd file(
+      ::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!file) return fail(errno_error(errno, "open " + name));
   struct stat status;
   Header header;
-  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return fail(EBADMSG, name + ": not a file");
-  if (!read_all(file.get(), &header, sizeof header) || std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) {
+  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode))
+    return fail(EBADMSG, name + ": not a file");
+  if (!read_all(file.get(), &header, sizeof header) ||
+      std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) {
     return fail(EBADMSG, name + ": not a record of sluice's");
   }
-  if (header.version != kVersion) return fail(EBADMSG, name + ": of version " + std::to_string(header.version));
-  if (header.size > kRecordMax || static_cast<uint64_t>(status.st_size) != sizeof header + header.size) {
+  if (header.version != kVersion)
+    return fail(EBADMSG, name + ": of version " + std::to_string(header.version));
+  if (header.size > kRecordMax ||
+      static_cast<uint64_t>(status.st_size) != sizeof header + header.size) {
     return fail(EBADMSG, name + ": " + std::to_string(status.st_size) + " bytes, not " +
                              std::to_string(sizeof header + header.size));
   }

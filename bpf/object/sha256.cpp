@@ -9,7 +9,8 @@ namespace {
 
 using Wide = unsigned __int128;
 
-// The standard's constants are the first 32 fractional bits of roots of the primes: computed here instead of typed in.
+// The standard's constants are the first 32 fractional bits of roots of the primes: computed here
+// instead of typed in.
 constexpr uint32_t root_fraction(uint32_t prime, int degree) {
   const Wide target = Wide{prime} << (32 * degree);
   uint64_t low = 0;

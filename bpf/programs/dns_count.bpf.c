@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// DNS query counter: queries to UDP port 53 (untagged IPv4 and IPv6) by query type (1 A, 28 AAAA, 15 MX, ...). Queries
-// that cannot be read (compressed or cut name) count as type 0. Passes everything.
+// DNS query counter: queries to UDP port 53 (untagged IPv4 and IPv6) by query type (1 A, 28 AAAA,
+// 15 MX, ...). Queries that cannot be read (compressed or cut name) count as type 0. Passes
+// everything.
 //   dns_queries: query type -> count
 #include "packet.h"
 

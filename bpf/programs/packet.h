@@ -34,14 +34,16 @@ static __always_inline int load_u16(struct __sk_buff *skb, __u32 offset, __u16 *
   return 0;
 }
 
-// Offset of the transport header of an untagged TCP or UDP packet, over IPv4 (first fragments only) or IPv6 without
-// extension headers; 0 for anything else.
+// Offset of the transport header of an untagged TCP or UDP packet, over IPv4 (first fragments only)
+// or IPv6 without extension headers; 0 for anything else.
 static __always_inline __u32 transport_offset(struct __sk_buff *skb, __u8 *protocol) {
   __u16 type, fragment;
   __u8 version;
   if (load_u16(skb, ETH_TYPE_OFFSET, &type)) return 0;
   if (type == ETH_IPV6) return load_u8(skb, ETH_LENGTH + 6, protocol) ? 0 : ETH_LENGTH + 40;
-  if (type != ETH_IPV4 || load_u8(skb, ETH_LENGTH, &version) || load_u8(skb, ETH_LENGTH + 9, protocol)) return 0;
+  if (type != ETH_IPV4 || load_u8(skb, ETH_LENGTH, &version) ||
+      load_u8(skb, ETH_LENGTH + 9, protocol))
+    return 0;
   if (load_u16(skb, ETH_LENGTH + 6, &fragment) || (fragment & 0x1fff)) return 0;
   return ETH_LENGTH + (version & 0x0f) * 4;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Packet-size histogram: packets by wire length in powers of two. Bucket n counts lengths of 2^n to 2^(n+1)-1; the last
-// one takes all above. Passes everything.
+// Packet-size histogram: packets by wire length in powers of two. Bucket n counts lengths of 2^n to
+// 2^(n+1)-1; the last one takes all above. Passes everything.
 //   size_packets: bucket (0 to 16) -> count
 //   size_bytes: bucket -> bytes
 #include "packet.h"

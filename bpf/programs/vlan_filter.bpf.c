@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// VLAN filter: counts packets by VLAN id (outer tag, 802.1Q or 802.1ad; untagged ones count as id 0) and drops the ids
-// that are marked in `vlan_blocked`, empty at the start. Reads the tag from the frame: ports do not strip it.
+// VLAN filter: counts packets by VLAN id (outer tag, 802.1Q or 802.1ad; untagged ones count as id
+// 0) and drops the ids that are marked in `vlan_blocked`, empty at the start. Reads the tag from
+// the frame: ports do not strip it.
 //   vlan_packets: id (0 to 4095) -> count
 //   vlan_blocked: id -> non-zero to drop
 #include "packet.h"

@@ -1,5 +1,5 @@
-// What the verifier proved, handed to the interpreter and the JIT: neither runs anything else, neither derives these
-// facts again. Immutable once made; any thread.
+// What the verifier proved, handed to the interpreter and the JIT: neither runs anything else,
+// neither derives these facts again. Immutable once made; any thread.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,17 @@
 
 namespace sluice::bpf {
 
-// What the base register of a load, store or atomic points at, on every path that reaches the instruction.
-enum class Region : uint8_t { none, ctx, stack, map_value, packet, memory, mixed };  // memory: ring buffer record
+// What the base register of a load, store or atomic points at, on every path that reaches the
+// instruction. memory: ring buffer record
+enum class Region : uint8_t { none, ctx, stack, map_value, packet, memory, mixed };
 
 inline constexpr int32_t kUnknownOffset = INT32_MIN;
 
 struct InsnFact {
   Region region = Region::none;
   bool aligned = false;        // the access is naturally aligned on every path
-  // helper call that looks up an array's element: the index is known to be in range, R0 is not null.
+  // helper call that looks up an array's element: the index is known to be in range, R0 is not
+  // null.
   bool in_range = false;
   // helper call with a callback: the subprogram it calls, else -1. (BPF_PSEUDO_FUNC loads: imm is
   // the subprogram's index.)
@@ -29,15 +31,18 @@ struct InsnFact {
   // ctx access: the offset in the type's ctx structure. stack access: offset from the accessed
   // frame's top (negative), or kUnknownOffset where it differs between paths or is variable.
   int32_t offset = kUnknownOffset;
-  // stack access: how many frames above the current one the pointed-at frame is (0: own). Only if offset is known.
+  // stack access: how many frames above the current one the pointed-at frame is (0: own). Only if
+  // offset is known.
   uint8_t frame_up = 0;
-  // map_value access, or a helper call with a map argument: index into AnnotatedProgram::maps when it is the same map
-  // on every path, else -1.
+  // map_value access, or a helper call with a map argument: index into AnnotatedProgram::maps when
+  // it is the same map on every path, else -1.
   int32_t map_index = -1;
-  // helper call: stack offset (from the current frame's top) of each pointer argument R1..R5 that is always a pointer
-  // into the current frame at that constant offset, else kUnknownOffset.
-  int32_t argument_stack_offset[5] = {kUnknownOffset, kUnknownOffset, kUnknownOffset, kUnknownOffset, kUnknownOffset};
-  // helper call: the bytes the helper may read or write at R1..R5 where that is a pointer to memory, else 0.
+  // helper call: stack offset (from the current frame's top) of each pointer argument R1..R5 that
+  // is always a pointer into the current frame at that constant offset, else kUnknownOffset.
+  int32_t argument_stack_offset[5] = {kUnknownOffset, kUnknownOffset, kUnknownOffset,
+                                      kUnknownOffset, kUnknownOffset};
+  // helper call: the bytes the helper may read or write at R1..R5 where that is a pointer to
+  // memory, else 0.
   uint32_t argument_size[5] = {};
 };
 

@@ -3,7 +3,8 @@
 namespace sluice::bpf {
 namespace {
 
-constexpr uint32_t kChainMax = 256;  // longer ones than a sound blob can have: a circle in one that is not
+// longer ones than a sound blob can have: a circle in one that is not
+constexpr uint32_t kChainMax = 256;
 
 }  // namespace
 
@@ -71,13 +72,15 @@ uint32_t BtfTypes::word(uint32_t id, uint32_t index) const {
 BtfMember BtfTypes::member(uint32_t id, uint32_t index) const {
   const uint32_t offset = word(id, 3 * index + 2);
   const bool bit_fields = BTF_INFO_KFLAG(type(id).info) != 0;
-  return {word(id, 3 * index), word(id, 3 * index + 1), bit_fields ? BTF_MEMBER_BIT_OFFSET(offset) : offset,
+  return {word(id, 3 * index), word(id, 3 * index + 1),
+          bit_fields ? BTF_MEMBER_BIT_OFFSET(offset) : offset,
           bit_fields ? BTF_MEMBER_BITFIELD_SIZE(offset) : 0};
 }
 
 std::string_view BtfTypes::string(uint32_t offset) const {
   if (!has_string(offset)) return {};
-  const std::string_view rest(reinterpret_cast<const char*>(strings_.data()) + offset, strings_.size() - offset);
+  const std::string_view rest(reinterpret_cast<const char*>(strings_.data()) + offset,
+                              strings_.size() - offset);
   return rest.substr(0, rest.find('\0'));
 }
 

@@ -1,5 +1,6 @@
-// The types of a BTF blob by id (Linux: Documentation/bpf/btf.rst). Reads records by copy, since nothing promises their
-// alignment, and checks every step: the blob is the user's. The blob must outlive it. Any thread.
+// The types of a BTF blob by id (Linux: Documentation/bpf/btf.rst). Reads records by copy, since
+// nothing promises their alignment, and checks every step: the blob is the user's. The blob must
+// outlive it. Any thread.
 #pragma once
 
 #include <linux/btf.h>
@@ -22,12 +23,14 @@ struct BtfMember {
 
 class BtfTypes {
  public:
-  // Ids go up to the first record that is cut off or of no known kind. A blob without sound sections has none, and no
-  // strings.
+  // Ids go up to the first record that is cut off or of no known kind. A blob without sound
+  // sections has none, and no strings.
   explicit BtfTypes(std::span<const uint8_t> blob);
 
-  [[nodiscard]] uint32_t count() const { return static_cast<uint32_t>(starts_.size()); }  // ids: 1 to count()
-  [[nodiscard]] bool whole() const { return whole_; }  // every byte of the type section is part of a record
+  // ids: 1 to count()
+  [[nodiscard]] uint32_t count() const { return static_cast<uint32_t>(starts_.size()); }
+  // every byte of the type section is part of a record
+  [[nodiscard]] bool whole() const { return whole_; }
   [[nodiscard]] bool known(uint32_t id) const { return id <= count(); }  // 0, void, is
 
   [[nodiscard]] btf_type type(uint32_t id) const;  // void: all zero
@@ -40,7 +43,8 @@ class BtfTypes {
   [[nodiscard]] std::string_view string(uint32_t offset) const;
   [[nodiscard]] std::string_view name(uint32_t id) const { return string(type(id).name_off); }
 
-  // Behind typedef, const, volatile, restrict and type_tag, and from a variable to its type; 0 for a circle.
+  // Behind typedef, const, volatile, restrict and type_tag, and from a variable to its type; 0 for
+  // a circle.
   [[nodiscard]] uint32_t skip_modifiers(uint32_t id) const;
   // Bytes; nothing for void, functions and forward declarations, nor above 2^32 - 1.
   [[nodiscard]] std::optional<uint32_t> size_of(uint32_t id) const;
@@ -56,7 +60,9 @@ class BtfTypes {
   return kind == BTF_KIND_TYPEDEF || kind == BTF_KIND_CONST || kind == BTF_KIND_VOLATILE ||
          kind == BTF_KIND_RESTRICT || kind == BTF_KIND_TYPE_TAG;
 }
-[[nodiscard]] constexpr bool is_struct(uint32_t kind) { return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION; }
+[[nodiscard]] constexpr bool is_struct(uint32_t kind) {
+  return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION;
+}
 
 // Words that follow a struct btf_type of this kind; -1: no such kind.
 [[nodiscard]] int64_t btf_extra_words(uint32_t kind, uint32_t vlen);

@@ -1,5 +1,5 @@
-// A chain made runnable: the programs of one chain over bursts of packets. The JIT and the interpreter each make one;
-// the data plane calls it and knows no other difference.
+// A chain made runnable: the programs of one chain over bursts of packets. The JIT and the
+// interpreter each make one; the data plane calls it and knows no other difference.
 #pragma once
 
 #include <cstdint>

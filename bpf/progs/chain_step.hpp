@@ -1,6 +1,7 @@
-// What the programs of a chain do to a packet, one after another: shared by the interpreter and the JIT's bitcode.
-// A socket filter's 0 drops, another value goes on to the next program. XDP_PASS and TCX_NEXT go on; TCX_PASS and the
-// like end the chain and the packet passes, also past socket filters that would come later (Linux: tcx).
+// What the programs of a chain do to a packet, one after another: shared by the interpreter and the
+// JIT's bitcode. A socket filter's 0 drops, another value goes on to the next program. XDP_PASS and
+// TCX_NEXT go on; TCX_PASS and the like end the chain and the packet passes, also past socket
+// filters that would come later (Linux: tcx).
 #pragma once
 
 #include <linux/bpf.h>
@@ -23,7 +24,9 @@ inline constexpr uint32_t kToNoPort = 0xfe;  // no port has this index
 enum class Step : uint32_t { next, pass, drop, transmit, redirect };
 
 // Program types whose programs may change packets and send them to other ports.
-inline bool forwards(uint32_t type) { return type == BPF_PROG_TYPE_XDP || type == BPF_PROG_TYPE_SCHED_CLS; }
+inline bool forwards(uint32_t type) {
+  return type == BPF_PROG_TYPE_XDP || type == BPF_PROG_TYPE_SCHED_CLS;
+}
 
 inline Step xdp_step(uint32_t action) {
   switch (action) {
@@ -33,7 +36,8 @@ inline Step xdp_step(uint32_t action) {
     default: return Step::drop;  // XDP_ABORTED, XDP_DROP, numbers that mean nothing
   }
 }
-// TCX_NEXT is TC_ACT_UNSPEC, TCX_PASS is TC_ACT_OK, and so on. Who takes a packet away from the stack, drops it here.
+// TCX_NEXT is TC_ACT_UNSPEC, TCX_PASS is TC_ACT_OK, and so on. Who takes a packet away from the
+// stack, drops it here.
 inline Step sched_cls_step(uint32_t action) {
   switch (static_cast<int32_t>(action)) {
     case TC_ACT_UNSPEC: return Step::next;
@@ -61,7 +65,8 @@ inline void load_room(PacketContext* ctx, const PacketLayout& layout, const void
   ctx->limit = ctx->head + room > end ? ctx->head + room : end;
 }
 
-// Before the first program that is not xdp: what the Ethernet header says is noted, whatever the packet becomes.
+// Before the first program that is not xdp: what the Ethernet header says is noted, whatever the
+// packet becomes.
 inline void enter_stack(PacketContext* ctx) {
   ctx->protocol = static_cast<uint16_t>(ctx_protocol(ctx));
   ctx->pkt_type_set = static_cast<uint8_t>(1 + ctx_pkt_type(ctx));
@@ -86,7 +91,8 @@ inline bool insert_vlan_tag(PacketContext* ctx) {
 inline void store_packet(const PacketContext* ctx, const PacketLayout& layout, void* packet) {
   auto* base = static_cast<uint8_t*>(packet);
   const auto data_off = static_cast<uint16_t>(ctx->data - ctx->head);
-  const auto first_piece = static_cast<uint16_t>(ctx->captured < UINT16_MAX ? ctx->captured : UINT16_MAX);
+  const auto first_piece =
+      static_cast<uint16_t>(ctx->captured < UINT16_MAX ? ctx->captured : UINT16_MAX);
   __builtin_memcpy(base + layout.data_off, &data_off, sizeof data_off);
   __builtin_memcpy(base + layout.captured, &ctx->captured, sizeof ctx->captured);
   __builtin_memcpy(base + layout.wire_length, &ctx->len, sizeof ctx->len);
@@ -95,8 +101,10 @@ inline void store_packet(const PacketContext* ctx, const PacketLayout& layout, v
   }
 }
 
-// The verdict of a packet that such a chain did not drop. kept: the minimum of the socket filters' verdicts.
-inline uint32_t finish_packet(PacketContext* ctx, const PacketLayout& layout, void* packet, Step last, uint32_t kept) {
+// The verdict of a packet that such a chain did not drop. kept: the minimum of the socket filters'
+// verdicts.
+inline uint32_t finish_packet(PacketContext* ctx, const PacketLayout& layout, void* packet,
+                              Step last, uint32_t kept) {
   if (!insert_vlan_tag(ctx)) return 0;
   store_packet(ctx, layout, packet);
   uint32_t port = kToAction;

@@ -1,5 +1,6 @@
-// What a running packet program sees: the packet, the fields of struct __sk_buff, and the worker it runs on. Plain data
-// shared by the binary (g++) and the JIT's bitcode (clang). A packet is seen from its Ethernet header on.
+// What a running packet program sees: the packet, the fields of struct __sk_buff, and the worker it
+// runs on. Plain data shared by the binary (g++) and the JIT's bitcode (clang). A packet is seen
+// from its Ethernet header on.
 #pragma once
 
 #include <cstddef>
@@ -11,29 +12,34 @@ namespace sluice::bpf {
 
 class TraceSink;  // helpers/trace.hpp
 
-inline constexpr uint32_t kMaxRings = 8;  // ring buffers that one run reserves records in; in a ninth it gets none
+// ring buffers that one run reserves records in; in a ninth it gets none
+inline constexpr uint32_t kMaxRings = 8;
 
 // One per worker (or per test run): written by its own thread only.
 struct RunEnv {
   uint32_t slot = 0;             // per-CPU slot, bpf_get_smp_processor_id: the worker's index
-  uint32_t writer = kNoWorker;   // the worker's index; a test run, whose slot may be a worker's, is none
+  // the worker's index; a test run, whose slot may be a worker's, is none
+  uint32_t writer = kNoWorker;
   uint32_t ifindex = 1;          // of the chain's port
   uint32_t ingress_ifindex = 1;
   uint8_t mac[6] = {};           // the port's, for pkt_type
   uint16_t rx_queue = 0;         // the port's that the packets came by
-  uint64_t random_state[2] = {0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u};  // bpf_get_prandom_u32; never both 0
+  // bpf_get_prandom_u32; never both 0
+  uint64_t random_state[2] = {0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u};
   TraceSink* trace = nullptr;    // bpf_trace_printk; null discards
 };
 
-// Where a packet's parts lie in the object a burst hands over (rte_mbuf on the data plane, LinearPacket elsewhere), so
-// that the bpf layer knows no DPDK header. Offsets in bytes from the packet pointer.
+// Where a packet's parts lie in the object a burst hands over (rte_mbuf on the data plane,
+// LinearPacket elsewhere), so that the bpf layer knows no DPDK header. Offsets in bytes from the
+// packet pointer.
 struct PacketLayout {
   uint16_t buffer;      // uint8_t*
   uint16_t data_off;    // uint16_t, added to the buffer
   uint16_t captured;    // uint32_t, bytes readable from there, in one piece
   uint16_t wire_length; // uint32_t
   uint16_t hash;        // uint32_t; kNoField: reads 0
-  uint16_t first_piece; // uint16_t, bytes in the packet's first piece; kNoField: there is no such field
+  uint16_t
+      first_piece;  // uint16_t, bytes in the packet's first piece; kNoField: there is no such field
   uint16_t room;        // uint16_t, bytes at the buffer
   static constexpr uint16_t kNoField = 0xffff;
 };
@@ -47,13 +53,14 @@ struct LinearPacket {
   uint32_t wire_length = 0;
   uint32_t hash = 0;
 };
-inline constexpr PacketLayout kLinearLayout{offsetof(LinearPacket, buffer), offsetof(LinearPacket, data_off),
-                                            offsetof(LinearPacket, captured), offsetof(LinearPacket, wire_length),
-                                            offsetof(LinearPacket, hash), PacketLayout::kNoField,
-                                            offsetof(LinearPacket, room)};
+inline constexpr PacketLayout kLinearLayout{
+    offsetof(LinearPacket, buffer),   offsetof(LinearPacket, data_off),
+    offsetof(LinearPacket, captured), offsetof(LinearPacket, wire_length),
+    offsetof(LinearPacket, hash),     PacketLayout::kNoField,
+    offsetof(LinearPacket, room)};
 
-// R1 of a packet program. The verifier turns ctx offsets (struct __sk_buff, struct xdp_md) into the fields below:
-// progs/sk_buff.hpp, progs/xdp_md.hpp.
+// R1 of a packet program. The verifier turns ctx offsets (struct __sk_buff, struct xdp_md) into the
+// fields below: progs/sk_buff.hpp, progs/xdp_md.hpp.
 struct PacketContext {
   uint8_t* data;        // Ethernet header; socket filters do not write there
   uint32_t captured;    // bytes readable at data
@@ -83,7 +90,8 @@ struct PacketContext {
 };
 
 // Builds the context of one packet.
-inline void load_context(PacketContext* ctx, const PacketLayout& layout, const void* packet, RunEnv* env) {
+inline void load_context(PacketContext* ctx, const PacketLayout& layout, const void* packet,
+                         RunEnv* env) {
   const auto* base = static_cast<const uint8_t*>(packet);
   uint8_t* buffer;
   uint16_t data_off;
@@ -92,7 +100,8 @@ inline void load_context(PacketContext* ctx, const PacketLayout& layout, const v
   __builtin_memcpy(&ctx->captured, base + layout.captured, sizeof ctx->captured);
   __builtin_memcpy(&ctx->len, base + layout.wire_length, sizeof ctx->len);
   ctx->hash = 0;
-  if (layout.hash != PacketLayout::kNoField) __builtin_memcpy(&ctx->hash, base + layout.hash, sizeof ctx->hash);
+  if (layout.hash != PacketLayout::kNoField)
+    __builtin_memcpy(&ctx->hash, base + layout.hash, sizeof ctx->hash);
   ctx->data = buffer + data_off;
   ctx->mark = 0;
   ctx->priority = 0;

@@ -14,8 +14,12 @@ constexpr uint32_t kTstampType = 180;   // of struct __sk_buff; newer than Debia
 constexpr uint32_t kHwtstamp = 184;
 constexpr uint32_t kSkBuffSize = 192;
 
-constexpr CtxField word(uint32_t offset, uint8_t writes = 0) { return {offset, 4, kUpTo32, writes}; }
-constexpr CtxField pointer32(uint32_t offset, CtxValue value) { return {offset, 4, kWhole32, 0, value}; }
+constexpr CtxField word(uint32_t offset, uint8_t writes = 0) {
+  return {offset, 4, kUpTo32, writes};
+}
+constexpr CtxField pointer32(uint32_t offset, CtxValue value) {
+  return {offset, 4, kWhole32, 0, value};
+}
 constexpr CtxField cb{offsetof(__sk_buff, cb), 20, kAll, kAll};
 constexpr CtxField sk{offsetof(__sk_buff, sk), 8, 8, 0, CtxValue::socket};
 
@@ -87,27 +91,31 @@ constexpr std::array kTracepointFields{CtxField{kTraceHeader, kTraceSize - kTrac
 constexpr std::string_view kSocketFilterSections[] = {"socket"};
 constexpr std::string_view kSchedClsSections[] = {"tc", "classifier", "tcx/ingress", "tcx/egress"};
 constexpr std::string_view kXdpSections[] = {"xdp"};
-constexpr std::string_view kKprobeSections[] = {"kprobe/", "kretprobe/", "uprobe/", "uretprobe/", "ksyscall/"};
+constexpr std::string_view kKprobeSections[] = {"kprobe/", "kretprobe/", "uprobe/", "uretprobe/",
+                                                "ksyscall/"};
 constexpr std::string_view kTracepointSections[] = {"tracepoint/", "tp/"};
 
 using Group = std::span<const uint32_t>;
-const Group kSocketFilterHelpers[] = {kHelpersOfEveryType, kHelpersOfPacketTypes, kHelpersOfSkBuffTypes};
-const Group kSchedClsHelpers[] = {kHelpersOfEveryType, kHelpersOfPacketTypes, kHelpersOfForwardingTypes,
-                                  kHelpersOfSkBuffTypes, kHelpersOfSchedCls};
-const Group kXdpHelpers[] = {kHelpersOfEveryType, kHelpersOfPacketTypes, kHelpersOfForwardingTypes, kHelpersOfXdp};
+const Group kSocketFilterHelpers[] = {kHelpersOfEveryType, kHelpersOfPacketTypes,
+                                      kHelpersOfSkBuffTypes};
+const Group kSchedClsHelpers[] = {kHelpersOfEveryType, kHelpersOfPacketTypes,
+                                  kHelpersOfForwardingTypes, kHelpersOfSkBuffTypes,
+                                  kHelpersOfSchedCls};
+const Group kXdpHelpers[] = {kHelpersOfEveryType, kHelpersOfPacketTypes, kHelpersOfForwardingTypes,
+                             kHelpersOfXdp};
 const Group kTracingHelpers[] = {kHelpersOfEveryType, kHelpersOfTracingTypes};
 
 const std::array kTypes{
-    ProgramType{BPF_PROG_TYPE_SOCKET_FILTER, "socket_filter", kSocketFilterSections, kSkBuffSize, kSocketFilterFields,
-                kSocketFilterHelpers, true, PacketAccess::none, false, false},
-    ProgramType{BPF_PROG_TYPE_KPROBE, "kprobe", kKprobeSections, kRegistersSize, kKprobeFields, kTracingHelpers, false,
-                PacketAccess::none, true, true},
-    ProgramType{BPF_PROG_TYPE_SCHED_CLS, "sched_cls", kSchedClsSections, kSkBuffSize, kSchedClsFields,
-                kSchedClsHelpers, true, PacketAccess::read_write, false, false},
-    ProgramType{BPF_PROG_TYPE_TRACEPOINT, "tracepoint", kTracepointSections, kTraceSize, kTracepointFields,
-                kTracingHelpers, false, PacketAccess::none, true, false},
-    ProgramType{BPF_PROG_TYPE_XDP, "xdp", kXdpSections, sizeof(xdp_md), kXdpFields, kXdpHelpers, false,
-                PacketAccess::read_write, false, false},
+    ProgramType{BPF_PROG_TYPE_SOCKET_FILTER, "socket_filter", kSocketFilterSections, kSkBuffSize,
+                kSocketFilterFields, kSocketFilterHelpers, true, PacketAccess::none, false, false},
+    ProgramType{BPF_PROG_TYPE_KPROBE, "kprobe", kKprobeSections, kRegistersSize, kKprobeFields,
+                kTracingHelpers, false, PacketAccess::none, true, true},
+    ProgramType{BPF_PROG_TYPE_SCHED_CLS, "sched_cls", kSchedClsSections, kSkBuffSize,
+                kSchedClsFields, kSchedClsHelpers, true, PacketAccess::read_write, false, false},
+    ProgramType{BPF_PROG_TYPE_TRACEPOINT, "tracepoint", kTracepointSections, kTraceSize,
+                kTracepointFields, kTracingHelpers, false, PacketAccess::none, true, false},
+    ProgramType{BPF_PROG_TYPE_XDP, "xdp", kXdpSections, sizeof(xdp_md), kXdpFields, kXdpHelpers,
+                false, PacketAccess::read_write, false, false},
 };
 
 }  // namespace
@@ -131,7 +139,8 @@ const CtxField* find_ctx_field(const ProgramType& type, uint32_t offset, uint32_
 }
 
 bool may_call(const ProgramType& type, uint32_t helper) {
-  return std::ranges::any_of(type.helpers, [helper](auto group) { return std::ranges::binary_search(group, helper); });
+  return std::ranges::any_of(
+      type.helpers, [helper](auto group) { return std::ranges::binary_search(group, helper); });
 }
 
 }  // namespace sluice::bpf

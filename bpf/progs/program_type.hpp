@@ -13,8 +13,8 @@ namespace sluice::bpf {
 // What reading a field gives.
 enum class CtxValue : uint8_t { number, packet, packet_end, packet_meta, socket };
 
-// A field of the ctx structure, or a run of bytes treated alike. An access lies inside it and is naturally aligned;
-// `reads` and `writes` are the sizes allowed, or-ed (15: 1, 2, 4 and 8 bytes).
+// A field of the ctx structure, or a run of bytes treated alike. An access lies inside it and is
+// naturally aligned; `reads` and `writes` are the sizes allowed, or-ed (15: 1, 2, 4 and 8 bytes).
 struct CtxField {
   uint32_t offset;
   uint32_t size;
@@ -32,7 +32,8 @@ struct ProgramType {
   std::span<const std::string_view> sections;  // libbpf's section name prefixes
   uint32_t ctx_size;
   std::span<const CtxField> fields;    // in order of offset; what is in none is refused
-  std::span<const std::span<const uint32_t>> helpers;  // groups of ids it may call (helpers/helper.hpp has their rows)
+  // groups of ids it may call (helpers/helper.hpp has their rows)
+  std::span<const std::span<const uint32_t>> helpers;
   bool packet_loads;                   // LD_ABS, LD_IND allowed
   PacketAccess packet;
   // 512 bytes of stack for each frame, instead of for all of them together (Linux: private stacks).
@@ -49,7 +50,8 @@ inline constexpr uint32_t kTraceUprobeSession = 57;
 [[nodiscard]] const ProgramType* find_program_type(uint32_t type);
 [[nodiscard]] std::span<const ProgramType> program_types();
 // The field that [offset, offset + size) lies in; null where there is none.
-[[nodiscard]] const CtxField* find_ctx_field(const ProgramType& type, uint32_t offset, uint32_t size);
+[[nodiscard]] const CtxField* find_ctx_field(const ProgramType& type, uint32_t offset,
+                                             uint32_t size);
 [[nodiscard]] bool may_call(const ProgramType& type, uint32_t helper);
 
 // Groups of helpers by the types that may call them, as Linux 6.18 has it (program_helpers.cpp).

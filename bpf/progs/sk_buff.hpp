@@ -23,7 +23,8 @@ inline uint32_t load_be32(const uint8_t* at) {
   return __builtin_bswap32(value);
 }
 
-// The outer Ethertype in network order. An 802.3 length gives ETH_P_802_2 (4), or ETH_P_802_3 (1) for raw IPX (ff ff).
+// The outer Ethertype in network order. An 802.3 length gives ETH_P_802_2 (4), or ETH_P_802_3 (1)
+// for raw IPX (ff ff).
 inline uint32_t ctx_protocol(const PacketContext* ctx) {
   if (ctx->protocol != 0) return ctx->protocol;
   if (ctx->captured < 14) return 0;
@@ -33,7 +34,8 @@ inline uint32_t ctx_protocol(const PacketContext* ctx) {
   return __builtin_bswap16(ipx ? 1 : 4);
 }
 
-// PACKET_HOST 0, PACKET_BROADCAST 1, PACKET_MULTICAST 2, PACKET_OTHERHOST 3, by the destination address.
+// PACKET_HOST 0, PACKET_BROADCAST 1, PACKET_MULTICAST 2, PACKET_OTHERHOST 3, by the destination
+// address.
 inline uint32_t ctx_pkt_type(const PacketContext* ctx) {
   if (ctx->pkt_type_set != 0) return ctx->pkt_type_set - 1u;
   if (ctx->captured < 6) return 0;
@@ -48,7 +50,8 @@ inline uint32_t ctx_pkt_type(const PacketContext* ctx) {
   return differs == 0 ? 0 : 3;
 }
 
-// A 4-byte field of struct __sk_buff; the verifier has allowed `offset`. Fields that sluice has no source for read 0.
+// A 4-byte field of struct __sk_buff; the verifier has allowed `offset`. Fields that sluice has no
+// source for read 0.
 inline uint32_t ctx_load(const PacketContext* ctx, uint32_t offset) {
   switch (offset) {
     case offsetof(__sk_buff, len): return ctx->len;
@@ -80,8 +83,12 @@ inline uint32_t ctx_load(const PacketContext* ctx, uint32_t offset) {
 inline bool ctx_load_wide(const PacketContext* ctx, uint32_t offset, uint64_t* value) {
   switch (offset) {
     case offsetof(__sk_buff, data): *value = reinterpret_cast<uint64_t>(ctx->data); return true;
-    case offsetof(__sk_buff, data_meta): *value = reinterpret_cast<uint64_t>(ctx->meta); return true;
-    case offsetof(__sk_buff, data_end): *value = reinterpret_cast<uint64_t>(ctx->data) + ctx->captured; return true;
+    case offsetof(__sk_buff, data_meta):
+      *value = reinterpret_cast<uint64_t>(ctx->meta);
+      return true;
+    case offsetof(__sk_buff, data_end):
+      *value = reinterpret_cast<uint64_t>(ctx->data) + ctx->captured;
+      return true;
     case offsetof(__sk_buff, tstamp): *value = ctx->tstamp_ns; return true;
     default: return false;
   }
@@ -90,7 +97,8 @@ inline bool ctx_load_wide(const PacketContext* ctx, uint32_t offset, uint64_t* v
 inline constexpr int32_t kSkfNetOff = -0x100000;
 inline constexpr int32_t kSkfLlOff = -0x200000;
 
-inline bool packet_load_linear(const PacketContext* ctx, uint32_t offset, uint32_t size, uint32_t* value) {
+inline bool packet_load_linear(const PacketContext* ctx, uint32_t offset, uint32_t size,
+                               uint32_t* value) {
   if (uint64_t{offset} + size > ctx->captured) return false;
   const uint8_t* at = ctx->data + offset;
   *value = size == 1 ? *at : size == 2 ? load_be16(at) : load_be32(at);
@@ -105,7 +113,8 @@ inline bool in_cb(uint32_t offset) {
 inline uint64_t ctx_read(const PacketContext* ctx, uint32_t offset, uint32_t size) {
   if (in_cb(offset)) {
     uint64_t value = 0;
-    const auto* at = reinterpret_cast<const uint8_t*>(ctx->cb) + (offset - offsetof(__sk_buff, cb[0]));
+    const auto* at =
+        reinterpret_cast<const uint8_t*>(ctx->cb) + (offset - offsetof(__sk_buff, cb[0]));
     if (size == 1) value = *at;
     if (size == 2) __builtin_memcpy(&value, at, 2);
     if (size == 4) __builtin_memcpy(&value, at, 4);
@@ -125,7 +134,9 @@ inline void ctx_store(PacketContext* ctx, uint32_t offset, uint64_t value) {
     case offsetof(__sk_buff, priority): ctx->priority = word; break;
     case offsetof(__sk_buff, tc_index): ctx->tc_index = static_cast<uint16_t>(word); break;
     case offsetof(__sk_buff, tc_classid): ctx->tc_classid = word; break;
-    case offsetof(__sk_buff, queue_mapping): ctx->queue_mapping = static_cast<uint16_t>(word); break;
+    case offsetof(__sk_buff, queue_mapping):
+      ctx->queue_mapping = static_cast<uint16_t>(word);
+      break;
     case offsetof(__sk_buff, tstamp): ctx->tstamp_ns = value; break;
     default: break;
   }
@@ -144,12 +155,15 @@ inline void ctx_write(PacketContext* ctx, uint32_t offset, uint32_t size, uint64
 // SKF_LL_OFF the same, SKF_NET_OFF from behind it (14 bytes). False: out of range, the program ends
 // with 0.
 inline bool packet_load(const PacketContext* ctx, int32_t offset, uint32_t size, uint32_t* value) {
-  if (offset >= 0) [[likely]] return packet_load_linear(ctx, static_cast<uint32_t>(offset), size, value);
-  // eBPF (unlike classic BPF, whose SKF_AD_OFF the converter has turned into ctx loads) knows these two bases only.
+  if (offset >= 0) [[likely]]
+    return packet_load_linear(ctx, static_cast<uint32_t>(offset), size, value);
+  // eBPF (unlike classic BPF, whose SKF_AD_OFF the converter has turned into ctx loads) knows these
+  // two bases only.
   if (offset >= kSkfNetOff) {
     return packet_load_linear(ctx, static_cast<uint32_t>(offset - kSkfNetOff) + 14, size, value);
   }
-  if (offset >= kSkfLlOff) return packet_load_linear(ctx, static_cast<uint32_t>(offset - kSkfLlOff), size, value);
+  if (offset >= kSkfLlOff)
+    return packet_load_linear(ctx, static_cast<uint32_t>(offset - kSkfLlOff), size, value);
   return false;
 }
 

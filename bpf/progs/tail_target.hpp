@@ -17,7 +17,8 @@ using TailCode = uint64_t (*)(PacketContext* ctx, const TailTarget* target);
 
 struct TailTarget {
   const AnnotatedProgram* program;
-  TailCode code;  // never null: jit::CompiledProgram::code(), or interpret_target (interp/interp.hpp)
+  // never null: jit::CompiledProgram::code(), or interpret_target (interp/interp.hpp)
+  TailCode code;
 };
 
 }  // namespace sluice::bpf

@@ -29,9 +29,11 @@ class Attacher {
   // Makes `programs`, in this order, what the port's ingress runs: compiles them, publishes them
   // and returns when no worker runs the former ones. Of type xdp, then socket_filter and sched_cls.
   // On an error what ran before still runs.
-  virtual Status set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<ProgramObject>>& programs) = 0;
+  virtual Status set_programs(uint32_t ifindex,
+                              const std::vector<std::shared_ptr<ProgramObject>>& programs) = 0;
   // Of a program's runs on the port, since it was attached there.
-  [[nodiscard]] virtual RunStatistics statistics(uint32_t ifindex, const ProgramObject& program) const = 0;
+  [[nodiscard]] virtual RunStatistics statistics(uint32_t ifindex,
+                                                 const ProgramObject& program) const = 0;
 };
 
 }  // namespace sluice::bpf

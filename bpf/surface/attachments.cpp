@@ -23,7 +23,8 @@ bool Attachments::has_port(uint32_t ifindex) const {
   return attacher_ != nullptr && attacher_->has_port(ifindex);
 }
 
-int Attachments::place_of(const List& list, const AttachPlace& place, bool of_configuration, size_t* index) const {
+int Attachments::place_of(const List& list, const AttachPlace& place, bool of_configuration,
+                          size_t* index) const {
   size_t first_free = 0;
   while (first_free < list.items.size() && list.items[first_free]->of_configuration) first_free++;
   if (of_configuration) {
@@ -36,7 +37,8 @@ int Attachments::place_of(const List& list, const AttachPlace& place, bool of_co
     return 0;
   }
   const auto found = std::find_if(list.items.begin(), list.items.end(), [&place](const auto& item) {
-    return place.link_id != 0 ? item->link_id == place.link_id : item->program->id == place.program_id;
+    return place.link_id != 0 ? item->link_id == place.link_id
+                              : item->program->id == place.program_id;
   });
   if (found == list.items.end()) return -ENOENT;
   if (!place.before && !place.after) return -EINVAL;
@@ -47,7 +49,8 @@ int Attachments::place_of(const List& list, const AttachPlace& place, bool of_co
 // The port's programs in the order they run: the lists of attach type XDP, then TCX_INGRESS.
 std::vector<std::shared_ptr<ProgramObject>> Attachments::programs_of(uint32_t ifindex) const {
   std::vector<std::shared_ptr<ProgramObject>> programs;
-  for (auto list = lists_.lower_bound({ifindex, 0}); list != lists_.end() && list->first.first == ifindex; ++list) {
+  for (auto list = lists_.lower_bound({ifindex, 0});
+       list != lists_.end() && list->first.first == ifindex; ++list) {
     for (const auto& item : list->second.items) programs.push_back(item->program);
   }
   return programs;
@@ -110,11 +113,13 @@ int Attachments::insert(const std::shared_ptr<Attachment>& attachment, const Att
   const Key key{attachment->ifindex, attachment->attach_type};
   const List& list = lists_[key];
   if (place.revision != 0 && place.revision != list.revision) return -ESTALE;
-  const bool there = std::any_of(list.items.begin(), list.items.end(),
-                                 [&](const auto& item) { return item->program == attachment->program; });
+  const bool there = std::any_of(list.items.begin(), list.items.end(), [&](const auto& item) {
+    return item->program == attachment->program;
+  });
   if (there) return -EEXIST;
   size_t index = 0;
-  if (const int error = place_of(list, place, attachment->of_configuration, &index); error != 0) return error;
+  if (const int error = place_of(list, place, attachment->of_configuration, &index); error != 0)
+    return error;
   if (programs_of(attachment->ifindex).size() >= kMaxChainPrograms) return -ERANGE;
   auto items = list.items;
   items.insert(items.begin() + static_cast<ptrdiff_t>(index), attachment);
@@ -127,7 +132,8 @@ int Attachments::insert(const std::shared_ptr<Attachment>& attachment, const Att
   return 0;
 }
 
-int Attachments::replace(const std::shared_ptr<Attachment>& attachment, const std::shared_ptr<ProgramObject>& program,
+int Attachments::replace(const std::shared_ptr<Attachment>& attachment,
+                         const std::shared_ptr<ProgramObject>& program,
                          const ProgramObject* expected) {
   std::lock_guard guard(lock_);
   if (attachment->ifindex == 0) return -ENOLINK;
@@ -163,8 +169,8 @@ void Attachments::remove(const std::shared_ptr<Attachment>& attachment) {
   attachment->ifindex = 0;
 }
 
-std::shared_ptr<Attachment> Attachments::find(uint32_t attach_type, uint32_t ifindex, const ProgramObject* program,
-                                              bool first) const {
+std::shared_ptr<Attachment> Attachments::find(uint32_t attach_type, uint32_t ifindex,
+                                              const ProgramObject* program, bool first) const {
   std::lock_guard guard(lock_);
   const auto list = lists_.find({ifindex, attach_type});
   if (list == lists_.end()) return nullptr;

@@ -19,7 +19,8 @@ namespace sluice::bpf {
 struct Attachment {
   uint32_t attach_type = 0;
   uint32_t ifindex = 0;  // 0: detached
-  std::string port;      // the name of what it is for, also while there is no such port; empty: detached for good
+  // the name of what it is for, also while there is no such port; empty: detached for good
+  std::string port;
   std::shared_ptr<ProgramObject> program;
   uint32_t link_id = 0;         // 0: by PROG_ATTACH
   bool of_configuration = false;  // first in order; bpf(2) does not change it
@@ -52,20 +53,23 @@ class Attachments {
   // (relative to nothing), EINVAL, ERANGE (full), ESTALE (revision), EPERM (before the
   // configuration's), and what compiling says.
   int add(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
-  // A former daemon's, last on the port of its name; where that fails it stays detached, but keeps the name.
+  // A former daemon's, last on the port of its name; where that fails it stays detached, but keeps
+  // the name.
   int add_again(const std::shared_ptr<Attachment>& attachment);
-  // The link takes its attachment off when it ends, and tells what it is attached to. Its owner keeps this alive.
+  // The link takes its attachment off when it ends, and tells what it is attached to. Its owner
+  // keeps this alive.
   void tie(LinkObject& link);
   // The configuration's, all of a port at once and before any other; their links keep them. An
   // empty list says what the port does without programs.
   Status add_configured(uint32_t ifindex, const Items& attachments);
-  // Another program in its place. EINVAL (another type), EPERM (`expected` is not the one there), ENOLINK (detached).
-  int replace(const std::shared_ptr<Attachment>& attachment, const std::shared_ptr<ProgramObject>& program,
-              const ProgramObject* expected);
+  // Another program in its place. EINVAL (another type), EPERM (`expected` is not the one there),
+  // ENOLINK (detached).
+  int replace(const std::shared_ptr<Attachment>& attachment,
+              const std::shared_ptr<ProgramObject>& program, const ProgramObject* expected);
   void remove(const std::shared_ptr<Attachment>& attachment);
   // Of PROG_ATTACH: the entry of the program, or with null the first or last. Null: none.
-  [[nodiscard]] std::shared_ptr<Attachment> find(uint32_t attach_type, uint32_t ifindex, const ProgramObject* program,
-                                                 bool first) const;
+  [[nodiscard]] std::shared_ptr<Attachment> find(uint32_t attach_type, uint32_t ifindex,
+                                                 const ProgramObject* program, bool first) const;
   [[nodiscard]] AttachedList list(uint32_t attach_type, uint32_t ifindex) const;
   [[nodiscard]] bool has_port(uint32_t ifindex) const;
   // A program's runs, on all ports.
@@ -79,7 +83,8 @@ class Attachments {
   };
   using Changes = std::map<uint32_t, Items>;  // by attach type
   int insert(const std::shared_ptr<Attachment>& attachment, const AttachPlace& place);
-  int place_of(const List& list, const AttachPlace& place, bool of_configuration, size_t* index) const;
+  int place_of(const List& list, const AttachPlace& place, bool of_configuration,
+               size_t* index) const;
   [[nodiscard]] std::vector<std::shared_ptr<ProgramObject>> programs_of(uint32_t ifindex) const;
   Status publish(uint32_t ifindex, Changes changes);
   void keep_statistics(const Attachment& gone) const;

@@ -26,7 +26,8 @@ inline constexpr uint32_t kProgTestRegInvariants = 1u << 7;  // BPF_F_TEST_REG_I
 
 // Fields of the attribute by their place.
 inline constexpr size_t kProgLogTrueSizeAt = 140;  // u32
-inline constexpr size_t kProgFdArrayCountAt = 148;  // u32: so many maps of fd_array belong to the program
+// u32: so many maps of fd_array belong to the program
+inline constexpr size_t kProgFdArrayCountAt = 148;
 inline constexpr size_t kBtfLogTrueSizeAt = 28;    // u32
 inline constexpr size_t kBtfFlagsAt = 32;          // u32
 
@@ -59,6 +60,7 @@ struct TcxLinkInfo {
   uint32_t attach_type;
 };
 
-inline constexpr uint32_t kEnotsupp = 524;  // the kernel's ENOTSUPP, which user space's errno.h lacks
+// the kernel's ENOTSUPP, which user space's errno.h lacks
+inline constexpr uint32_t kEnotsupp = 524;
 
 }  // namespace sluice::bpf

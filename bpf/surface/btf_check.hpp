@@ -1,5 +1,5 @@
-// Whether a BTF blob is one Linux would take: BTF_LOAD's rules, observed field by field with the kernel
-// (tests/smoke/transcripts/btf.cpp). Private to bpf/surface.
+// Whether a BTF blob is one Linux would take: BTF_LOAD's rules, observed field by field with the
+// kernel (tests/smoke/transcripts/btf.cpp). Private to bpf/surface.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct BtfFault {
 [[nodiscard]] BtfFault check_btf_sections(std::span<const uint8_t> blob);
 // Each record by itself: EINVAL, ENOTSUPP.
 [[nodiscard]] BtfFault check_btf_records(const BtfTypes& types);
-// Records as they refer to each other: EINVAL, EEXIST (a type that contains itself), E2BIG (too deep).
+// Records as they refer to each other: EINVAL, EEXIST (a type that contains itself), E2BIG (too
+// deep).
 [[nodiscard]] BtfFault check_btf_references(const BtfTypes& types);
 // All three.
 [[nodiscard]] BtfFault check_btf(std::span<const uint8_t> blob);

@@ -28,8 +28,8 @@ bool is_source_only(uint32_t kind) {
   return kind == BTF_KIND_VAR || kind == BTF_KIND_DECL_TAG || kind == BTF_KIND_DATASEC;
 }
 bool is_sizeless(uint32_t kind) {
-  return kind == BTF_KIND_UNKN || kind == BTF_KIND_FWD || kind == BTF_KIND_FUNC || kind == BTF_KIND_FUNC_PROTO ||
-         kind == BTF_KIND_DECL_TAG;
+  return kind == BTF_KIND_UNKN || kind == BTF_KIND_FWD || kind == BTF_KIND_FUNC ||
+         kind == BTF_KIND_FUNC_PROTO || kind == BTF_KIND_DECL_TAG;
 }
 
 class Walk {
@@ -95,7 +95,9 @@ class Walk {
     const uint32_t element = types_.word(id, 0);
     const uint32_t index = types_.word(id, 1);
     for (const uint32_t part : {index, element}) {
-      if (!types_.known(part) || is_sizeless(types_.kind(part)) || is_source_only(types_.kind(part))) return EINVAL;
+      if (!types_.known(part) || is_sizeless(types_.kind(part)) ||
+          is_source_only(types_.kind(part)))
+        return EINVAL;
       if (const int error = follow(part, mode, depth); error != 0) return error;
       const uint32_t behind = types_.skip_modifiers(part);
       const bool integer = types_.kind(behind) == BTF_KIND_INT;
@@ -109,8 +111,8 @@ class Walk {
     const uint32_t data = types_.word(id, 0);
     const uint32_t bits = BTF_INT_BITS(data);
     const uint32_t bytes = bits / 8;
-    return bits % 8 == 0 && BTF_INT_OFFSET(data) == 0 && bytes == types_.type(id).size && bytes != 0 &&
-           (bytes & (bytes - 1)) == 0 && bytes <= 16;
+    return bits % 8 == 0 && BTF_INT_OFFSET(data) == 0 && bytes == types_.type(id).size &&
+           bytes != 0 && (bytes & (bytes - 1)) == 0 && bytes <= 16;
   }
 
   int resolve_struct(uint32_t id, Mode mode, uint32_t depth) {
@@ -145,7 +147,9 @@ class Walk {
       return false;
     }
     if (number && bits + member.bit_offset % 8 > 128) return false;
-    if (kind == BTF_KIND_FLOAT && member.bit_offset / 8 % std::min<uint32_t>(*size & -*size, 8) != 0) return false;
+    if (kind == BTF_KIND_FLOAT &&
+        member.bit_offset / 8 % std::min<uint32_t>(*size & -*size, 8) != 0)
+      return false;
     return (member.bit_offset + bits + 7) / 8 <= struct_size;
   }
 
@@ -181,7 +185,9 @@ class Walk {
     const auto component = static_cast<int32_t>(types_.word(id, 0));
     if (component == -1) return 0;
     const uint32_t owner = kind == BTF_KIND_FUNC ? types_.type(target).type : target;
-    return parts && static_cast<uint32_t>(component) < BTF_INFO_VLEN(types_.type(owner).info) ? 0 : EINVAL;
+    return parts && static_cast<uint32_t>(component) < BTF_INFO_VLEN(types_.type(owner).info)
+               ? 0
+               : EINVAL;
   }
 
   // A prototype's types with a size; the last parameter may be void, which stands for "...".

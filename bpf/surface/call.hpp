@@ -28,7 +28,8 @@ struct BpfSurface::State {
   ObjectTable objects;
   std::mutex link_order;                   // one link at a time finds its place
   std::atomic<uint64_t> links_created{0};  // LinkObject::sequence of the last
-  std::vector<std::shared_ptr<Map>> restored;  // use_map, until whoever wants them has them (attach_pinned)
+  // use_map, until whoever wants them has them (attach_pinned)
+  std::vector<std::shared_ptr<Map>> restored;
   uint32_t map_slots = 1;    // values of a per-CPU element: the host's possible CPUs
   std::mutex test_run_lock;  // one test run at a time: they share a per-CPU slot
 };
@@ -72,7 +73,9 @@ struct Call {
 
   // From and to the caller's memory: 0 or -EFAULT.
   int copy_in(uint64_t address, void* to, size_t size) { return process.read(address, to, size); }
-  int copy_out(uint64_t address, const void* from, size_t size) { return process.write(address, from, size); }
+  int copy_out(uint64_t address, const void* from, size_t size) {
+    return process.write(address, from, size);
+  }
   // An array of `count` elements.
   template <class Element>
   int copy_in(uint64_t address, size_t count, std::vector<Element>* to) {
@@ -82,7 +85,8 @@ struct Call {
   // A zero-ended string; what is longer than `limit` bytes is cut there.
   int copy_in_string(uint64_t address, size_t limit, std::string* to);
 
-  // What a descriptor of the caller's stands for: EBADF where it is closed, EINVAL where it is something else.
+  // What a descriptor of the caller's stands for: EBADF where it is closed, EINVAL where it is
+  // something else.
   int handle_of(uint32_t fd, Handle* handle) {
     const int file = process.file(static_cast<int>(fd));
     return file < 0 ? file : objects.find(file, handle);

@@ -12,11 +12,12 @@ constexpr uint32_t kInfoRecordMax = 252;  // Linux: MAX_FUNCINFO_REC_SIZE, MAX_L
 
 // Records of the caller's size cut down or filled up to ours. Bytes we do not know must be zero.
 template <class Record>
-Status read_records(Call& call, uint64_t user, uint32_t count, uint32_t record_size, const char* what,
-                    std::vector<Record>* records) {
+Status read_records(Call& call, uint64_t user, uint32_t count, uint32_t record_size,
+                    const char* what, std::vector<Record>* records) {
   if (count == 0) return {};
   const uint32_t insns = call.attr.insn_cnt;
-  if (record_size < sizeof(Record) || record_size > kInfoRecordMax || record_size % 4 != 0 || count > insns) {
+  if (record_size < sizeof(Record) || record_size > kInfoRecordMax || record_size % 4 != 0 ||
+      count > insns) {
     return fail(EINVAL, std::string("bad ") + what + " record size or count");
   }
   std::vector<char> bytes;
@@ -28,10 +29,12 @@ Status read_records(Call& call, uint64_t user, uint32_t count, uint32_t record_s
   for (uint32_t i = 0; i < count; i++, from += record_size) {
     Record& record = (*records)[i];
     std::memcpy(&record, from, sizeof(Record));
-    if (std::any_of(from + sizeof(Record), from + record_size, [](char byte) { return byte != 0; })) {
+    if (std::any_of(from + sizeof(Record), from + record_size,
+                    [](char byte) { return byte != 0; })) {
       return fail(E2BIG, std::string("unknown bytes in ") + what);
     }
-    const bool ascends = i == 0 ? record.insn_off == 0 : record.insn_off > (*records)[i - 1].insn_off;
+    const bool ascends =
+        i == 0 ? record.insn_off == 0 : record.insn_off > (*records)[i - 1].insn_off;
     if (!ascends || record.insn_off >= insns) {
       return fail(EINVAL, std::string(what) + " " + std::to_string(i) + ": bad instruction offset");
     }
@@ -55,7 +58,8 @@ std::set<uint32_t> subprogram_starts(const std::vector<Insn>& insns) {
   return starts;
 }
 
-Status check_functions(const ProgSpec& spec, const BtfTypes& types, const std::set<uint32_t>& starts) {
+Status check_functions(const ProgSpec& spec, const BtfTypes& types,
+                       const std::set<uint32_t>& starts) {
   if (spec.func_info.empty()) return {};
   if (spec.func_info.size() != starts.size()) {
     return fail(EINVAL, "number of funcs in func_info doesn't match number of subprogs");
@@ -91,14 +95,16 @@ Status check_lines(const ProgSpec& spec, const BtfTypes& types, const std::set<u
 Status read_debug_info(Call& call, ProgSpec* spec) {
   const auto& attr = call.attr;
   if (attr.func_info_cnt == 0 && attr.line_info_cnt == 0) return {};
-  if (attr.core_relo_cnt != 0) return fail(EOPNOTSUPP, "relocations are the loader's: core_relo_cnt is not 0");
+  if (attr.core_relo_cnt != 0)
+    return fail(EOPNOTSUPP, "relocations are the loader's: core_relo_cnt is not 0");
   if (const int error = call.object_of(attr.prog_btf_fd, &spec->btf); error != 0) {
     return fail(-error, "prog_btf_fd is not a BTF descriptor");
   }
   auto read = read_records(call, attr.func_info, attr.func_info_cnt, attr.func_info_rec_size,
                            "func_info", &spec->func_info);
   if (!read) return read;
-  return read_records(call, attr.line_info, attr.line_info_cnt, attr.line_info_rec_size, "line_info", &spec->line_info);
+  return read_records(call, attr.line_info, attr.line_info_cnt, attr.line_info_rec_size,
+                      "line_info", &spec->line_info);
 }
 
 Status check_debug_info(const ProgSpec& spec) {

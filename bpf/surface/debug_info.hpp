@@ -5,7 +5,8 @@
 
 namespace sluice::bpf::surface {
 
-// Reads prog_btf_fd and both arrays, and checks what does not depend on the instructions. EBADF, EINVAL, E2BIG, EFAULT.
+// Reads prog_btf_fd and both arrays, and checks what does not depend on the instructions. EBADF,
+// EINVAL, E2BIG, EFAULT.
 Status read_debug_info(Call& call, ProgSpec* spec);
 
 }  // namespace sluice::bpf::surface

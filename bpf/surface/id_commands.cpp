@@ -4,7 +4,9 @@
 namespace sluice::bpf::surface {
 namespace {
 
-bool may_open(const Call& call, uid_t owner) { return call.caller.uid == 0 || call.caller.uid == owner; }
+bool may_open(const Call& call, uid_t owner) {
+  return call.caller.uid == 0 || call.caller.uid == owner;
+}
 
 template <class Object>
 long next_id(Call& call, std::shared_ptr<Object> (ObjectTable::*after)(uint32_t) const) {
@@ -38,7 +40,9 @@ long prog_by_id(Call& call) {
 
 long map_by_id(Call& call) {
   const uint32_t flags = call.attr.open_flags;
-  if ((flags & ~uint32_t{BPF_F_RDONLY | BPF_F_WRONLY}) != 0 || flags == (BPF_F_RDONLY | BPF_F_WRONLY)) return -EINVAL;
+  if ((flags & ~uint32_t{BPF_F_RDONLY | BPF_F_WRONLY}) != 0 ||
+      flags == (BPF_F_RDONLY | BPF_F_WRONLY))
+    return -EINVAL;
   call.objects.sweep();
   Handle access;
   access.readable = (flags & BPF_F_WRONLY) == 0;

@@ -62,7 +62,8 @@ bool knows_record_sizes(const bpf_prog_info& wanted) {
          good(wanted.nr_jited_line_info, wanted.jited_line_info_rec_size, sizeof(uint64_t));
 }
 
-bool fill_debug_info(Call& call, const ProgramObject& program, const bpf_prog_info& wanted, bpf_prog_info* info) {
+bool fill_debug_info(Call& call, const ProgramObject& program, const bpf_prog_info& wanted,
+                     bpf_prog_info* info) {
   info->btf_id = program.btf == nullptr ? 0 : program.btf->id;
   info->func_info = wanted.func_info;
   info->line_info = wanted.line_info;
@@ -74,7 +75,8 @@ bool fill_debug_info(Call& call, const ProgramObject& program, const bpf_prog_in
 }
 
 // One function after inlining. Its place in the daemon's memory is nobody's business.
-bool fill_machine_code(Call& call, ProgramObject& program, const bpf_prog_info& wanted, bpf_prog_info* info) {
+bool fill_machine_code(Call& call, ProgramObject& program, const bpf_prog_info& wanted,
+                       bpf_prog_info* info) {
   const auto code = machine_code_of(call.options, call.caller, program);
   const std::string_view text = code == nullptr ? std::string_view() : code->machine_code();
   info->jited_prog_len = static_cast<uint32_t>(text.size());
@@ -116,11 +118,12 @@ int fill(Call& call, ProgramObject& program, bpf_prog_info* info) {
   const std::vector<Tag> tags{program.tag};
   info->nr_prog_tags = 1;
   info->prog_tags = wanted.prog_tags;
-  const bool copied =
-      copy_array(call, wanted.map_ids, wanted.nr_map_ids, map_ids) &&
-      copy_array(call, wanted.prog_tags, wanted.nr_prog_tags, tags) &&
-      copy_array(call, wanted.xlated_prog_insns, wanted.xlated_prog_len / uint32_t{sizeof(Insn)}, program.xlated) &&
-      fill_debug_info(call, program, wanted, info) && fill_machine_code(call, program, wanted, info);
+  const bool copied = copy_array(call, wanted.map_ids, wanted.nr_map_ids, map_ids) &&
+                      copy_array(call, wanted.prog_tags, wanted.nr_prog_tags, tags) &&
+                      copy_array(call, wanted.xlated_prog_insns,
+                                 wanted.xlated_prog_len / uint32_t{sizeof(Insn)}, program.xlated) &&
+                      fill_debug_info(call, program, wanted, info) &&
+                      fill_machine_code(call, program, wanted, info);
   return copied ? 0 : -EFAULT;
 }
 
@@ -130,11 +133,13 @@ int fill(Call&, const LinkObject& link, bpf_link_info* info) {
   info->id = link.id;
   info->prog_id = link.attachment->program->id;
   const TcxLinkInfo where{link.attachment->ifindex, link.attach_type};
-  std::memcpy(&info->xdp, &where, link.attach_type == BPF_XDP ? sizeof where.ifindex : sizeof where);
+  std::memcpy(&info->xdp, &where,
+              link.attach_type == BPF_XDP ? sizeof where.ifindex : sizeof where);
   return 0;
 }
 
-// The caller's structure may be shorter than ours or longer (then its tail must be zero): the common part is filled.
+// The caller's structure may be shorter than ours or longer (then its tail must be zero): the
+// common part is filled.
 template <class Info, class Object>
 long give(Call& call, Object& object) {
   const uint32_t user_length = call.attr.info.info_len;
@@ -168,7 +173,8 @@ long info_by_fd(Call& call) {
   if (const auto* program = std::get_if<std::shared_ptr<ProgramObject>>(&handle.object)) {
     return give<bpf_prog_info>(call, **program);
   }
-  if (const auto* btf = std::get_if<std::shared_ptr<BtfObject>>(&handle.object)) return give<bpf_btf_info>(call, **btf);
+  if (const auto* btf = std::get_if<std::shared_ptr<BtfObject>>(&handle.object))
+    return give<bpf_btf_info>(call, **btf);
   if (const auto* link = std::get_if<std::shared_ptr<LinkObject>>(&handle.object)) {
     return give<bpf_link_info>(call, **link);
   }

@@ -40,7 +40,8 @@ long take_place(Call& call, uint32_t ifindex, LinkObject& added) {
   const AttachedList list = call.state.attachments.list(added.attach_type, ifindex);
   uint64_t sequence = added.sequence;
   long error = 0;
-  for (auto item = list.items.rbegin(); item != list.items.rend() && item->link_id != added.id; ++item) {
+  for (auto item = list.items.rbegin(); item != list.items.rend() && item->link_id != added.id;
+       ++item) {
     const auto link = item->link_id == 0 ? nullptr : call.objects.link(item->link_id);
     if (link == nullptr) continue;
     sequence = link->sequence.exchange(sequence);
@@ -103,7 +104,8 @@ long link_update(Call& call) {
   } else if (attr.old_prog_fd != 0) {
     return -EINVAL;
   }
-  // Lives until the link's record names the new program: a kill in between must leave what the record names.
+  // Lives until the link's record names the new program: a kill in between must leave what the
+  // record names.
   const LinkTarget former = link->target();
   if (const int error = call.state.attachments.replace(link->attachment, program, expected.get());
       error != 0) {
@@ -114,7 +116,8 @@ long link_update(Call& call) {
 
 long link_detach(Call& call) {
   std::shared_ptr<LinkObject> link;
-  if (const int error = writable_link(call, call.attr.link_detach.link_fd, &link); error != 0) return error;
+  if (const int error = writable_link(call, call.attr.link_detach.link_fd, &link); error != 0)
+    return error;
   call.state.attachments.remove(link->attachment);
   return save_changed(call, link);
 }
@@ -129,12 +132,15 @@ long prog_attach(Call& call) {
   if ((attr.attach_flags & BPF_F_REPLACE) != 0) {
     std::shared_ptr<ProgramObject> former;
     if (const int error = call.object_of(attr.replace_bpf_fd, &former); error != 0) return error;
-    const auto there = call.state.attachments.find(attr.attach_type, attr.target_fd, former.get(), true);
-    return there == nullptr ? -ENOENT : call.state.attachments.replace(there, program, former.get());
+    const auto there =
+        call.state.attachments.find(attr.attach_type, attr.target_fd, former.get(), true);
+    return there == nullptr ? -ENOENT
+                            : call.state.attachments.replace(there, program, former.get());
   }
   AttachPlace place;
   const auto relative = call.newer<uint32_t>(kAttachRelativeAt);
-  if (const int error = read_relative(call, attr.attach_flags, relative, &place); error != 0) return error;
+  if (const int error = read_relative(call, attr.attach_flags, relative, &place); error != 0)
+    return error;
   place.revision = call.newer<uint64_t>(kAttachRevisionAt);
   auto attachment = std::make_shared<Attachment>();
   attachment->attach_type = attr.attach_type;
@@ -154,7 +160,8 @@ long prog_detach(Call& call) {
     if (const int error = call.object_of(attr.attach_bpf_fd, &program); error != 0) return error;
   }
   const bool first = (attr.attach_flags & kAttachBefore) != 0;
-  const auto there = call.state.attachments.find(attr.attach_type, attr.target_fd, program.get(), first);
+  const auto there =
+      call.state.attachments.find(attr.attach_type, attr.target_fd, program.get(), first);
   if (there == nullptr) return -ENOENT;
   call.state.attachments.remove(there);
   return 0;
@@ -180,7 +187,8 @@ long prog_query(Call& call) {
       call.copy_out(query.prog_ids, programs.data(), count * sizeof programs[0]) != 0) {
     return -EFAULT;
   }
-  if (link_ids != 0 && call.copy_out(link_ids, links.data(), count * sizeof links[0]) != 0) return -EFAULT;
+  if (link_ids != 0 && call.copy_out(link_ids, links.data(), count * sizeof links[0]) != 0)
+    return -EFAULT;
   query.prog_cnt = static_cast<uint32_t>(programs.size());
   call.write_back(query.prog_cnt);
   call.write_newer(kQueryRevisionAt, list.revision);

@@ -21,7 +21,8 @@ int write_log(Call& call, const LogBuffer& buffer, std::string_view text, size_t
     text = (buffer.level & kFixed) != 0 ? text.substr(0, room) : text.substr(text.size() - room);
   }
   const std::string ended(text);
-  if (const int error = call.copy_out(buffer.at, ended.c_str(), ended.size() + 1); error != 0) return error;
+  if (const int error = call.copy_out(buffer.at, ended.c_str(), ended.size() + 1); error != 0)
+    return error;
   return fits ? 0 : -ENOSPC;
 }
 

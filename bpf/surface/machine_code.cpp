@@ -2,7 +2,8 @@
 
 namespace sluice::bpf::surface {
 
-std::shared_ptr<const jit::CompiledProgram> machine_code_of(const SurfaceOptions& options, const Caller& caller,
+std::shared_ptr<const jit::CompiledProgram> machine_code_of(const SurfaceOptions& options,
+                                                            const Caller& caller,
                                                             ProgramObject& program) {
   std::unique_lock guard(program.compiling, std::try_to_lock);
   if (!guard) {

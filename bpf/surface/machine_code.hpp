@@ -8,7 +8,8 @@
 namespace sluice::bpf::surface {
 
 // Null where the JIT is off or cannot compile it. Tens of milliseconds the first time.
-std::shared_ptr<const jit::CompiledProgram> machine_code_of(const SurfaceOptions& options, const Caller& caller,
+std::shared_ptr<const jit::CompiledProgram> machine_code_of(const SurfaceOptions& options,
+                                                            const Caller& caller,
                                                             ProgramObject& program);
 
 }  // namespace sluice::bpf::surface

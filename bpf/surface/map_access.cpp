@@ -37,7 +37,8 @@ int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<Pro
   auto held = std::make_shared<HeldProgram>();
   held->code = machine_code_of(state.options, caller, *program);
   if (caller.slow != nullptr && *caller.slow) return -EAGAIN;
-  held->target = {program->annotated.get(), held->code != nullptr ? held->code->code() : interpret_target};
+  held->target = {program->annotated.get(),
+                  held->code != nullptr ? held->code->code() : interpret_target};
   reference->id = program->id;
   reference->kind = program->tail_kind();
   reference->target = &held->target;
@@ -69,7 +70,8 @@ bool lock_allowed(const MapObject& map, uint64_t flags) {
   return (flags & BPF_F_LOCK) == 0 || map.map->spec().spin_lock_offset >= 0;
 }
 
-int update_element(Call& call, const MapObject& map, const void* key, const void* value, uint64_t flags) {
+int update_element(Call& call, const MapObject& map, const void* key, const void* value,
+                   uint64_t flags) {
   const ReferenceKind kind = reference_kind(map.map->spec().type);
   uint32_t fd = 0;
   if (kind != ReferenceKind::none) {
@@ -80,7 +82,9 @@ int update_element(Call& call, const MapObject& map, const void* key, const void
   int error = 0;
   switch (kind) {
     case ReferenceKind::none: return map.map->update(key, value, flags);
-    case ReferenceKind::program: error = refer_to_descriptor<ProgramObject>(call, fd, &reference); break;
+    case ReferenceKind::program:
+      error = refer_to_descriptor<ProgramObject>(call, fd, &reference);
+      break;
     case ReferenceKind::map: error = refer_to_descriptor<MapObject>(call, fd, &reference); break;
     case ReferenceKind::perf_event:
     case ReferenceKind::socket: {

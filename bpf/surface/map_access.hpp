@@ -1,5 +1,5 @@
-// What the element commands share: the map behind a descriptor with the right to read or write it, and one update.
-// Private to bpf/surface.
+// What the element commands share: the map behind a descriptor with the right to read or write it,
+// and one update. Private to bpf/surface.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,15 @@ int map_for(Call& call, uint32_t fd, Access access, std::shared_ptr<MapObject>* 
 // -errno of its record.
 int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<ProgramObject> program,
              MapReference* reference);
-int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<MapObject> map, MapReference* reference);
+int refer_to(BpfSurface::State& state, const Caller& caller, std::shared_ptr<MapObject> map,
+             MapReference* reference);
 
 // BPF_F_LOCK needs a value with a bpf_spin_lock.
 [[nodiscard]] bool lock_allowed(const MapObject& map, uint64_t flags);
 
 // Map::update of copies in our memory; what holds references takes the object behind the caller's
 // descriptor in `value`.
-int update_element(Call& call, const MapObject& map, const void* key, const void* value, uint64_t flags);
+int update_element(Call& call, const MapObject& map, const void* key, const void* value,
+                   uint64_t flags);
 
 }  // namespace sluice::bpf::surface

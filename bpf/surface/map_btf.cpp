@@ -31,7 +31,8 @@ void search(const BtfTypes& types, uint32_t id, uint32_t offset, Found* found) {
     if (name == kSpinLock) {
       found->spin_locks++;
       found->spin_lock_offset = static_cast<int32_t>(at);
-    } else if (std::find(kForeignFields.begin(), kForeignFields.end(), name) != kForeignFields.end()) {
+    } else if (std::find(kForeignFields.begin(), kForeignFields.end(), name) !=
+               kForeignFields.end()) {
       found->foreign = true;
     } else {
       search(types, inner, at, found);
@@ -83,7 +84,8 @@ uint32_t count_spin_locks(const BtfTypes& types, uint32_t id) {
 }
 
 int check_map_btf(const MapSpec& spec, const BtfTypes& types, int32_t* spin_lock_offset) {
-  if (spec.btf_key_type_id != 0 && !has_size(types, spec.btf_key_type_id, spec.key_size)) return EINVAL;
+  if (spec.btf_key_type_id != 0 && !has_size(types, spec.btf_key_type_id, spec.key_size))
+    return EINVAL;
   if (!has_size(types, spec.btf_value_type_id, spec.value_size)) return EINVAL;
   Found found;
   const uint32_t value = types.skip_modifiers(spec.btf_value_type_id);

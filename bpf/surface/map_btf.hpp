@@ -1,4 +1,5 @@
-// BTF of a map's key and value: whether it fits the map, and what special fields the value has. Private to bpf/surface.
+// BTF of a map's key and value: whether it fits the map, and what special fields the value has.
+// Private to bpf/surface.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@ namespace sluice::bpf::surface {
 // What MAP_CREATE says of spec's BTF ids: 0, EINVAL, EACCES, EOPNOTSUPP (a special field this type
 // or sluice does not have) or ENOTSUPP (524). *spin_lock_offset becomes the lock's place in the
 // value, or -1.
-[[nodiscard]] int check_map_btf(const MapSpec& spec, const BtfTypes& types, int32_t* spin_lock_offset);
+[[nodiscard]] int check_map_btf(const MapSpec& spec, const BtfTypes& types,
+                                int32_t* spin_lock_offset);
 
 }  // namespace sluice::bpf::surface

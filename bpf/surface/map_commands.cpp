@@ -17,7 +17,9 @@ int read_key(Call& call, const MapObject& map, uint64_t address, Bytes* key) {
 
 const void* pointer_to(const Bytes& key) { return key.empty() ? nullptr : key.data(); }
 
-bool is_keyless_queue(uint32_t type) { return type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK; }
+bool is_keyless_queue(uint32_t type) {
+  return type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK;
+}
 
 }  // namespace
 
@@ -30,7 +32,8 @@ long map_lookup(Call& call) {
   Bytes key;
   if (const int error = read_key(call, *map, attr.key, &key); error != 0) return error;
   Bytes value(map->map->user_value_size());
-  const bool asks = map->map->spec().type == BPF_MAP_TYPE_BLOOM_FILTER;  // whether it has this value
+  // whether it has this value
+  const bool asks = map->map->spec().type == BPF_MAP_TYPE_BLOOM_FILTER;
   if (asks && call.copy_in(attr.value, value.data(), value.size()) != 0) return -EFAULT;
   const int error = map->map->lookup(pointer_to(key), value.data(), attr.flags);
   return error != 0 || asks ? error : call.copy_out(attr.value, value.data(), value.size());
@@ -44,13 +47,15 @@ long map_update(Call& call) {
   Bytes key;
   Bytes value;
   if (const int error = read_key(call, *map, attr.key, &key); error != 0) return error;
-  if (const int error = call.copy_in(attr.value, map->map->user_value_size(), &value); error != 0) return error;
+  if (const int error = call.copy_in(attr.value, map->map->user_value_size(), &value); error != 0)
+    return error;
   return update_element(call, *map, pointer_to(key), value.data(), attr.flags);
 }
 
 long map_delete(Call& call) {
   shared_ptr<MapObject> map;
-  if (const int error = map_for(call, call.attr.map_fd, {.write = true}, &map); error != 0) return error;
+  if (const int error = map_for(call, call.attr.map_fd, {.write = true}, &map); error != 0)
+    return error;
   Bytes key;
   if (const int error = read_key(call, *map, call.attr.key, &key); error != 0) return error;
   return map->map->erase(pointer_to(key));
@@ -73,7 +78,8 @@ long map_lookup_and_delete(Call& call) {
   const auto& attr = call.attr;
   shared_ptr<MapObject> map;
   if ((attr.flags & ~uint64_t{BPF_F_LOCK}) != 0) return -EINVAL;
-  if (const int error = map_for(call, attr.map_fd, {.read = true, .write = true}, &map); error != 0) return error;
+  if (const int error = map_for(call, attr.map_fd, {.read = true, .write = true}, &map); error != 0)
+    return error;
   if (attr.flags != 0 && is_keyless_queue(map->map->spec().type)) return -EINVAL;
   if (!lock_allowed(*map, attr.flags)) return -EINVAL;
   Bytes key;
@@ -91,8 +97,10 @@ long map_freeze(Call& call) {
   const bool mapped_to_read = (map->map->spec().flags & BPF_F_RDONLY_PROG) != 0;
   if (!mapped_to_read && map->map->mapped_for_writing()) return -EBUSY;
   if (map->frozen.exchange(true)) return -EBUSY;
-  // No new writable mapping. A file of the store takes no seals: descriptors from before the freeze can still map it.
-  if (const int memory = map->map->memory_file(); memory >= 0) ::fcntl(memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
+  // No new writable mapping. A file of the store takes no seals: descriptors from before the freeze
+  // can still map it.
+  if (const int memory = map->map->memory_file(); memory >= 0)
+    ::fcntl(memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
   return save_changed(call, map);
 }
 

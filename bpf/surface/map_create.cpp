@@ -17,7 +17,8 @@ long refuse(Call& call, Error error) {
 }
 
 bool is_numa_node(uint32_t node) {
-  return ::access(("/sys/devices/system/node/node" + std::to_string(node)).c_str(), F_OK) == 0 || node == 0;
+  return ::access(("/sys/devices/system/node/node" + std::to_string(node)).c_str(), F_OK) == 0 ||
+         node == 0;
 }
 
 // What does not depend on the type, in the kernel's order.
@@ -31,7 +32,8 @@ int check_fields(const union bpf_attr& attr) {
 
 // The map that inner maps are to look like. What it looks like is kept, not its id.
 int read_inner(Call& call, MapSpec* spec) {
-  if (reference_kind(spec->type) != ReferenceKind::map || spec->value_size != sizeof(uint32_t)) return 0;
+  if (reference_kind(spec->type) != ReferenceKind::map || spec->value_size != sizeof(uint32_t))
+    return 0;
   std::shared_ptr<MapObject> inner;
   if (const int error = call.object_of(call.attr.inner_map_fd, &inner); error != 0) return error;
   spec->inner = inner->map;
@@ -67,7 +69,8 @@ MapSpec spec_of(const Call& call) {
 
 long map_create(Call& call) {
   const auto& attr = call.attr;
-  if (const int error = check_fields(attr); error != 0) return refuse(call, {error, "bad fields of MAP_CREATE"});
+  if (const int error = check_fields(attr); error != 0)
+    return refuse(call, {error, "bad fields of MAP_CREATE"});
   MapSpec spec = spec_of(call);
   const bool named = read_name(attr.map_name, &spec.name);
   if (const int error = read_inner(call, &spec); error != 0) {
@@ -85,7 +88,8 @@ long map_create(Call& call) {
   object->map = std::move(*map);
   object->uid = call.caller.uid;
   call.objects.add(object);
-  return call.objects.open({object, (attr.map_flags & BPF_F_WRONLY) == 0, (attr.map_flags & BPF_F_RDONLY) == 0});
+  return call.objects.open(
+      {object, (attr.map_flags & BPF_F_WRONLY) == 0, (attr.map_flags & BPF_F_RDONLY) == 0});
 }
 
 }  // namespace sluice::bpf::surface

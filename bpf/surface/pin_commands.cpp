@@ -26,7 +26,8 @@ int check_place(const PinTable& pins, int directory, const std::string& name) {
   const bool inside = pins.contains(directory);
   if (inside && name.find('.') != std::string::npos) return -EPERM;
   struct stat status;
-  if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return name.empty() ? -ENOENT : -EEXIST;
+  if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)
+    return name.empty() ? -ENOENT : -EEXIST;
   if (errno != ENOENT || name.empty()) return -errno;
   return inside ? 0 : -EPERM;
 }
@@ -34,7 +35,8 @@ int check_place(const PinTable& pins, int directory, const std::string& name) {
 bool has_name(int file, int directory, const std::string& name) {
   struct stat status;
   struct stat named;
-  return ::fstat(file, &status) == 0 && ::fstatat(directory, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+  return ::fstat(file, &status) == 0 &&
+         ::fstatat(directory, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
          status.st_dev == named.st_dev && status.st_ino == named.st_ino;
 }
 
@@ -75,28 +77,33 @@ long obj_pin(Call& call) {
   const int place = check_place(pins, directory, name);
   if (place != 0 && (place != -EEXIST || !pins.contains(directory))) return place;
   const int file = call.process.create_unnamed(call.attr.pathname);
-  // Another process has linked its file by the time that the handler runs again: the name is there, and is the file's.
+  // Another process has linked its file by the time that the handler runs again: the name is there,
+  // and is the file's.
   if (place != 0 && (file < 0 || !has_name(file, directory, name))) return place;
   if (file < 0) return file;
   if (!is_new_handle(file, call.caller.uid, pins.store().directory())) return -EPERM;
   if (const int error = fill_handle(file, type); error != 0) return error;
   const auto record = pins.store().save(handle.object);
   if (!record) return -record.error().code;
-  if (const int error = call.process.link_unnamed(file, call.attr.pathname); error != 0) return error;
+  if (const int error = call.process.link_unnamed(file, call.attr.pathname); error != 0)
+    return error;
   return pins.add(file, handle.object, *record);
 }
 
 long obj_get(Call& call) {
   constexpr uint32_t kOneWay = BPF_F_RDONLY | BPF_F_WRONLY;
   const uint32_t flags = call.attr.file_flags;
-  if (call.attr.bpf_fd != 0 || (flags & ~kOneWay) != 0 || (flags & kOneWay) == kOneWay) return -EINVAL;
+  if (call.attr.bpf_fd != 0 || (flags & ~kOneWay) != 0 || (flags & kOneWay) == kOneWay)
+    return -EINVAL;
   const int file = call.process.open(call.attr.pathname, access_of(flags) | O_NONBLOCK | O_NOCTTY);
-  // What open(2) has against a directory, a socket or a running program, bpffs has as "not one of mine".
+  // What open(2) has against a directory, a socket or a running program, bpffs has as "not one of
+  // mine".
   if (file == -EISDIR || file == -ENXIO || file == -ETXTBSY || file == -ENODEV) return -EACCES;
   if (file < 0) return file;
   Handle handle;
   if (!call.objects.pins().find(file, &handle.object)) return -EACCES;
-  if (flags != 0 && std::holds_alternative<std::shared_ptr<LinkObject>>(handle.object)) return -EINVAL;
+  if (flags != 0 && std::holds_alternative<std::shared_ptr<LinkObject>>(handle.object))
+    return -EINVAL;
   handle.readable = flags != BPF_F_WRONLY;
   handle.writable = flags != BPF_F_RDONLY;
   return call.objects.open(std::move(handle));

@@ -1,4 +1,5 @@
-// The host's possible CPUs: what the values of a per-CPU map element are counted by. Control thread.
+// The host's possible CPUs: what the values of a per-CPU map element are counted by. Control
+// thread.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,8 @@ namespace {
 int read_path(Process& process, uint64_t address, std::string* path) {
   char text[PATH_MAX];
   for (size_t length = 0; length < sizeof text; length++) {
-    if (const int error = process.read(address + length, &text[length], 1); error != 0) return error;
+    if (const int error = process.read(address + length, &text[length], 1); error != 0)
+      return error;
     if (text[length] != '\0') continue;
     path->assign(text, length);
     return path->empty() ? -ENOENT : 0;
@@ -50,7 +51,9 @@ size_t read_parts_of(pid_t process, std::span<const Process::Part> parts) {
 
 size_t Process::read_parts(std::span<const Part> parts) {
   size_t whole = 0;
-  while (whole < parts.size() && read(parts[whole].address, parts[whole].to, parts[whole].size) == 0) whole++;
+  while (whole < parts.size() &&
+         read(parts[whole].address, parts[whole].to, parts[whole].size) == 0)
+    whole++;
   return whole;
 }
 
@@ -97,7 +100,8 @@ int LocalProcess::link_unnamed(int file, uint64_t address) {
   std::string path;
   if (const int error = read_path(*this, address, &path); error != 0) return error;
   const std::string self = "/proc/self/fd/" + std::to_string(file);
-  return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+  return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0
+                                                                                          : -errno;
 }
 
 }  // namespace sluice::bpf

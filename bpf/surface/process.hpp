@@ -27,7 +27,8 @@ class Process {
     void* to;
     size_t size;
   };
-  // The same for several parts, at most kPartsMax, in one step where it can be: how many were read, from the first on.
+  // The same for several parts, at most kPartsMax, in one step where it can be: how many were read,
+  // from the first on.
   static constexpr size_t kPartsMax = 16;
   virtual size_t read_parts(std::span<const Part> parts);
   virtual int write(uint64_t address, const void* from, size_t size) = 0;
@@ -38,7 +39,8 @@ class Process {
   // string of its. Opens an existing file (flags: O_RDONLY, O_RDWR, O_PATH...): a descriptor of
   // ours, valid until the call ends, or -errno.
   virtual int open(uint64_t path, int flags) = 0;
-  // The directory that `path` lies in (O_PATH, valid until the call ends; or -errno), and the name in it.
+  // The directory that `path` lies in (O_PATH, valid until the call ends; or -errno), and the name
+  // in it.
   virtual int open_directory(uint64_t path, std::string* name) = 0;
   // An unnamed file (O_TMPFILE, mode 0600) in the directory that `path` lies in, and its name: the
   // two halves of making a file that is there whole or not at all. -EEXIST, -EACCES, ...

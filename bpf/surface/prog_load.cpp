@@ -26,10 +26,12 @@ long refuse_logged(Call& call, const LogBuffer& log, LoadFailure failure, size_t
 }  // namespace
 
 long prog_load(Call& call) {
-  const LogBuffer log{call.attr.log_buf, call.attr.log_size, call.attr.log_level, kProgLogTrueSizeAt};
+  const LogBuffer log{call.attr.log_buf, call.attr.log_size, call.attr.log_level,
+                      kProgLogTrueSizeAt};
   auto spec = read_prog_spec(call);
   if (!spec) return refuse(call, {std::move(spec.error()), {}, {}});
-  if (!log.valid()) return refuse(call, {{EINVAL, "log_level, log_size and log_buf disagree"}, {}, {}});
+  if (!log.valid())
+    return refuse(call, {{EINVAL, "log_level, log_size and log_buf disagree"}, {}, {}});
   const bool gpl_compatible = is_gpl_compatible(spec->licence);
   if (call.options.licence == LicencePolicy::gpl_only && !gpl_compatible) {
     const std::string why = "licence \"" + spec->licence +
@@ -48,10 +50,12 @@ long prog_load(Call& call) {
   input.hardening = hardening_for(call.options.jit_harden, call.caller.uid);
   VerifierResult result = verify(input);
   if (result.program == nullptr) {
-    return refuse_logged(call, log, describe_rejection(*spec, gpl_compatible, result), result.log_lost);
+    return refuse_logged(call, log, describe_rejection(*spec, gpl_compatible, result),
+                         result.log_lost);
   }
   if (!claim_tail_calls(*spec)) {
-    return refuse_logged(call, log, {{EINVAL, "a prog_array it uses holds programs of another type"}, {}, {}});
+    return refuse_logged(call, log,
+                         {{EINVAL, "a prog_array it uses holds programs of another type"}, {}, {}});
   }
   if (const int error = write_log(call, log, result.log, result.log_lost); error != 0) {
     return refuse(call, {{-error, "the log buffer is too small or not there"}, {}, {}});

@@ -16,7 +16,8 @@ uint64_t boot_time_ns() {
 
 // The instructions as Linux shows them: map ids in place of descriptors, functions by their
 // distance, calls with that as offset and the subprogram's number as immediate.
-std::vector<Insn> shown_insns(const AnnotatedProgram& program, const std::vector<std::shared_ptr<MapObject>>& maps) {
+std::vector<Insn> shown_insns(const AnnotatedProgram& program,
+                              const std::vector<std::shared_ptr<MapObject>>& maps) {
   std::vector<Insn> insns = program.insns;
   for (size_t i = 0; i < insns.size(); i += insn_length(insns[i])) {
     if (is_local_call(insns[i])) {
@@ -27,10 +28,12 @@ std::vector<Insn> shown_insns(const AnnotatedProgram& program, const std::vector
     }
     if (!is_load_imm64(insns[i])) continue;
     const auto index = static_cast<size_t>(insns[i].imm);
-    const bool of_map = insns[i].src_reg == BPF_PSEUDO_MAP_FD || insns[i].src_reg == BPF_PSEUDO_MAP_VALUE;
+    const bool of_map =
+        insns[i].src_reg == BPF_PSEUDO_MAP_FD || insns[i].src_reg == BPF_PSEUDO_MAP_VALUE;
     if (of_map) insns[i].imm = static_cast<int32_t>(maps[index]->id);
     if (insns[i].src_reg != BPF_PSEUDO_FUNC) continue;
-    insns[i].imm = static_cast<int32_t>(program.subprograms[index].start) - static_cast<int32_t>(i) - 1;
+    insns[i].imm =
+        static_cast<int32_t>(program.subprograms[index].start) - static_cast<int32_t>(i) - 1;
   }
   return insns;
 }
@@ -40,8 +43,10 @@ uint32_t place_of(uint32_t loaded, const std::vector<uint32_t>& origins) {
   return static_cast<uint32_t>(std::ranges::lower_bound(origins, loaded) - origins.begin());
 }
 
-// A line whose instructions are gone goes with them, unless the next instruction has no line of its own.
-std::vector<bpf_line_info> lines_left(const std::vector<bpf_line_info>& lines, const std::vector<uint32_t>& origins) {
+// A line whose instructions are gone goes with them, unless the next instruction has no line of its
+// own.
+std::vector<bpf_line_info> lines_left(const std::vector<bpf_line_info>& lines,
+                                      const std::vector<uint32_t>& origins) {
   std::vector<bpf_line_info> left;
   for (bpf_line_info line : lines) {
     line.insn_off = place_of(line.insn_off, origins);
@@ -52,13 +57,15 @@ std::vector<bpf_line_info> lines_left(const std::vector<bpf_line_info>& lines, c
   return left;
 }
 
-std::vector<bpf_func_info> functions_left(const std::vector<bpf_func_info>& functions, const VerifierResult& result) {
+std::vector<bpf_func_info> functions_left(const std::vector<bpf_func_info>& functions,
+                                          const VerifierResult& result) {
   std::vector<bpf_func_info> left;
   for (size_t i = 0; i < functions.size(); i++) {
     bpf_func_info function = functions[i];
     function.insn_off = place_of(function.insn_off, result.origins);
-    const uint32_t next = i + 1 < functions.size() ? place_of(functions[i + 1].insn_off, result.origins)
-                                                   : static_cast<uint32_t>(result.origins.size());
+    const uint32_t next = i + 1 < functions.size()
+                              ? place_of(functions[i + 1].insn_off, result.origins)
+                              : static_cast<uint32_t>(result.origins.size());
     if (function.insn_off != next) left.push_back(function);
   }
   return left;
@@ -86,7 +93,8 @@ Hardening hardening_for(JitHarden harden, uid_t uid) {
   return hardening;
 }
 
-VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t log_level, uint32_t possible_cpus) {
+VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t log_level,
+                             uint32_t possible_cpus) {
   VerifierInput input;
   input.name = spec.name;
   input.type = spec.type;

@@ -1,5 +1,5 @@
-// From a program's attribute to the program object: the same for one that is loaded and one that comes back from the
-// store. Private to bpf/surface.
+// From a program's attribute to the program object: the same for one that is loaded and one that
+// comes back from the store. Private to bpf/surface.
 #pragma once
 
 #include "bpf/surface/prog_spec.hpp"
@@ -7,11 +7,13 @@
 
 namespace sluice::bpf::surface {
 
-VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t log_level, uint32_t possible_cpus);
+VerifierInput verifier_input(const ProgSpec& spec, bool gpl_compatible, uint32_t log_level,
+                             uint32_t possible_cpus);
 // Of a program that `uid` loads. Array indices are masked for all but root.
 Hardening hardening_for(JitHarden harden, uid_t uid);
 
-// The prog_arrays the program uses are from now on for programs of its kind; false: one of them is for another.
+// The prog_arrays the program uses are from now on for programs of its kind; false: one of them is
+// for another.
 bool claim_tail_calls(const ProgSpec& spec);
 
 // Tells the program's maps what it does to them (Map::admit), which may wait for the workers.

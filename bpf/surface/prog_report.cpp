@@ -19,7 +19,8 @@ std::string source_line(const ProgSpec& spec, uint32_t insn) {
   std::string_view text = btf_string(spec.btf->blob, last->line_off);
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   if (file.empty()) return {};
-  return std::string(file) + ":" + std::to_string(BPF_LINE_INFO_LINE_NUM(last->line_col)) + ": " + std::string(text);
+  return std::string(file) + ":" + std::to_string(BPF_LINE_INFO_LINE_NUM(last->line_col)) + ": " +
+         std::string(text);
 }
 
 // "" where the licence is not what it was rejected for.
@@ -27,13 +28,14 @@ std::string licence_reason(const ProgSpec& spec, bool gpl_compatible, uint32_t i
   if (gpl_compatible || insn >= spec.insns.size() || !is_helper_call(spec.insns[insn])) return {};
   const Helper* helper = find_helper(static_cast<uint32_t>(spec.insns[insn].imm));
   if (helper == nullptr || !helper->gpl_only) return {};
-  return "licence \"" + spec.licence + "\" is not GPL-compatible, but it calls bpf_" + std::string(helper->name) +
-         " (gpl_only)";
+  return "licence \"" + spec.licence + "\" is not GPL-compatible, but it calls bpf_" +
+         std::string(helper->name) + " (gpl_only)";
 }
 
 }  // namespace
 
-LoadFailure describe_rejection(const ProgSpec& spec, bool gpl_compatible, const VerifierResult& result) {
+LoadFailure describe_rejection(const ProgSpec& spec, bool gpl_compatible,
+                               const VerifierResult& result) {
   const Report& report = result.report;
   LoadFailure failure;
   const std::string licence = licence_reason(spec, gpl_compatible, report.insn);
@@ -43,8 +45,9 @@ LoadFailure describe_rejection(const ProgSpec& spec, bool gpl_compatible, const 
   text = "reason: " + failure.error.text + "\n";
   text += "at: instruction " + std::to_string(report.insn);
   if (report.insn < spec.insns.size()) {
-    const Insn pair[2] = {spec.insns[report.insn],
-                          report.insn + 1 < spec.insns.size() ? spec.insns[report.insn + 1] : Insn{}};
+    const Insn pair[2] = {spec.insns[report.insn], report.insn + 1 < spec.insns.size()
+                                                       ? spec.insns[report.insn + 1]
+                                                       : Insn{}};
     text += " " + disassemble(pair);
   }
   const std::string source = source_line(spec, report.insn);

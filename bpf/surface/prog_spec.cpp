@@ -37,8 +37,8 @@ Status check_direct_value(const Map& map, uint32_t offset) {
                     "\" needs an array with one element");
   }
   if (offset < map.spec().value_size) return {};
-  return fail(EINVAL, "invalid access to map value pointer, value_size=" + std::to_string(map.spec().value_size) +
-                          " off=" + std::to_string(offset));
+  return fail(EINVAL, "invalid access to map value pointer, value_size=" +
+                          std::to_string(map.spec().value_size) + " off=" + std::to_string(offset));
 }
 
 // Index of the map in spec->maps, which it joins if it is new.
@@ -63,7 +63,8 @@ Status bind_fd(Call& call, ProgSpec* spec, uint32_t index) {
   }
   if (std::holds_alternative<std::shared_ptr<BtfObject>>(handle.object)) return {};
   auto* map = std::get_if<std::shared_ptr<MapObject>>(&handle.object);
-  if (map == nullptr) return fail(EINVAL, "fd " + std::to_string(fd) + " is not pointing to valid bpf_map or btf");
+  if (map == nullptr)
+    return fail(EINVAL, "fd " + std::to_string(fd) + " is not pointing to valid bpf_map or btf");
   const auto joined = map_index(spec, std::move(*map));
   return joined ? Status{} : fail(joined.error());
 }
@@ -75,7 +76,8 @@ Status resolve_load(Call& call, ProgSpec* spec, Insn* insn) {
   int32_t fd = insn[0].imm;
   if (load.by_index) {
     if (call.attr.fd_array == 0) return fail(EPROTO, "fd_idx without fd_array is invalid");
-    const uint64_t at = call.attr.fd_array + sizeof fd * static_cast<uint64_t>(static_cast<int64_t>(insn[0].imm));
+    const uint64_t at =
+        call.attr.fd_array + sizeof fd * static_cast<uint64_t>(static_cast<int64_t>(insn[0].imm));
     if (call.copy_in(at, &fd, sizeof fd) != 0) return fail(EFAULT, "bad address of fd_array");
   }
   std::shared_ptr<MapObject> map;
@@ -105,8 +107,10 @@ Result<ProgSpec> read_prog_spec(Call& call) {
   if (attr.prog_ifindex != 0 || attr.attach_btf_id != 0 || attr.attach_prog_fd != 0) {
     return fail(EINVAL, "device offload and attachment to BTF ids are not supported");
   }
-  if (attr.insn_cnt == 0 || attr.insn_cnt > kMaxInsns) return fail(E2BIG, "no instructions, or too many");
-  if (call.copy_in(attr.insns, attr.insn_cnt, &spec.insns) != 0) return fail(EFAULT, "bad address of the instructions");
+  if (attr.insn_cnt == 0 || attr.insn_cnt > kMaxInsns)
+    return fail(E2BIG, "no instructions, or too many");
+  if (call.copy_in(attr.insns, attr.insn_cnt, &spec.insns) != 0)
+    return fail(EFAULT, "bad address of the instructions");
   if (call.copy_in_string(attr.license, kLicenceMax - 1, &spec.licence) != 0) {
     return fail(EFAULT, "bad address of the licence");
   }

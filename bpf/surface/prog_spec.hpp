@@ -1,4 +1,5 @@
-// A PROG_LOAD's attribute read into our own memory, with map descriptors resolved. Private to bpf/surface.
+// A PROG_LOAD's attribute read into our own memory, with map descriptors resolved. Private to
+// bpf/surface.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +28,12 @@ struct ProgSpec {
 // Everything but the map descriptors. errors: as bpf(2) has them, with a sentence for people.
 Result<ProgSpec> read_prog_spec(Call& call);
 
-// func_info and line_info against the BTF and the subprograms; before the maps are resolved. EINVAL.
+// func_info and line_info against the BTF and the subprograms; before the maps are resolved.
+// EINVAL.
 Status check_debug_info(const ProgSpec& spec);
 
-// Fills `resolved` and `maps`. EBADF, EINVAL, E2BIG, EPROTO, as the kernel's resolve_pseudo_ldimm64 has them.
+// Fills `resolved` and `maps`. EBADF, EINVAL, E2BIG, EPROTO, as the kernel's resolve_pseudo_ldimm64
+// has them.
 Status resolve_maps(Call& call, ProgSpec* spec);
 
 }  // namespace sluice::bpf::surface

@@ -24,7 +24,10 @@ constexpr int kDepthMax = 64;
 class Restore {
  public:
   Restore(BpfSurface::State& state, std::string directory)
-      : state_(state), pins_(state.objects.pins()), store_(pins_.store()), directory_(std::move(directory)) {}
+      : state_(state),
+        pins_(state.objects.pins()),
+        store_(pins_.store()),
+        directory_(std::move(directory)) {}
 
   void run() {
     find_paths(pins_.directory(), directory_, 0);
@@ -39,13 +42,15 @@ class Restore {
     }
     for (const auto& name : names) clean_up(name);
     for (const auto& [id, path] : paths_) {
-      if (!known_.contains(id)) log_warning("pins: " + path + ": not a pin of this directory, ignored");
+      if (!known_.contains(id))
+        log_warning("pins: " + path + ": not a pin of this directory, ignored");
     }
     log_info("pins: " + directory_ + ": " + std::to_string(restored_) + " restored");
   }
 
  private:
-  // Handles by inode, to name them in messages and to tell what is foreign. Names with a dot are none of ours.
+  // Handles by inode, to name them in messages and to tell what is foreign. Names with a dot are
+  // none of ours.
   void find_paths(int directory, const std::string& path, int depth) {
     for (const auto& name : names_in(directory)) {
       struct stat status;
@@ -55,7 +60,8 @@ class Restore {
       if (!S_ISDIR(status.st_mode)) {
         paths_.emplace(file_id(status), below);
       } else if (depth < kDepthMax) {
-        const UniqueFd next(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+        const UniqueFd next(
+            ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
         if (next) find_paths(next.get(), below, depth + 1);
       }
     }
@@ -80,7 +86,8 @@ class Restore {
   }
 
   void give_up(const std::string& pin, const std::string& where, const Error& error) {
-    log_warning("pins: " + where + ": " + error.text + ": set aside in " + directory_ + "/.store/damaged");
+    log_warning("pins: " + where + ": " + error.text + ": set aside in " + directory_ +
+                "/.store/damaged");
     store_.set_aside(pin);
   }
 
@@ -89,12 +96,14 @@ class Restore {
     if (const auto done = loaded_.find(record); done != loaded_.end()) return done->second;
     // A name in a record leads to that record alone, never to another's memory or out of the store.
     const std::string kind = record.substr(0, record.find('.'));
-    if (record != record_name(kind.c_str(), record_number(record))) return fail(EBADMSG, "not the name of a record");
+    if (record != record_name(kind.c_str(), record_number(record)))
+      return fail(EBADMSG, "not the name of a record");
     auto object = record.starts_with("bpf-map.")    ? load_map(record)
                   : record.starts_with("bpf-prog.") ? load_program(record)
                   : record.starts_with("btf.")      ? load_btf(record)
-                  : record.starts_with("bpf-link.") ? load_link(record)
-                                                    : Result<ObjectRef>(fail(EBADMSG, record + ": of no known kind"));
+                  : record.starts_with("bpf-link.")
+                      ? load_link(record)
+                      : Result<ObjectRef>(fail(EBADMSG, record + ": of no known kind"));
     if (object) {
       used_.insert(record);
     } else {
@@ -138,8 +147,8 @@ class Restore {
     if (!record) return fail(std::move(record.error()));
     MapSpec& spec = record->spec;
     if (is_per_cpu(spec.type) && spec.slots != state_.map_slots) {
-      return fail(EBADMSG, name + ": made for " + std::to_string(spec.slots) + " possible CPUs, the host has " +
-                               std::to_string(state_.map_slots));
+      return fail(EBADMSG, name + ": made for " + std::to_string(spec.slots) +
+                               " possible CPUs, the host has " + std::to_string(state_.map_slots));
     }
     if (record->has_inner) {
       auto inner = Map::create(record->inner);
@@ -147,7 +156,8 @@ class Restore {
       spec.inner = std::move(*inner);
     }
     auto object = std::make_shared<MapObject>();
-    if (Status btf = load_btf_of(record->btf, &object->btf); !btf) return fail(std::move(btf.error()));
+    if (Status btf = load_btf_of(record->btf, &object->btf); !btf)
+      return fail(std::move(btf.error()));
     spec.grace = state_.options.grace;
     spec.store = store_.old_map_store(name);
     auto map = Map::create(spec);
@@ -156,7 +166,8 @@ class Restore {
       return fail(std::move(map.error()));
     }
     if (!spec.store->used()) {
-      log_warning("pins: map " + spec.name + ": contents of its type are not kept, it is empty again");
+      log_warning("pins: map " + spec.name +
+                  ": contents of its type are not kept, it is empty again");
     }
     object->map = std::move(*map);
     object->uid = record->uid;
@@ -192,19 +203,22 @@ class Restore {
     return *program;
   }
 
-  // The elements of a prog_array or map-in-map. What they refer to may be such a map too, or use it: so after all else.
+  // The elements of a prog_array or map-in-map. What they refer to may be such a map too, or use
+  // it: so after all else.
   void fill(const std::shared_ptr<MapObject>& object) {
     Map& map = *object->map;
     Map& kept = *map.kept_references();
     if (map.spec().type == BPF_MAP_TYPE_PROG_ARRAY) state_.restored.push_back(use_map(object));
     std::vector<std::vector<uint8_t>> keys;
     std::vector<uint8_t> key(map.spec().key_size);
-    while (kept.next_key(keys.empty() ? nullptr : keys.back().data(), key.data()) == 0) keys.push_back(key);
+    while (kept.next_key(keys.empty() ? nullptr : keys.back().data(), key.data()) == 0)
+      keys.push_back(key);
     for (const auto& each : keys) {
       uint64_t record = 0;
       (void)kept.lookup(each.data(), &record);
       if (Status referred = refer(map, each.data(), record); !referred) {
-        log_warning("pins: map " + map.spec().name + ": " + referred.error().text + ": the element is gone");
+        log_warning("pins: map " + map.spec().name + ": " + referred.error().text +
+                    ": the element is gone");
         (void)kept.erase(each.data());
       }
     }
@@ -254,7 +268,8 @@ class Restore {
   Result<std::shared_ptr<ProgramObject>> verify_again(uid_t uid, ProgSpec spec) {
     const bool gpl_compatible = is_gpl_compatible(spec.licence);
     if (state_.options.licence == LicencePolicy::gpl_only && !gpl_compatible) {
-      return fail(EINVAL, "program " + spec.name + ": licence \"" + spec.licence + "\" under policy gpl_only");
+      return fail(EINVAL, "program " + spec.name + ": licence \"" + spec.licence +
+                              "\" under policy gpl_only");
     }
     VerifierInput input = verifier_input(spec, gpl_compatible, 1, state_.map_slots);
     input.hardening = hardening_for(state_.options.jit_harden, uid);
@@ -262,10 +277,12 @@ class Restore {
     if (result.program == nullptr) {
       return fail(describe_rejection(spec, gpl_compatible, result).error);
     }
-    if (!claim_tail_calls(spec)) return fail(EINVAL, "program " + spec.name + ": a prog_array is for another type");
+    if (!claim_tail_calls(spec))
+      return fail(EINVAL, "program " + spec.name + ": a prog_array is for another type");
     auto program = make_program(uid, std::move(spec), std::move(result));
     admit_to_maps(*program->annotated);
-    if (!state_.objects.add(program, state_.options.max_programs)) return fail(ENOSPC, "too many programs");
+    if (!state_.objects.add(program, state_.options.max_programs))
+      return fail(ENOSPC, "too many programs");
     return program;
   }
 
@@ -273,8 +290,9 @@ class Restore {
   void clean_up(const std::string& name) {
     const size_t dot = name.find('.', name.find('.') + 1);
     if (used_.contains(name) || used_.contains(name.substr(0, dot)) || name == "damaged") return;
-    const bool ours = name.starts_with("bpf-map.") || name.starts_with("bpf-prog.") || name.starts_with("btf.") ||
-                      name.starts_with("bpf-link.") || name.starts_with("pin.") || name.starts_with("tmp.");
+    const bool ours = name.starts_with("bpf-map.") || name.starts_with("bpf-prog.") ||
+                      name.starts_with("btf.") || name.starts_with("bpf-link.") ||
+                      name.starts_with("pin.") || name.starts_with("tmp.");
     if (ours) return store_.unlink(name);
     log_warning("pins: " + directory_ + "/.store/" + name + ": not a file of the store: set aside");
     store_.set_aside(name);
@@ -302,7 +320,8 @@ Status restore_pins(BpfSurface::State& state, const std::string& directory) {
 
 void attach_pinned(BpfSurface::State& state) {
   std::vector<std::shared_ptr<LinkObject>> links;
-  for (auto link = state.objects.link_after(0); link != nullptr; link = state.objects.link_after(link->id)) {
+  for (auto link = state.objects.link_after(0); link != nullptr;
+       link = state.objects.link_after(link->id)) {
     if (link->record != nullptr && !link->attachment->port.empty()) links.push_back(link);
   }
   // Their ids are in the order of their pins' names.

@@ -76,7 +76,8 @@ int Call::copy_in_string(uint64_t address, size_t limit, std::string* to) {
   while (to->size() < limit) {
     // Never across a page's end, behind which there may be nothing.
     char part[128];
-    const size_t room = std::min<size_t>({sizeof part, limit - to->size(), kPage - address % kPage});
+    const size_t room =
+        std::min<size_t>({sizeof part, limit - to->size(), kPage - address % kPage});
     if (const int error = copy_in(address, part, room); error != 0) return error;
     const size_t length = ::strnlen(part, room);
     to->append(part, length);
@@ -104,7 +105,9 @@ BpfSurface::BpfSurface(SurfaceOptions options) : state_(std::make_unique<State>(
 
 BpfSurface::~BpfSurface() { state_->objects.pins().leave(); }
 
-Status BpfSurface::open_pins(const std::string& directory) { return surface::restore_pins(*state_, directory); }
+Status BpfSurface::open_pins(const std::string& directory) {
+  return surface::restore_pins(*state_, directory);
+}
 
 void BpfSurface::attach_pinned() { surface::attach_pinned(*state_); }
 
@@ -112,11 +115,13 @@ long BpfSurface::bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsign
   if (size > surface::kAttrMax) return -E2BIG;
   if (attr == nullptr) return -EFAULT;
   if (!surface::all_zero(attr, kAttrSize, size)) return -E2BIG;
-  const auto row = std::find_if(surface::kCommands.begin(), surface::kCommands.end(),
-                                [cmd](const surface::Command& command) { return command.number == cmd; });
+  const auto row =
+      std::find_if(surface::kCommands.begin(), surface::kCommands.end(),
+                   [cmd](const surface::Command& command) { return command.number == cmd; });
   if (row == surface::kCommands.end()) return -EINVAL;
   LocalProcess self;
-  surface::Call call{*state_, caller, caller.process != nullptr ? *caller.process : self, attr, size};
+  surface::Call call{*state_, caller, caller.process != nullptr ? *caller.process : self, attr,
+                     size};
   std::memcpy(call.raw.data(), attr, std::min<size_t>(size, call.raw.size()));
   if (!surface::all_zero(call.raw.data(), row->attr_size, call.raw.size())) return -EINVAL;
   return row->handler(call);

@@ -21,27 +21,32 @@
 
 namespace sluice::bpf {
 
-// Why a PROG_LOAD or MAP_CREATE failed, for people. bpf(2) itself has only an errno and the log buffer.
+// Why a PROG_LOAD or MAP_CREATE failed, for people. bpf(2) itself has only an errno and the log
+// buffer.
 struct LoadFailure {
   // One line: `licence "Proprietary" is not GPL-compatible, but it calls bpf_trace_printk
   // (gpl_only)`
   Error error;
   std::string log;      // the verifier's, in the kernel's format, whole
-  std::string details;  // reason, at, path, suggestion: one a line; empty where the verifier was not reached
+  // reason, at, path, suggestion: one a line; empty where the verifier was not reached
+  std::string details;
 };
 
 struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
-  LoadFailure* failure = nullptr;  // filled by a PROG_LOAD or MAP_CREATE that fails; null: not wanted
-  Process* process = nullptr;      // whose addresses and descriptors the attribute holds; null: this process
+  // filled by a PROG_LOAD or MAP_CREATE that fails; null: not wanted
+  LoadFailure* failure = nullptr;
+  // whose addresses and descriptors the attribute holds; null: this process
+  Process* process = nullptr;
   // Set by another thread: nobody waits for the call any more; may be null.
   const std::atomic<bool>* cancelled = nullptr;
   // Where there is one the call must not take long: one that would sets it, has done nothing, and
   // is to be made again by a thread that has time; what it returned means nothing.
   bool* slow = nullptr;
 
-  // Whether to leave the call to a thread that has time: asked before anything long, and before any change.
+  // Whether to leave the call to a thread that has time: asked before anything long, and before any
+  // change.
   [[nodiscard]] bool defer() const {
     if (slow != nullptr) *slow = true;
     return slow != nullptr;
@@ -49,14 +54,18 @@ struct Caller {
 };
 
 // Whose programs get their immediates blinded, as Linux' net.core.bpf_jit_harden says it.
-enum class JitHarden : uint8_t { none, unprivileged, all };  // unprivileged: loaded by others than root
+// unprivileged: loaded by others than root
+enum class JitHarden : uint8_t { none, unprivileged, all };
 
 struct SurfaceOptions {
   JitHarden jit_harden = JitHarden::none;
   LicencePolicy licence = LicencePolicy::kernel;
   uint32_t max_programs = 1024;
-  // A program in machine code, for test runs, tail calls and dumps; empty: they are interpreted, and dumps are empty.
-  std::function<Result<std::unique_ptr<jit::CompiledProgram>>(std::shared_ptr<const AnnotatedProgram>)> compile;
+  // A program in machine code, for test runs, tail calls and dumps; empty: they are interpreted,
+  // and dumps are empty.
+  std::function<Result<std::unique_ptr<jit::CompiledProgram>>(
+      std::shared_ptr<const AnnotatedProgram>)>
+      compile;
   Grace* grace = nullptr;  // outlives the surface; null: nothing runs programs beside its callers
 };
 
@@ -67,9 +76,10 @@ class BpfSurface {
   BpfSurface(const BpfSurface&) = delete;
   BpfSurface& operator=(const BpfSurface&) = delete;
 
-  // As the system call: a descriptor, 0 or a negative errno. `attr` is our own memory, what it points at the caller's
-  // (Caller::process). Descriptors are real ones of this process (memfds whose
-  // link text holds bpf-map, bpf-prog or btf); close with bpf_close so that the reference goes.
+  // As the system call: a descriptor, 0 or a negative errno. `attr` is our own memory, what it
+  // points at the caller's (Caller::process). Descriptors are real ones of this process (memfds
+  // whose link text holds bpf-map, bpf-prog or btf); close with bpf_close so that the reference
+  // goes.
   long bpf(const Caller& caller, int cmd, union bpf_attr* attr, unsigned size);
   void close(int fd);
 

@@ -15,15 +15,17 @@ struct Span {
 #define SPAN(field) Span{offsetof(__sk_buff, field), sizeof(__sk_buff{}.field)}
 
 // Fields of struct __sk_buff that a caller may set, in order of offset.
-constexpr std::array kSettable{SPAN(mark), SPAN(priority), SPAN(ifindex),  SPAN(cb),      SPAN(tstamp),
-                               SPAN(wire_len), SPAN(gso_segs), SPAN(gso_size), SPAN(hwtstamp)};
+constexpr std::array kSettable{SPAN(mark),     SPAN(priority), SPAN(ifindex),
+                               SPAN(cb),       SPAN(tstamp),   SPAN(wire_len),
+                               SPAN(gso_segs), SPAN(gso_size), SPAN(hwtstamp)};
 #undef SPAN
 
 constexpr uint32_t kMaxSegments = 65535;  // Linux: GSO_MAX_SEGS
 
 bool is_settable(size_t at) {
-  return std::any_of(kSettable.begin(), kSettable.end(),
-                     [at](const Span& span) { return at >= span.offset && at < span.offset + span.size; });
+  return std::any_of(kSettable.begin(), kSettable.end(), [at](const Span& span) {
+    return at >= span.offset && at < span.offset + span.size;
+  });
 }
 
 }  // namespace
@@ -39,8 +41,11 @@ int TestContext::check_skb(uint32_t length) const {
 
 int TestContext::check_xdp(std::vector<uint8_t>* frame) const {
   // No metadata in front of the packet.
-  if (md_.data != 0 || md_.data_meta != 0 || md_.data_end > frame->size() || md_.data_end < kMinFrame) return -EINVAL;
-  if (md_.egress_ifindex != 0 || md_.rx_queue_index != 0 || md_.ingress_ifindex > kMaxPorts) return -EINVAL;
+  if (md_.data != 0 || md_.data_meta != 0 || md_.data_end > frame->size() ||
+      md_.data_end < kMinFrame)
+    return -EINVAL;
+  if (md_.egress_ifindex != 0 || md_.rx_queue_index != 0 || md_.ingress_ifindex > kMaxPorts)
+    return -EINVAL;
   frame->resize(md_.data_end);
   return 0;
 }
@@ -53,7 +58,8 @@ int TestContext::read(Call& call, std::vector<uint8_t>* frame) {
   std::vector<uint8_t> given;
   constexpr uint32_t kGivenMax = 4096;
   if (test.ctx_size_in > kGivenMax) return -E2BIG;
-  if (const int error = call.copy_in(test.ctx_in, test.ctx_size_in, &given); error != 0) return error;
+  if (const int error = call.copy_in(test.ctx_in, test.ctx_size_in, &given); error != 0)
+    return error;
   for (size_t at = known; at < given.size(); at++) {
     if (given[at] != 0) return -E2BIG;
   }
@@ -88,7 +94,8 @@ int TestContext::write(Call& call, uint32_t length) {
   md_.data_end = length;
   const uint32_t size = xdp_ ? sizeof md_ : sizeof skb_;
   const uint32_t room = std::min<uint32_t>(test.ctx_size_out, size);
-  if (call.copy_out(test.ctx_out, xdp_ ? static_cast<const void*>(&md_) : &skb_, room) != 0) return -EFAULT;
+  if (call.copy_out(test.ctx_out, xdp_ ? static_cast<const void*>(&md_) : &skb_, room) != 0)
+    return -EFAULT;
   test.ctx_size_out = size;
   call.write_back(test.ctx_size_out);
   return room < size ? -ENOSPC : 0;

@@ -20,7 +20,9 @@ class TestContext {
   // EFAULT. XDP: data_end cuts the packet.
   int read(Call& call, std::vector<uint8_t>* frame);
   void prepare(RunEnv* env) const;
-  [[nodiscard]] uint32_t wire_length(uint32_t captured) const { return skb_.wire_len != 0 ? skb_.wire_len : captured; }
+  [[nodiscard]] uint32_t wire_length(uint32_t captured) const {
+    return skb_.wire_len != 0 ? skb_.wire_len : captured;
+  }
   // Before and after each run: what one run leaves the next one finds.
   void fill(PacketContext* ctx) const;
   void take(const PacketContext& ctx);

@@ -1,5 +1,5 @@
-// PROG_TEST_RUN of packet programs: the packet as a port would deliver it, Ethernet header first. Contexts in and out:
-// test_context.hpp.
+// PROG_TEST_RUN of packet programs: the packet as a port would deliver it, Ethernet header first.
+// Contexts in and out: test_context.hpp.
 #include <time.h>
 
 #include <algorithm>
@@ -23,11 +23,13 @@ uint64_t now_ns() {
 
 long check(const Call& call, const ProgramObject& program) {
   const auto& test = call.attr.test;
-  const bool packets = program.type == BPF_PROG_TYPE_SOCKET_FILTER || program.type == BPF_PROG_TYPE_SCHED_CLS ||
-                       program.type == BPF_PROG_TYPE_XDP;
+  const bool packets = program.type == BPF_PROG_TYPE_SOCKET_FILTER ||
+                       program.type == BPF_PROG_TYPE_SCHED_CLS || program.type == BPF_PROG_TYPE_XDP;
   if (!packets) return -int{kEnotsupp};
   if (test.flags != 0 || test.cpu != 0 || test.batch_size != 0) return -EINVAL;
-  return test.data_size_in < kMinFrame || test.data_size_in > kMaxPacket || test.repeat > kRepeatMax ? -EINVAL : 0;
+  return test.data_size_in < kMinFrame || test.data_size_in > kMaxPacket || test.repeat > kRepeatMax
+             ? -EINVAL
+             : 0;
 }
 
 // As a signal ends the kernel's.
@@ -35,8 +37,10 @@ bool interrupted(const Call& call) {
   return call.caller.cancelled != nullptr && call.caller.cancelled->load(std::memory_order_relaxed);
 }
 
-// Runs it on the packet, which it may change, as often as asked for or until interrupted. R0 of the last run.
-uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, TestContext& context, uint64_t* time_ns) {
+// Runs it on the packet, which it may change, as often as asked for or until interrupted. R0 of the
+// last run.
+uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, TestContext& context,
+             uint64_t* time_ns) {
   const auto code = machine_code_of(call.options, call.caller, program);
   const uint32_t repeat = std::max(call.attr.test.repeat, 1u);
   std::lock_guard guard(call.state.test_run_lock);
@@ -44,7 +48,8 @@ uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, Te
   env.slot = call.state.map_slots - 1;  // workers take slots from 0 up
   context.prepare(&env);
   const auto length = static_cast<uint32_t>(frame.size());
-  const LinearPacket packet{.buffer = frame.data(), .captured = length, .wire_length = context.wire_length(length)};
+  const LinearPacket packet{
+      .buffer = frame.data(), .captured = length, .wire_length = context.wire_length(length)};
   PacketContext received;
   load_context(&received, kLinearLayout, &packet, &env);
   enter_stack(&received);
@@ -69,19 +74,23 @@ uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, Te
 
 long prog_test_run(Call& call) {
   auto& test = call.attr.test;
-  if ((test.ctx_size_in != 0) != (test.ctx_in != 0) || (test.ctx_size_out != 0) != (test.ctx_out != 0)) return -EINVAL;
+  if ((test.ctx_size_in != 0) != (test.ctx_in != 0) ||
+      (test.ctx_size_out != 0) != (test.ctx_out != 0))
+    return -EINVAL;
   std::shared_ptr<ProgramObject> program;
   if (const int error = call.object_of(test.prog_fd, &program); error != 0) return error;
   if (const long error = check(call, *program); error != 0) return error;
   std::vector<uint8_t> frame;
-  if (const int error = call.copy_in(test.data_in, test.data_size_in, &frame); error != 0) return error;
+  if (const int error = call.copy_in(test.data_in, test.data_size_in, &frame); error != 0)
+    return error;
   TestContext context(program->type);
   if (const int error = context.read(call, &frame); error != 0) return error;
 
   uint64_t time_ns = 0;
   test.retval = static_cast<uint32_t>(run(call, *program, frame, context, &time_ns));
   if (interrupted(call)) return -EINTR;
-  test.duration = static_cast<uint32_t>(std::min<uint64_t>(time_ns / std::max(test.repeat, 1u), UINT32_MAX));
+  test.duration =
+      static_cast<uint32_t>(std::min<uint64_t>(time_ns / std::max(test.repeat, 1u), UINT32_MAX));
 
   const uint32_t room = test.data_size_out;
   test.data_size_out = static_cast<uint32_t>(frame.size());

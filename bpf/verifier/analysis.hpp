@@ -1,6 +1,7 @@
-// One verification: walks every path of the program over the abstract machine. Split by what an instruction does:
-// transfer_alu, transfer_branch, transfer_memory, packet, stack, transfer_call, arguments, subprograms, references;
-// arrival, prune and loops decide which paths need no walking again, precision what they may forget.
+// One verification: walks every path of the program over the abstract machine. Split by what an
+// instruction does: transfer_alu, transfer_branch, transfer_memory, packet, stack, transfer_call,
+// arguments, subprograms, references; arrival, prune and loops decide which paths need no walking
+// again, precision what they may forget.
 #pragma once
 
 #include <array>
@@ -81,7 +82,8 @@ class Analysis {
     std::vector<AddedField> fields;  // added to
   };
   using WrittenSlots = std::array<uint64_t, kMaxFrames + 1>;  // by frame, as Frame::written
-  // A path that ended at a state whose own paths were unfinished: what turns out to matter there matters to it.
+  // A path that ended at a state whose own paths were unfinished: what turns out to matter there
+  // matters to it.
   struct LoopEdge {
     Checkpoint* to;
     Position from;
@@ -142,7 +144,8 @@ class Analysis {
   void log_return(const std::string& callee);
   [[nodiscard]] std::string source_of(uint32_t insn) const;
   // What of a frame is named by the bits, and all of it, each beginning with a space.
-  [[nodiscard]] std::string state_text(const State& state, uint32_t frame, uint16_t regs, uint64_t slots) const;
+  [[nodiscard]] std::string state_text(const State& state, uint32_t frame, uint16_t regs,
+                                       uint64_t slots) const;
   [[nodiscard]] std::string frame_text(const State& state, uint32_t frame) const;
   [[nodiscard]] std::string frame_text(uint32_t frame) const { return frame_text(state_, frame); }
   void log_totals();
@@ -152,7 +155,9 @@ class Analysis {
     changed_regs_ = kAllRegs;
     changed_slots_ = ~0ull;
   }
-  [[nodiscard]] uint32_t top_frame() const { return static_cast<uint32_t>(state_.frames.size() - 1); }
+  [[nodiscard]] uint32_t top_frame() const {
+    return static_cast<uint32_t>(state_.frames.size() - 1);
+  }
 
   // Registers.
   bool check_read(uint32_t reg);
@@ -172,7 +177,8 @@ class Analysis {
   void move_number(const Insn& insn);
   bool pointer_alu(const Insn& insn, uint32_t pointer_reg, const Register& pointer,
                    const Scalar& scalar, bool reversed);
-  bool check_pointer_operand(uint8_t op, uint32_t regno, const Register& pointer, const Scalar& scalar);
+  bool check_pointer_operand(uint8_t op, uint32_t regno, const Register& pointer,
+                             const Scalar& scalar);
   bool check_sane_offset(const Register& pointer, const Scalar& scalar);
 
   Step transfer_branch(const Insn& insn);
@@ -196,31 +202,40 @@ class Analysis {
   bool load_function(const Insn& insn);
   bool transfer_packet_load(const Insn& insn);
   // Checks an access of `size` bytes at pointer + offset; records the fact.
-  bool check_access(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access, bool atomic);
-  bool check_ctx(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access);
+  bool check_access(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size,
+                    Access access, bool atomic);
+  bool check_ctx(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size,
+                 Access access);
   bool check_unmoved(uint32_t regno, const Register& pointer);
   // The bytes [pointer + offset, + size) lie in a region of `limit` bytes.
-  bool check_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit);
-  bool fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit,
-                   const char* which);
-  bool check_map_value(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access);
-  bool check_map_key(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access);
+  bool check_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size,
+                    uint32_t limit);
+  bool fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size,
+                   uint32_t limit, const char* which);
+  bool check_map_value(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size,
+                       Access access);
+  bool check_map_key(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size,
+                     Access access);
   bool check_packet(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size);
-  bool check_socket(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access);
+  bool check_socket(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size,
+                    Access access);
   bool check_alignment(const Register& pointer, int32_t offset, uint32_t size, bool atomic);
   void forget_packet_pointers();
   void note_packet_range(const Register& pointer, bool open);
   static void mark_packet_end(Register* pointer, bool open);
   bool read_frozen(const Register& pointer, int32_t offset, uint32_t size, Register* out);
 
-  bool check_stack(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access);
+  bool check_stack(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size,
+                   Access access);
   void use_stack(const Register& pointer, int64_t low);
   bool read_stack(const Register& pointer, int32_t offset, uint32_t size, Register* out);
   bool fill_register(StackSlot* slot, uint32_t held, uint32_t size, Register* out);
   void mark_bytes_read(uint32_t frame, int32_t low, int32_t high);
   // value_reg: the register that `value` came from, -1: an immediate.
-  bool write_stack(const Register& pointer, int32_t offset, uint32_t size, const Register& value, int32_t value_reg);
-  void write_anywhere(const Register& pointer, int32_t low, int32_t high, bool zero, int32_t value_reg);
+  bool write_stack(const Register& pointer, int32_t offset, uint32_t size, const Register& value,
+                   int32_t value_reg);
+  void write_anywhere(const Register& pointer, int32_t low, int32_t high, bool zero,
+                      int32_t value_reg);
   // Bytes [low, high) of a frame get values that nothing is known of.
   void smudge_stack(uint32_t frame, int32_t low, int32_t high);
   void smudge_spills(uint32_t frame, int32_t low, int32_t high);
@@ -236,7 +251,8 @@ class Analysis {
   bool check_argument(uint32_t index, Call* call);
   bool check_argument_type(uint32_t index, const Call& call);
   bool check_map_argument(uint32_t index, Call* call);
-  bool check_memory_argument(uint32_t regno, uint32_t size, Access access, bool zero_allowed, const Call& call);
+  bool check_memory_argument(uint32_t regno, uint32_t size, Access access, bool zero_allowed,
+                             const Call& call);
   bool check_stack_argument(uint32_t regno, uint32_t size, Access access);
   bool check_size_argument(uint32_t index, Call* call);
   bool check_fixed_argument(uint32_t regno, uint32_t size, bool written, bool aligned, Call* call);
@@ -262,7 +278,8 @@ class Analysis {
   bool check_nothing_held(const char* where);
   bool lock_or_unlock(uint32_t regno, bool lock);
 
-  void note_access(Region region, int32_t offset, uint32_t frame_up, int32_t map_index, bool aligned);
+  void note_access(Region region, int32_t offset, uint32_t frame_up, int32_t map_index,
+                   bool aligned);
   void note_argument(uint32_t index, const Register& pointer, uint32_t size);
   void note_map(int32_t map_index);
 
@@ -274,7 +291,9 @@ class Analysis {
   void note_seen_as_numbers(const State& seen, bool all);
   void keep_uses();
 
-  [[nodiscard]] const MapSpec& map_spec(int32_t index) const { return maps_[static_cast<size_t>(index)]->spec(); }
+  [[nodiscard]] const MapSpec& map_spec(int32_t index) const {
+    return maps_[static_cast<size_t>(index)]->spec();
+  }
   int16_t inner_map(int32_t index);
 
   const VerifierInput& input_;
@@ -318,8 +337,8 @@ class Analysis {
 
   Report report_;
   std::string log_;
-  // Of the log: what changed since the state was last written, where the last instruction's line ends, the source line
-  // written last, and where the path that begins now branched off.
+  // Of the log: what changed since the state was last written, where the last instruction's line
+  // ends, the source line written last, and where the path that begins now branched off.
   static constexpr uint32_t kNowhere = UINT32_MAX;
   static constexpr uint16_t kAllRegs = (1u << kRegisters) - 1;
   uint16_t changed_regs_ = 0;
@@ -333,9 +352,11 @@ class Analysis {
 
 // Text of a variable offset as the kernel prints it: (0x0; 0xff).
 std::string tnum_text(Tnum bits);
-// A register of a frame as the kernel's log prints it: "scalar(umax=255)", "fp-8", "fp[0]-8", "map_value(ks=4,vs=8)".
+// A register of a frame as the kernel's log prints it: "scalar(umax=255)", "fp-8", "fp[0]-8",
+// "map_value(ks=4,vs=8)".
 std::string register_text(const Register& reg, const std::vector<const Map*>& maps, uint32_t frame);
-// A stack slot: "mmmmmmmm", or the register that it holds behind what is above it; "" where nothing was written.
+// A stack slot: "mmmmmmmm", or the register that it holds behind what is above it; "" where nothing
+// was written.
 std::string slot_text(const StackSlot& slot, const std::vector<const Map*>& maps, uint32_t frame);
 // What to do about a reason; may be empty.
 std::string suggestion_for(const std::string& reason);

@@ -20,10 +20,14 @@ constexpr uint32_t kCallbackPatience = 64;
 
 // loops: the state is one that its own path has been in.
 bool Analysis::is_hit(Checkpoint* point, bool* loops) {
-  if (point->branches == 0 && point->awaits == nullptr) return covers(point->state, state_, insn_, cfg_, Match::safe);
-  // One more round of a callback brings nothing new; or this state leads into a loop whose end is not known.
-  if (point->branches == 0 || cfg_.forced[insn_] != 0) return covers(point->state, state_, insn_, cfg_, Match::within);
-  *loops = maybe_looping(point->state, state_) && covers(point->state, state_, insn_, cfg_, Match::exact);
+  if (point->branches == 0 && point->awaits == nullptr)
+    return covers(point->state, state_, insn_, cfg_, Match::safe);
+  // One more round of a callback brings nothing new; or this state leads into a loop whose end is
+  // not known.
+  if (point->branches == 0 || cfg_.forced[insn_] != 0)
+    return covers(point->state, state_, insn_, cfg_, Match::within);
+  *loops = maybe_looping(point->state, state_) &&
+           covers(point->state, state_, insn_, cfg_, Match::exact);
   return false;
 }
 
@@ -31,7 +35,8 @@ bool Analysis::fail_loop(const State& before) {
   if (logging()) log_source();
   fail(EINVAL, "infinite loop detected at insn %u", insn_);
   if (input_.log_level != 0) {
-    log_ += "cur state:" + frame_text(top_frame()) + "\nold state:" + frame_text(before, top_frame()) + "\n";
+    log_ += "cur state:" + frame_text(top_frame()) +
+            "\nold state:" + frame_text(before, top_frame()) + "\n";
   }
   return false;
 }
@@ -84,7 +89,8 @@ Arrival Analysis::arrive() {
       add = false;
     }
     if (add) point->misses++;
-    const uint32_t patience = cfg_.forced[insn_] != 0 && point->branches != 0 ? kCallbackPatience : kPatience;
+    const uint32_t patience =
+        cfg_.forced[insn_] != 0 && point->branches != 0 ? kCallbackPatience : kPatience;
     if (point->misses > point->hits * patience + patience) pruner_.drop(&list, i);
   }
   pruner_.note_seen(seen);
@@ -101,7 +107,9 @@ void Analysis::checkpoint() {
 
 // Numbers are followed back to the last checkpoint that had them marked. Where there is none for
 // long, as in code without jumps, each would be followed all the way.
-void Analysis::waypoint() { parent_ = pruner_.add_waypoint(insn_, copy_for_checkpoint(), parent_, path_node_); }
+void Analysis::waypoint() {
+  parent_ = pruner_.add_waypoint(insn_, copy_for_checkpoint(), parent_, path_node_);
+}
 
 State Analysis::copy_for_checkpoint() {
   steps_since_ = 0;

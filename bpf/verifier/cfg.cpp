@@ -13,7 +13,8 @@ namespace {
 
 class Builder {
  public:
-  Builder(const std::vector<Insn>& insns, Cfg* cfg) : insns_(insns), cfg_(cfg), count_(insns.size()) {}
+  Builder(const std::vector<Insn>& insns, Cfg* cfg)
+      : insns_(insns), cfg_(cfg), count_(insns.size()) {}
 
   void build() {
     if (count_ == 0) return fail(EINVAL, 0, "empty program");
@@ -28,7 +29,9 @@ class Builder {
   }
 
  private:
-  void fail(int code, uint32_t insn, std::string reason) { cfg_->error = {code, insn, std::move(reason)}; }
+  void fail(int code, uint32_t insn, std::string reason) {
+    cfg_->error = {code, insn, std::move(reason)};
+  }
   bool refuse(uint32_t insn, std::string reason) {
     fail(EINVAL, insn, std::move(reason));
     return false;
@@ -36,7 +39,8 @@ class Builder {
 
   void find_second_slots() {
     second_slot_.assign(count_ + 1, false);
-    for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) second_slot_[i + 1] = is_load_imm64(insns_[i]);
+    for (uint32_t i = 0; i < count_; i += insn_length(insns_[i]))
+      second_slot_[i + 1] = is_load_imm64(insns_[i]);
   }
 
   bool check_opcodes() {
@@ -53,7 +57,8 @@ class Builder {
   bool find_subprograms() {
     std::vector<uint32_t> starts{0};
     for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
-      if (is_call(insns_[i]) && insns_[i].src_reg == BPF_PSEUDO_KFUNC_CALL) return refuse(i, *insn_fault(insns_, i));
+      if (is_call(insns_[i]) && insns_[i].src_reg == BPF_PSEUDO_KFUNC_CALL)
+        return refuse(i, *insn_fault(insns_, i));
       if (!is_local_call(insns_[i]) && !loads_function(insns_[i])) continue;
       const int64_t target = callee_of(i);
       if (target < 0 || target >= static_cast<int64_t>(count_) || second_slot_[target]) {
@@ -71,7 +76,8 @@ class Builder {
     for (size_t s = 0; s < starts.size(); s++) {
       const uint32_t end = s + 1 < starts.size() ? starts[s + 1] : static_cast<uint32_t>(count_);
       cfg_->subprograms.push_back({starts[s], end, 0});
-      std::fill(cfg_->subprogram_of.begin() + starts[s], cfg_->subprogram_of.begin() + end, static_cast<uint16_t>(s));
+      std::fill(cfg_->subprogram_of.begin() + starts[s], cfg_->subprogram_of.begin() + end,
+                static_cast<uint16_t>(s));
     }
     return true;
   }
@@ -85,10 +91,12 @@ class Builder {
         if (!is_conditional_jump(insn) && !is_goto(insn)) continue;
         const int64_t target = jump_target(insn, i);
         if (target < sub.start || target >= sub.end) {
-          return refuse(i, "jump out of range from insn " + std::to_string(i) + " to " + std::to_string(target));
+          return refuse(i, "jump out of range from insn " + std::to_string(i) + " to " +
+                               std::to_string(target));
         }
       }
-      if (!is_exit(insns_[last]) && !is_goto(insns_[last])) return refuse(last, "last insn is not an exit or jmp");
+      if (!is_exit(insns_[last]) && !is_goto(insns_[last]))
+        return refuse(last, "last insn is not an exit or jmp");
     }
     return true;
   }
@@ -108,7 +116,8 @@ class Builder {
       const Insn& insn = insns_[i];
       if (is_exit(insn)) continue;
       if (loads_function(insn)) visit(callee_of(i));
-      if (is_local_call(insn) || is_conditional_jump(insn) || is_goto(insn)) visit(jump_target(insn, i));
+      if (is_local_call(insn) || is_conditional_jump(insn) || is_goto(insn))
+        visit(jump_target(insn, i));
       if (!is_goto(insn)) visit(i + insn_length(insn));
     }
     for (uint32_t i = 0; i < count_; i += insn_length(insns_[i])) {
@@ -120,7 +129,8 @@ class Builder {
     return true;
   }
 
-  // Where paths meet or part, as in Linux. Every cycle holds one, so every path that does not end meets these.
+  // Where paths meet or part, as in Linux. Every cycle holds one, so every path that does not end
+  // meets these.
   void mark_prune_points() {
     cfg_->prune_point.assign(count_, 0);
     cfg_->forced.assign(count_, 0);
@@ -160,7 +170,9 @@ class Builder {
     }
   }
 
-  static bool loads_function(const Insn& insn) { return is_load_imm64(insn) && insn.src_reg == BPF_PSEUDO_FUNC; }
+  static bool loads_function(const Insn& insn) {
+    return is_load_imm64(insn) && insn.src_reg == BPF_PSEUDO_FUNC;
+  }
   [[nodiscard]] int64_t callee_of(uint32_t i) const {
     return is_local_call(insns_[i]) ? jump_target(insns_[i], i) : int64_t{i} + 1 + insns_[i].imm;
   }

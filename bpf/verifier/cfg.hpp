@@ -21,11 +21,15 @@ struct CfgError {
 struct Cfg {
   std::vector<Subprogram> subprograms;
   std::vector<uint16_t> subprogram_of;  // per instruction
-  std::vector<uint8_t> faulty;          // per instruction: insn_fault has one, which counts when a path reaches it
+  // per instruction: insn_fault has one, which counts when a path reaches it
+  std::vector<uint8_t> faulty;
   std::vector<uint8_t> prune_point;     // per instruction: states that arrive here are compared
-  std::vector<uint8_t> forced;          // per instruction: and always remembered (calls with a callback)
-  std::vector<uint8_t> changes_packet;  // per subprogram: it, or one that it calls, may change the packet
-  std::vector<uint16_t> live;           // per instruction: registers that some path from here reads before writing
+  // per instruction: and always remembered (calls with a callback)
+  std::vector<uint8_t> forced;
+  // per subprogram: it, or one that it calls, may change the packet
+  std::vector<uint8_t> changes_packet;
+  // per instruction: registers that some path from here reads before writing
+  std::vector<uint16_t> live;
   CfgError error;
 };
 

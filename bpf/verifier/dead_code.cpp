@@ -8,9 +8,12 @@ namespace {
 constexpr uint8_t kJump = BPF_JMP | BPF_JA;
 constexpr int32_t kGone = -1;  // a subprogram of which nothing is left
 
-uint32_t target_of(const Insn& insn, uint32_t index) { return static_cast<uint32_t>(jump_target(insn, index)); }
+uint32_t target_of(const Insn& insn, uint32_t index) {
+  return static_cast<uint32_t>(jump_target(insn, index));
+}
 
-// A comparison that went one way only becomes a jump; where it never jumped, a jump to the next instruction.
+// A comparison that went one way only becomes a jump; where it never jumped, a jump to the next
+// instruction.
 void wire_decided_jumps(AnnotatedProgram* program, const std::vector<bool>& reached) {
   for (uint32_t i = 0; i < program->insns.size(); i++) {
     Insn& insn = program->insns[i];
@@ -26,7 +29,8 @@ void wire_decided_jumps(AnnotatedProgram* program, const std::vector<bool>& reac
 class Compaction {
  public:
   // kept: one an instruction slot.
-  Compaction(AnnotatedProgram* program, const std::vector<bool>& kept) : program_(*program), kept_(kept) {
+  Compaction(AnnotatedProgram* program, const std::vector<bool>& kept)
+      : program_(*program), kept_(kept) {
     uint32_t at = 0;
     for (const bool keep : kept) {
       new_index_.push_back(at);
@@ -90,7 +94,8 @@ class Compaction {
 
 }  // namespace
 
-std::vector<uint32_t> remove_dead_code(AnnotatedProgram* program, const std::vector<bool>& reached) {
+std::vector<uint32_t> remove_dead_code(AnnotatedProgram* program,
+                                       const std::vector<bool>& reached) {
   std::vector<uint32_t> origins(program->insns.size());
   for (uint32_t i = 0; i < origins.size(); i++) origins[i] = i;
   wire_decided_jumps(program, reached);

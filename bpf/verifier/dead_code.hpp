@@ -12,6 +12,7 @@ namespace sluice::bpf {
 
 // Facts, jumps, calls and subprograms follow. reached: one an instruction slot. For each slot that
 // is left: where it was.
-[[nodiscard]] std::vector<uint32_t> remove_dead_code(AnnotatedProgram* program, const std::vector<bool>& reached);
+[[nodiscard]] std::vector<uint32_t> remove_dead_code(AnnotatedProgram* program,
+                                                     const std::vector<bool>& reached);
 
 }  // namespace sluice::bpf

@@ -52,7 +52,9 @@ bool Analysis::check_program() {
     return fail(E2BIG, "the program uses more than %u maps", kMaxMapsPerProgram);
   }
   if ((input_.flags & BPF_F_SLEEPABLE) != 0 && input_.type != BPF_PROG_TYPE_KPROBE) {
-    return fail(EINVAL, "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable");
+    return fail(
+        EINVAL,
+        "Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable");
   }
   return true;
 }
@@ -96,7 +98,8 @@ bool Analysis::explore(uint32_t subprogram) {
   mark_all_changed();
   for (;;) {
     if (++processed_ > kMaxVerifiedInsns) {
-      return fail(E2BIG, "BPF program is too large. Processed %llu insn", static_cast<unsigned long long>(processed_));
+      return fail(E2BIG, "BPF program is too large. Processed %llu insn",
+                  static_cast<unsigned long long>(processed_));
     }
     if (processed_ % kMemoryCheckEvery == 0 && !check_memory()) return false;
     bool ended = false;
@@ -123,7 +126,8 @@ bool Analysis::explore(uint32_t subprogram) {
   return true;
 }
 
-// Global subprograms that something calls, each on its own: what its callers give it does not matter.
+// Global subprograms that something calls, each on its own: what its callers give it does not
+// matter.
 bool Analysis::explore_globals() {
   for (bool found = true; found;) {
     found = false;
@@ -131,7 +135,8 @@ bool Analysis::explore_globals() {
       if (called_[i] != 1) continue;
       called_[i] = 2;
       found = true;
-      if (logging()) log_ += "Validating " + infos_[i].name + "() func#" + std::to_string(i) + "...\n";
+      if (logging())
+        log_ += "Validating " + infos_[i].name + "() func#" + std::to_string(i) + "...\n";
       if (!explore(i)) return false;
       if (!logging()) continue;
       log_ += "Func#" + std::to_string(i) + " ('" + infos_[i].name +
@@ -142,7 +147,8 @@ bool Analysis::explore_globals() {
 }
 
 bool Analysis::check_memory() {
-  const size_t bytes = pruner_.bytes() + pending_bytes_ + history_.nodes.capacity() * sizeof(HistoryNode) +
+  const size_t bytes = pruner_.bytes() + pending_bytes_ +
+                       history_.nodes.capacity() * sizeof(HistoryNode) +
                        path_nodes_.capacity() * sizeof(PathNode) + log_.capacity();
   if (bytes <= input_.memory_limit) return true;
   return fail(ENOMEM, "verification needs more than %llu bytes of memory",
@@ -162,7 +168,8 @@ bool Analysis::next_pending() {
   steps_since_ = next.steps_since;
   pending_bytes_ -= next.bytes;
   came_from_ = next.from;
-  if (!logging_paths()) log_.resize(std::min(log_.size(), next.log_size - std::min(next.log_size, log_lost_)));
+  if (!logging_paths())
+    log_.resize(std::min(log_.size(), next.log_size - std::min(next.log_size, log_lost_)));
   mark_all_changed();
   pending_.pop_back();
   return true;
@@ -204,7 +211,8 @@ Step Analysis::step() {
       if (is_load_acquire(insn)) {
         good = transfer_load(insn);
       } else {
-        good = is_atomic(insn) && !is_store_release(insn) ? transfer_atomic(insn) : transfer_store(insn);
+        good = is_atomic(insn) && !is_store_release(insn) ? transfer_atomic(insn)
+                                                          : transfer_store(insn);
       }
       break;
     case BPF_JMP:
@@ -245,8 +253,9 @@ bool Analysis::finish() {
   if (!check_depth()) return false;
   if (missing_body_ != nullptr) {
     insn_ = missing_body_insn_;
-    return fail(EOPNOTSUPP, "helper bpf_%.*s#%u is not implemented", static_cast<int>(missing_body_->name.size()),
-                missing_body_->name.data(), missing_body_->id);
+    return fail(EOPNOTSUPP, "helper bpf_%.*s#%u is not implemented",
+                static_cast<int>(missing_body_->name.size()), missing_body_->name.data(),
+                missing_body_->id);
   }
   return true;
 }

@@ -1,5 +1,6 @@
-// What was executed on the way to the present, as a tree: each path's end points back along it. Needed to find where a
-// number that turned out to matter came from. Grows only; owned by one verification.
+// What was executed on the way to the present, as a tree: each path's end points back along it.
+// Needed to find where a number that turned out to matter came from. Grows only; owned by one
+// verification.
 #pragma once
 
 #include <cstdint>

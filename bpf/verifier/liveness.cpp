@@ -1,4 +1,5 @@
-// Register liveness by the usual backward fixed point. Registers that are dead need not match when states are compared.
+// Register liveness by the usual backward fixed point. Registers that are dead need not match when
+// states are compared.
 #include "bpf/helpers/helper.hpp"
 #include "bpf/verifier/cfg.hpp"
 

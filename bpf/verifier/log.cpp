@@ -1,5 +1,6 @@
-// The log in the kernel's format (levels 1, 2 and 4 of BPF_PROG_LOAD), which tools read. What an instruction changed is
-// written behind it when the next one is reached, as the kernel does: what ends a path is not followed by its state.
+// The log in the kernel's format (levels 1, 2 and 4 of BPF_PROG_LOAD), which tools read. What an
+// instruction changed is written behind it when the next one is reached, as the kernel does: what
+// ends a path is not followed by its state.
 #include <algorithm>
 #include <chrono>
 
@@ -9,7 +10,8 @@
 namespace sluice::bpf {
 namespace {
 
-constexpr uint32_t kLogPaths = 2;  // every path, with what only those who look for a fault in the verifier read
+// every path, with what only those who look for a fault in the verifier read
+constexpr uint32_t kLogPaths = 2;
 constexpr uint32_t kLogStats = 4;
 constexpr uint32_t kLogFixed = 8;          // its beginning is what counts, else its end
 constexpr size_t kMaxLog = 16u << 20;
@@ -34,11 +36,13 @@ void Analysis::log_subprograms() {
   }
 }
 
-// Before an instruction: what the one before it did, the source line if it is another one, the instruction.
+// Before an instruction: what the one before it did, the source line if it is another one, the
+// instruction.
 void Analysis::log_insn() {
   if (came_from_ != kNowhere) {
     if (logging_paths()) {
-      log_ += "\nfrom " + number_text(came_from_) + " to " + number_text(insn_) + ":" + frame_text(top_frame()) + "\n";
+      log_ += "\nfrom " + number_text(came_from_) + " to " + number_text(insn_) + ":" +
+              frame_text(top_frame()) + "\n";
     }
     came_from_ = kNowhere;
   }
@@ -91,7 +95,8 @@ void Analysis::log_source() {
           number_text(BPF_LINE_INFO_LINE_NUM(line.line_col)) + "\n";
 }
 
-std::string Analysis::state_text(const State& state, uint32_t index, uint16_t regs, uint64_t slots) const {
+std::string Analysis::state_text(const State& state, uint32_t index, uint16_t regs,
+                                 uint64_t slots) const {
   const Frame& frame = state.frames[index];
   std::string out;
   if (index != 0) out += " frame" + number_text(index) + ":";
@@ -101,7 +106,8 @@ std::string Analysis::state_text(const State& state, uint32_t index, uint16_t re
   }
   for (size_t i = 0; i < frame.stack.size(); i++) {
     const std::string slot = slot_text(frame.stack[i], maps_, index);
-    if ((slots >> i & 1) != 0 && !slot.empty()) out += " fp-" + number_text((i + 1) * 8) + "=" + slot;
+    if ((slots >> i & 1) != 0 && !slot.empty())
+      out += " fp-" + number_text((i + 1) * 8) + "=" + slot;
   }
   for (size_t i = 0; i < state.references.size(); i++) {
     out += (i == 0 ? " refs=" : ",") + number_text(state.references[i].id);
@@ -115,7 +121,8 @@ std::string Analysis::frame_text(const State& state, uint32_t index) const {
 
 // The top two frames, when the upper one has just been made.
 void Analysis::log_call() {
-  log_ += "caller:\n" + frame_text(top_frame() - 1) + "\ncallee:\n" + frame_text(top_frame()) + "\n";
+  log_ +=
+      "caller:\n" + frame_text(top_frame() - 1) + "\ncallee:\n" + frame_text(top_frame()) + "\n";
   mark_all_changed();
 }
 
@@ -129,17 +136,20 @@ void Analysis::log_totals() {
   if ((input_.log_level & kLogStats) != 0) {
     const auto spent = std::chrono::steady_clock::now() - began_;
     log_ += "verification time " +
-            number_text(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(spent).count())) +
+            number_text(static_cast<uint64_t>(
+                std::chrono::duration_cast<std::chrono::microseconds>(spent).count())) +
             " usec\nstack depth ";
-    const auto& subprograms = program_->subprograms.empty() ? cfg_.subprograms : program_->subprograms;
+    const auto& subprograms =
+        program_->subprograms.empty() ? cfg_.subprograms : program_->subprograms;
     for (size_t i = 0; i < subprograms.size(); i++) {
       log_ += (i == 0 ? "" : "+") + number_text(subprograms[i].stack_depth);
     }
     log_ += subprograms.empty() ? "0\n" : "\n";
   }
-  log_ += "processed " + number_text(processed_) + " insns (limit " + number_text(kMaxVerifiedInsns) +
-          ") max_states_per_insn " + number_text(pruner_.most_per_insn()) + " total_states " +
-          number_text(pruner_.total()) + " peak_states " + number_text(pruner_.peak()) + " mark_read 0\n";
+  log_ += "processed " + number_text(processed_) + " insns (limit " +
+          number_text(kMaxVerifiedInsns) + ") max_states_per_insn " +
+          number_text(pruner_.most_per_insn()) + " total_states " + number_text(pruner_.total()) +
+          " peak_states " + number_text(pruner_.peak()) + " mark_read 0\n";
 }
 
 }  // namespace sluice::bpf

@@ -10,7 +10,8 @@ namespace {
 std::string signed_text(int64_t value, bool low = false) {
   if (value >= INT16_MIN && value <= INT16_MAX) return std::to_string(value);
   char text[32];
-  snprintf(text, sizeof text, "%#llx", low ? static_cast<uint32_t>(value) : static_cast<unsigned long long>(value));
+  snprintf(text, sizeof text, "%#llx",
+           low ? static_cast<uint32_t>(value) : static_cast<unsigned long long>(value));
   return text;
 }
 std::string unsigned_text(uint64_t value) {
@@ -27,8 +28,8 @@ std::string hex_text(uint64_t value) {
 }
 std::string offset_text(int32_t value) { return (value < 0 ? "" : "+") + std::to_string(value); }
 
-// The bounds that say something; lower ones that are equal share their number, and so do upper ones:
-// smin=umin=1,smax=umax=smax32=umax32=9.
+// The bounds that say something; lower ones that are equal share their number, and so do upper
+// ones: smin=umin=1,smax=umax=smax32=umax32=9.
 std::string bounds_text(const Scalar& value) {
   struct Bound {
     const char* name;
@@ -121,7 +122,8 @@ std::string tnum_text(Tnum bits) {
   return text;
 }
 
-std::string register_text(const Register& reg, const std::vector<const Map*>& maps, uint32_t frame) {
+std::string register_text(const Register& reg, const std::vector<const Map*>& maps,
+                          uint32_t frame) {
   const bool fixed = reg.value.is_const();
   std::string name = type_name(reg);
   Facts facts;
@@ -129,17 +131,20 @@ std::string register_text(const Register& reg, const std::vector<const Map*>& ma
   if (reg.is_scalar()) {
     const std::string precise = reg.precise ? "P" : "";
     if (fixed) return precise + signed_text(static_cast<int64_t>(reg.value.value()));
-    if (reg.id != 0) facts.put("id", std::to_string(reg.id) + (reg.added ? offset_text(reg.offset) : ""));
+    if (reg.id != 0)
+      facts.put("id", std::to_string(reg.id) + (reg.added ? offset_text(reg.offset) : ""));
     put_number(reg.value, &facts);
     return precise + "scalar" + facts.text();
   }
-  if (reg.type == RegType::stack) name += reg.frame == frame ? "" : "[" + std::to_string(reg.frame) + "]";
+  if (reg.type == RegType::stack)
+    name += reg.frame == frame ? "" : "[" + std::to_string(reg.frame) + "]";
   if (reg.type == RegType::stack && fixed) {
     return name + (reg.offset != 0 || name == "fp" ? signed_text(reg.offset) : "");
   }
   if (reg.id != 0) facts.put("id", std::to_string(reg.id));
   if (reg.reference != 0) facts.put("ref_obj_id", std::to_string(reg.reference));
-  const bool of_map = reg.type == RegType::map_key || reg.type == RegType::map_value || reg.type == RegType::const_map;
+  const bool of_map = reg.type == RegType::map_key || reg.type == RegType::map_value ||
+                      reg.type == RegType::const_map;
   if (of_map) {
     const MapSpec& spec = maps[static_cast<size_t>(reg.map_index)]->spec();
     if (!spec.name.empty()) facts.put("map", spec.name);

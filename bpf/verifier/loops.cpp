@@ -28,7 +28,8 @@ void Analysis::close_loop(Checkpoint* to) {
   loop_edges_.push_back({to, position(), written_slots()});
   Checkpoint* head = to;
   while (head->branches == 0) head = head->awaits;
-  // The head is unfinished, so the present path came through it. All between hang on it, or on one further out.
+  // The head is unfinished, so the present path came through it. All between hang on it, or on one
+  // further out.
   for (Checkpoint* point = parent_; point != head; point = point->parent) {
     if (point->awaits == nullptr) awaiting_.push_back(point);
     if (point->awaits == nullptr || head->depth < point->awaits->depth) point->awaits = head;
@@ -36,7 +37,8 @@ void Analysis::close_loop(Checkpoint* to) {
 }
 
 void Analysis::end_path() {
-  for (Checkpoint* point = parent_; point != nullptr && --point->branches == 0; point = point->parent) {
+  for (Checkpoint* point = parent_; point != nullptr && --point->branches == 0;
+       point = point->parent) {
     pruner_.close(*point);
     if (point->awaits == nullptr && !loop_edges_.empty()) settle_loops(point);
   }
@@ -44,15 +46,18 @@ void Analysis::end_path() {
 
 // All paths through `root` have ended, and it hangs on none.
 void Analysis::settle_loops(Checkpoint* root) {
-  const auto first = std::stable_partition(loop_edges_.begin(), loop_edges_.end(),
-                                           [root](const LoopEdge& edge) { return root_of(edge.to) != root; });
+  const auto first =
+      std::stable_partition(loop_edges_.begin(), loop_edges_.end(),
+                            [root](const LoopEdge& edge) { return root_of(edge.to) != root; });
   for (uint64_t before = marks_made_ - 1; before != marks_made_;) {
     before = marks_made_;
-    for (auto edge = first; edge != loop_edges_.end(); edge++) inherit(edge->to, edge->from, edge->written);
+    for (auto edge = first; edge != loop_edges_.end(); edge++)
+      inherit(edge->to, edge->from, edge->written);
   }
   loop_edges_.erase(first, loop_edges_.end());
-  const auto settled = std::stable_partition(awaiting_.begin(), awaiting_.end(),
-                                             [root](Checkpoint* point) { return root_of(point) != root; });
+  const auto settled =
+      std::stable_partition(awaiting_.begin(), awaiting_.end(),
+                            [root](Checkpoint* point) { return root_of(point) != root; });
   for (auto point = settled; point != awaiting_.end(); point++) (*point)->awaits = nullptr;
   awaiting_.erase(settled, awaiting_.end());
 }

@@ -17,23 +17,26 @@ struct HelperRule {
   std::span<const uint32_t> map_types;  // it takes no other
 };
 
-constexpr uint32_t kCgroupStorage = 32;     // BPF_MAP_TYPE_CGRP_STORAGE; newer than Debian's linux/bpf.h
+// BPF_MAP_TYPE_CGRP_STORAGE; newer than Debian's linux/bpf.h
+constexpr uint32_t kCgroupStorage = 32;
 constexpr uint32_t kArena = 33;
 constexpr uint32_t kInsnArray = 34;
 constexpr uint32_t kCgrpStorageGet = 210;
 constexpr uint32_t kCgrpStorageDelete = 211;
 
 constexpr uint32_t kTailCall[] = {BPF_FUNC_tail_call};
-constexpr uint32_t kPerf[] = {BPF_FUNC_perf_event_read, BPF_FUNC_perf_event_output, BPF_FUNC_perf_event_read_value};
-constexpr uint32_t kRing[] = {BPF_FUNC_ringbuf_output, BPF_FUNC_ringbuf_reserve, BPF_FUNC_ringbuf_query,
-                              BPF_FUNC_ringbuf_reserve_dynptr};
+constexpr uint32_t kPerf[] = {BPF_FUNC_perf_event_read, BPF_FUNC_perf_event_output,
+                              BPF_FUNC_perf_event_read_value};
+constexpr uint32_t kRing[] = {BPF_FUNC_ringbuf_output, BPF_FUNC_ringbuf_reserve,
+                              BPF_FUNC_ringbuf_query, BPF_FUNC_ringbuf_reserve_dynptr};
 constexpr uint32_t kUserRing[] = {BPF_FUNC_user_ringbuf_drain};
 constexpr uint32_t kStackTrace[] = {BPF_FUNC_get_stackid};
 constexpr uint32_t kCgroupArray[] = {BPF_FUNC_skb_under_cgroup, BPF_FUNC_current_task_under_cgroup};
 constexpr uint32_t kRedirectLookup[] = {BPF_FUNC_redirect_map, BPF_FUNC_map_lookup_elem};
 constexpr uint32_t kRedirect[] = {BPF_FUNC_redirect_map};
 constexpr uint32_t kLookup[] = {BPF_FUNC_map_lookup_elem};
-constexpr uint32_t kQueue[] = {BPF_FUNC_map_push_elem, BPF_FUNC_map_pop_elem, BPF_FUNC_map_peek_elem};
+constexpr uint32_t kQueue[] = {BPF_FUNC_map_push_elem, BPF_FUNC_map_pop_elem,
+                               BPF_FUNC_map_peek_elem};
 constexpr uint32_t kBloom[] = {BPF_FUNC_map_push_elem, BPF_FUNC_map_peek_elem};
 constexpr uint32_t kSkStorage[] = {BPF_FUNC_sk_storage_get, BPF_FUNC_sk_storage_delete};
 constexpr uint32_t kTaskStorage[] = {BPF_FUNC_task_storage_get, BPF_FUNC_task_storage_delete};
@@ -68,11 +71,13 @@ constexpr uint32_t kRingbuf[] = {BPF_MAP_TYPE_RINGBUF};
 constexpr uint32_t kUserRingbuf[] = {BPF_MAP_TYPE_USER_RINGBUF};
 constexpr uint32_t kStacks[] = {BPF_MAP_TYPE_STACK_TRACE};
 constexpr uint32_t kCgroups[] = {BPF_MAP_TYPE_CGROUP_ARRAY};
-constexpr uint32_t kRedirectMaps[] = {BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_CPUMAP,
-                                      BPF_MAP_TYPE_XSKMAP};
+constexpr uint32_t kRedirectMaps[] = {BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH,
+                                      BPF_MAP_TYPE_CPUMAP, BPF_MAP_TYPE_XSKMAP};
 constexpr uint32_t kQueueStack[] = {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK};
-constexpr uint32_t kQueueStackBloom[] = {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_BLOOM_FILTER};
-constexpr uint32_t kPerCpu[] = {BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH, BPF_MAP_TYPE_LRU_PERCPU_HASH};
+constexpr uint32_t kQueueStackBloom[] = {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK,
+                                         BPF_MAP_TYPE_BLOOM_FILTER};
+constexpr uint32_t kPerCpu[] = {BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_PERCPU_HASH,
+                                BPF_MAP_TYPE_LRU_PERCPU_HASH};
 constexpr uint32_t kSocketStorages[] = {BPF_MAP_TYPE_SK_STORAGE};
 constexpr uint32_t kTaskStorages[] = {BPF_MAP_TYPE_TASK_STORAGE};
 constexpr uint32_t kCgroupStorages[] = {kCgroupStorage};
@@ -103,7 +108,9 @@ constexpr HelperRule kHelperRules[] = {
     {kCgrpStorageDelete, kCgroupStorages},
 };
 
-bool holds(std::span<const uint32_t> list, uint32_t value) { return std::ranges::find(list, value) != list.end(); }
+bool holds(std::span<const uint32_t> list, uint32_t value) {
+  return std::ranges::find(list, value) != list.end();
+}
 
 }  // namespace
 

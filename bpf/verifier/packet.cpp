@@ -1,4 +1,5 @@
-// Direct packet access: which bytes may be read is learned by comparing a pointer with the packet's end.
+// Direct packet access: which bytes may be read is learned by comparing a pointer with the packet's
+// end.
 #include <algorithm>
 #include <cerrno>
 
@@ -11,7 +12,8 @@ constexpr uint64_t kMaxPacketOffset = 0xffff;  // Linux: MAX_PACKET_OFF
 
 // data_meta compared with data: data is then the end of what data_meta points into.
 bool is_packet_start(const Register& reg) {
-  return reg.type == RegType::packet && reg.offset == 0 && reg.value.is_const() && reg.value.value() == 0;
+  return reg.type == RegType::packet && reg.offset == 0 && reg.value.is_const() &&
+         reg.value.value() == 0;
 }
 
 bool bounds(const Register& pointer, const Register& end) {
@@ -22,9 +24,13 @@ bool bounds(const Register& pointer, const Register& end) {
 
 }  // namespace
 
-bool Analysis::check_packet(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size) {
+bool Analysis::check_packet(uint32_t regno, const Register& pointer, int32_t offset,
+                            uint32_t size) {
   if (pointer.value.wide.smin < 0) {
-    return fail(EACCES, "R%u min value is negative, either use unsigned index or do a if (index >=0) check.", regno);
+    return fail(
+        EACCES,
+        "R%u min value is negative, either use unsigned index or do a if (index >=0) check.",
+        regno);
   }
   const int64_t from = int64_t{pointer.offset} + offset;
   if (pointer.range >= 0 && from >= 0 && from + size <= pointer.range) return true;
@@ -37,7 +43,8 @@ bool Analysis::check_packet(uint32_t regno, const Register& pointer, int32_t off
               pointer.range, regno);
 }
 
-// All pointers with the same base may reach as far as this one. open: it lies before the end, not at it.
+// All pointers with the same base may reach as far as this one. open: it lies before the end, not
+// at it.
 void Analysis::note_packet_range(const Register& pointer, bool open) {
   if (pointer.offset < 0 || (pointer.offset == 0 && open)) return;
   if (pointer.value.wide.umax > kMaxPacketOffset ||

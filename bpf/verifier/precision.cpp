@@ -37,7 +37,8 @@ struct Analysis::Backtrack {
   void spread(const LinkedNumbers& linked) {
     bool any = false;
     for (const auto& place : linked.places) {
-      any |= place.in_slot ? (slots[place.frame] >> place.index & 1) != 0 : (regs[place.frame] & bit(place.index)) != 0;
+      any |= place.in_slot ? (slots[place.frame] >> place.index & 1) != 0
+                           : (regs[place.frame] & bit(place.index)) != 0;
     }
     if (!any) return;
     for (const auto& place : linked.places) {
@@ -95,7 +96,8 @@ struct Analysis::Backtrack {
     if (!callback) regs[frame] |= given;
   }
 
-  // Back over an exit into the subprogram it ended. R0 was its result, if the caller goes on behind a call.
+  // Back over an exit into the subprogram it ended. R0 was its result, if the caller goes on behind
+  // a call.
   void into_subprogram(bool returns_value) {
     const bool result = returns_value && seeks(BPF_REG_0);
     found(BPF_REG_0);
@@ -105,7 +107,8 @@ struct Analysis::Backtrack {
   }
 };
 
-// One instruction back; `next` was executed after it. False: where a number came from cannot be told.
+// One instruction back; `next` was executed after it. False: where a number came from cannot be
+// told.
 bool Analysis::step_back(const HistoryNode& node, uint32_t next, Backtrack* back) {
   const Insn& insn = program_->insns[node.insn];
   if (node.linked != 0) back->spread(history_.linked[node.linked]);
@@ -159,7 +162,8 @@ void Analysis::mark_all_precise(Checkpoint* last) {
   }
 }
 
-// Marks what is sought in a checkpoint; what is no number there, or was marked before, is sought no further.
+// Marks what is sought in a checkpoint; what is no number there, or was marked before, is sought no
+// further.
 void Analysis::mark_checkpoint(Checkpoint* point, Backtrack* back) {
   for (uint32_t f = 0; f <= kMaxFrames; f++) {
     if (back->regs[f] == 0 && back->slots[f] == 0) continue;
@@ -241,10 +245,12 @@ void Analysis::inherit(const Checkpoint* old, const Position& from, const Writte
     const Frame& frame = old->state.frames[f];
     const uint16_t live = cfg_.live[frame_insn(old->state, f, from.insn)];
     for (uint32_t i = 0; i < kFrameRegister; i++) {
-      if ((live >> i & 1) != 0 && frame.regs[i].is_scalar() && frame.regs[i].precise) back.regs[f] |= bit(i);
+      if ((live >> i & 1) != 0 && frame.regs[i].is_scalar() && frame.regs[i].precise)
+        back.regs[f] |= bit(i);
     }
     for (uint32_t i = 0; i < frame.stack.size(); i++) {
-      if (frame.stack[i].holds_scalar() && frame.stack[i].spilled.precise) back.slots[f] |= 1ull << i;
+      if (frame.stack[i].holds_scalar() && frame.stack[i].spilled.precise)
+        back.slots[f] |= 1ull << i;
     }
     mark_slots_live(static_cast<uint32_t>(f), frame.live_slots & ~written[f], from.parent);
   }

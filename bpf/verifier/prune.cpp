@@ -12,7 +12,8 @@ class IdMap {
     if ((old_id == 0) != (now_id == 0)) return false;
     return old_id == 0 || pair(old_id, now_id);
   }
-  // A number that was not linked may stand for one that is; one without copies is like one that only it is a copy of.
+  // A number that was not linked may stand for one that is; one without copies is like one that
+  // only it is a copy of.
   bool match_number(uint32_t old_id, uint32_t now_id) {
     if (old_id == 0) return true;
     return pair(old_id, now_id == 0 ? --unique_ : now_id);
@@ -62,8 +63,8 @@ bool covers_register(const Register& old, const Register& now, IdMap* ids, Match
     case RegType::map_value:
     case RegType::memory:
       return old.map_index == now.map_index && old.offset == now.offset && old.range == now.range &&
-             old.record == now.record && old.value.includes(now.value) && ids->match(old.id, now.id) &&
-             ids->match(old.reference, now.reference);
+             old.record == now.record && old.value.includes(now.value) &&
+             ids->match(old.id, now.id) && ids->match(old.reference, now.reference);
     case RegType::packet:
     case RegType::packet_meta:
       return old.range <= now.range && old.offset == now.offset && ids->match(old.id, now.id) &&
@@ -76,8 +77,9 @@ bool covers_register(const Register& old, const Register& now, IdMap* ids, Match
 const Register* as_number(const StackSlot& slot) {
   static const Register unknown = Register::unknown();
   if (slot.bytes[7] == StackByte::spill) return slot.spilled.is_scalar() ? &slot.spilled : nullptr;
-  const bool misc = std::ranges::all_of(
-      slot.bytes, [](StackByte byte) { return byte == StackByte::misc || byte == StackByte::uninit; });
+  const bool misc = std::ranges::all_of(slot.bytes, [](StackByte byte) {
+    return byte == StackByte::misc || byte == StackByte::uninit;
+  });
   return misc ? &unknown : nullptr;
 }
 
@@ -89,7 +91,8 @@ bool covers_slot(const StackSlot& old, const StackSlot& now, IdMap* ids, Match m
   if (match != Match::exact) {
     const Register* old_number = as_number(old);
     const Register* now_number = as_number(now);
-    if (old_number != nullptr && now_number != nullptr) return covers_register(*old_number, *now_number, ids, match);
+    if (old_number != nullptr && now_number != nullptr)
+      return covers_register(*old_number, *now_number, ids, match);
   }
   for (uint32_t i = 0; i < 8; i++) {
     if (old.bytes[i] != now.bytes[i] && !open(old.bytes[i])) return false;
@@ -99,10 +102,12 @@ bool covers_slot(const StackSlot& old, const StackSlot& now, IdMap* ids, Match m
 }
 
 bool covers_frame(const Frame& old, const Frame& now, uint16_t live, IdMap* ids, Match match) {
-  if (old.callsite != now.callsite || old.subprogram != now.subprogram || old.kind != now.kind) return false;
+  if (old.callsite != now.callsite || old.subprogram != now.subprogram || old.kind != now.kind)
+    return false;
   if (old.callback_depth > now.callback_depth) return false;
   for (uint32_t i = 0; i < kFrameRegister; i++) {
-    if ((live >> i & 1) != 0 && !covers_register(old.regs[i], now.regs[i], ids, match)) return false;
+    if ((live >> i & 1) != 0 && !covers_register(old.regs[i], now.regs[i], ids, match))
+      return false;
   }
   const StackSlot none;
   const bool exact = match == Match::exact;
@@ -126,7 +131,8 @@ bool covers_references(const State& old, const State& now, IdMap* ids) {
     if (!ids->match(old.references[i].id, now.references[i].id)) return false;
   }
   if (old.lock.held != now.lock.held) return false;
-  return !old.lock.held || (old.lock.map_index == now.lock.map_index && ids->match(old.lock.id, now.lock.id));
+  return !old.lock.held ||
+         (old.lock.map_index == now.lock.map_index && ids->match(old.lock.id, now.lock.id));
 }
 
 }  // namespace
@@ -154,8 +160,9 @@ bool maybe_looping(const State& old, const State& now) {
   for (uint32_t i = 0; i < kFrameRegister; i++) {
     const Register& before = old.top().regs[i];
     const Register& after = now.top().regs[i];
-    if (!same_shape(before, after) || before.offset != after.offset || before.range != after.range ||
-        before.map_index != after.map_index || before.id != after.id || before.reference != after.reference) {
+    if (!same_shape(before, after) || before.offset != after.offset ||
+        before.range != after.range || before.map_index != after.map_index ||
+        before.id != after.id || before.reference != after.reference) {
       return false;
     }
     if (before.type != RegType::uninit && !(before.value == after.value)) return false;
@@ -186,7 +193,8 @@ void Pruner::put_in_limbo(std::unique_ptr<Checkpoint> point) {
   sweep_at_ = std::max<size_t>(64, limbo_.size() * 2);
 }
 
-std::unique_ptr<Checkpoint> Pruner::make(uint32_t insn, State state, Checkpoint* parent, uint32_t history) {
+std::unique_ptr<Checkpoint> Pruner::make(uint32_t insn, State state, Checkpoint* parent,
+                                         uint32_t history) {
   auto point = std::make_unique<Checkpoint>();
   point->state = std::move(state);
   point->parent = parent;

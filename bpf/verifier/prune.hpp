@@ -14,8 +14,8 @@
 
 namespace sluice::bpf {
 
-// A state as it was on arrival. While `branches` is not zero, paths through it are unfinished: then it is on the path
-// being walked, and it proves nothing yet.
+// A state as it was on arrival. While `branches` is not zero, paths through it are unfinished: then
+// it is on the path being walked, and it proves nothing yet.
 struct Checkpoint {
   State state;
   Checkpoint* parent = nullptr;
@@ -29,12 +29,14 @@ struct Checkpoint {
   // yet, so neither is what matters here. Null: all is known once `branches` is zero.
   Checkpoint* awaits = nullptr;
   size_t bytes = 0;
-  bool dropped = false;  // nothing is compared with it any more; it stays until its paths have ended
+  // nothing is compared with it any more; it stays until its paths have ended
+  bool dropped = false;
 };
 
 // How two states are compared.
 enum class Match : uint8_t {
-  safe,    // whatever is safe from the old one is safe from the new; numbers that never mattered may differ
+  // whatever is safe from the old one is safe from the new; numbers that never mattered may differ
+  safe,
   within,  // the same, all numbers within the old ones
   exact,   // the same but for dead registers
 };
@@ -64,7 +66,8 @@ class Pruner {
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
-  std::unique_ptr<Checkpoint> make(uint32_t insn, State state, Checkpoint* parent, uint32_t history);
+  std::unique_ptr<Checkpoint> make(uint32_t insn, State state, Checkpoint* parent,
+                                   uint32_t history);
   void put_in_limbo(std::unique_ptr<Checkpoint> point);
 
   std::vector<Checkpoints> lists_;  // one an instruction

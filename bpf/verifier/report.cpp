@@ -91,7 +91,8 @@ std::string Analysis::source_of(uint32_t insn) const {
   if (file.empty()) return {};
   std::string_view text = btf_.string(last->line_off);
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-  return std::string(file) + ":" + std::to_string(BPF_LINE_INFO_LINE_NUM(last->line_col)) + ": " + std::string(text);
+  return std::string(file) + ":" + std::to_string(BPF_LINE_INFO_LINE_NUM(last->line_col)) + ": " +
+         std::string(text);
 }
 
 void Analysis::fill_report(int code, const std::string& reason) {
@@ -100,10 +101,12 @@ void Analysis::fill_report(int code, const std::string& reason) {
   report_.reason = reason;
   report_.suggestion = suggestion_for(reason);
   report_.source = source_of(insn_);
-  for (int32_t at = path_; at >= 0 && report_.path.size() < kPathShown; at = path_nodes_[at].before) {
+  for (int32_t at = path_; at >= 0 && report_.path.size() < kPathShown;
+       at = path_nodes_[at].before) {
     const PathNode& node = path_nodes_[at];
     const Insn& insn = program_->insns[node.insn];
-    std::string line = std::to_string(node.insn) + ": " + disassemble(&insn) + (node.taken ? ": taken" : ": not taken");
+    std::string line = std::to_string(node.insn) + ": " + disassemble(&insn) +
+                       (node.taken ? ": taken" : ": not taken");
     line += ", r" + std::to_string(insn.dst_reg) + " is " + type_name(node.left);
     if (node.left.is_scalar()) {
       line += " in [" + std::to_string(node.left.value.wide.umin) + ", " +

@@ -90,7 +90,8 @@ void learn_low_from(T min, T max, Range32* low) {
   low->smax = std::min(low->smax, smax);
 }
 
-// Numbers from just below a multiple of 2^32 to just above it: their low halves are one signed range.
+// Numbers from just below a multiple of 2^32 to just above it: their low halves are one signed
+// range.
 template <class T>
 void learn_low_across(T min, T max, Range32* low) {
   const auto first = static_cast<uint64_t>(min);
@@ -142,7 +143,8 @@ void Scalar::sync() {
 }
 
 Scalar Scalar::constant(uint64_t value) {
-  return {tnum_const(value), Range64::constant(value), Range32::constant(static_cast<uint32_t>(value))};
+  return {tnum_const(value), Range64::constant(value),
+          Range32::constant(static_cast<uint32_t>(value))};
 }
 
 Scalar Scalar::of_size(uint32_t bytes) { return zero_extend(Scalar::unknown(), bytes); }
@@ -151,8 +153,9 @@ bool Scalar::contains(uint64_t x) const {
   const auto sx = static_cast<int64_t>(x);
   const auto x32 = static_cast<uint32_t>(x);
   const auto sx32 = static_cast<int32_t>(x32);
-  return bits.contains(x) && x >= wide.umin && x <= wide.umax && sx >= wide.smin && sx <= wide.smax &&
-         x32 >= low.umin && x32 <= low.umax && sx32 >= low.smin && sx32 <= low.smax;
+  return bits.contains(x) && x >= wide.umin && x <= wide.umax && sx >= wide.smin &&
+         sx <= wide.smax && x32 >= low.umin && x32 <= low.umax && sx32 >= low.smin &&
+         sx32 <= low.smax;
 }
 
 bool Scalar::includes(const Scalar& other) const {
@@ -186,7 +189,8 @@ Scalar sign_extend(const Scalar& a, uint32_t bytes) {
   const int64_t last = extended(static_cast<uint64_t>(a.wide.smax));
   const int64_t low = std::min(first, last);
   const int64_t high = std::max(first, last);
-  const bool same_top = (static_cast<uint64_t>(a.wide.smin) & top) == (static_cast<uint64_t>(a.wide.smax) & top);
+  const bool same_top =
+      (static_cast<uint64_t>(a.wide.smin) & top) == (static_cast<uint64_t>(a.wide.smax) & top);
   // The known bits are given up, as in Linux: only the range is followed.
   if (same_top && (low < 0) == (high < 0)) {
     out.wide = {static_cast<uint64_t>(low), static_cast<uint64_t>(high), low, high};
@@ -206,14 +210,16 @@ Scalar sign_extend(const Scalar& a, uint32_t bytes) {
 Scalar sign_extend_low(const Scalar& a, uint32_t bytes) {
   const uint32_t shift = 32 - bytes * 8;
   auto extended = [shift](uint32_t x) { return static_cast<int32_t>(x << shift) >> shift; };
-  if (a.is_low_const()) return Scalar::constant(static_cast<uint32_t>(extended(static_cast<uint32_t>(a.value()))));
+  if (a.is_low_const())
+    return Scalar::constant(static_cast<uint32_t>(extended(static_cast<uint32_t>(a.value()))));
   Scalar out;
   const uint32_t top = ~0u << (bytes * 8);
   const int32_t first = extended(static_cast<uint32_t>(a.low.smin));
   const int32_t last = extended(static_cast<uint32_t>(a.low.smax));
   const int32_t low = std::min(first, last);
   const int32_t high = std::max(first, last);
-  const bool same_top = (static_cast<uint32_t>(a.low.smin) & top) == (static_cast<uint32_t>(a.low.smax) & top);
+  const bool same_top =
+      (static_cast<uint32_t>(a.low.smin) & top) == (static_cast<uint32_t>(a.low.smax) & top);
   if (same_top && (low < 0) == (high < 0)) {
     out.low = {static_cast<uint32_t>(low), static_cast<uint32_t>(high), low, high};
     out.bits = tnum_low(tnum_range(static_cast<uint32_t>(low), static_cast<uint32_t>(high)));

@@ -21,7 +21,9 @@ struct Range {
   S smin = std::numeric_limits<S>::min();
   S smax = std::numeric_limits<S>::max();
 
-  static constexpr Range constant(U value) { return {value, value, static_cast<S>(value), static_cast<S>(value)}; }
+  static constexpr Range constant(U value) {
+    return {value, value, static_cast<S>(value), static_cast<S>(value)};
+  }
   [[nodiscard]] bool includes(const Range& other) const {
     return umin <= other.umin && umax >= other.umax && smin <= other.smin && smax >= other.smax;
   }
@@ -67,7 +69,8 @@ Scalar scalar_swap(const Scalar& a, uint32_t width, bool swap);
 
 // 1: `a op b` holds for all values covered; 0: for none; -1: not known.
 int scalar_compare(uint8_t op, bool is64, const Scalar& a, const Scalar& b);
-// Narrows both to the values for which `a op b` is `taken`. Empty afterwards: that branch cannot be.
+// Narrows both to the values for which `a op b` is `taken`. Empty afterwards: that branch cannot
+// be.
 void scalar_assume(uint8_t op, bool is64, bool taken, Scalar* a, Scalar* b);
 
 }  // namespace sluice::bpf

@@ -1,5 +1,5 @@
-// Arithmetic on abstract numbers. What concerns only the low 32 bits is computed on the low range by itself, so that a
-// wrap-around of the 64-bit range does not lose it, and the other way round.
+// Arithmetic on abstract numbers. What concerns only the low 32 bits is computed on the low range
+// by itself, so that a wrap-around of the 64-bit range does not lose it, and the other way round.
 #include <algorithm>
 #include <bit>
 
@@ -23,7 +23,8 @@ Range<U> add(const Range<U>& a, const Range<U>& b) {
       out.umax = std::numeric_limits<U>::max();
     }
   }
-  if (__builtin_add_overflow(a.smin, b.smin, &out.smin) || __builtin_add_overflow(a.smax, b.smax, &out.smax)) {
+  if (__builtin_add_overflow(a.smin, b.smin, &out.smin) ||
+      __builtin_add_overflow(a.smax, b.smax, &out.smax)) {
     out.smin = Range<U>{}.smin;
     out.smax = Range<U>{}.smax;
   }
@@ -39,7 +40,8 @@ Range<U> sub(const Range<U>& a, const Range<U>& b) {
     out.umin = 0;
     out.umax = std::numeric_limits<U>::max();
   }
-  if (__builtin_sub_overflow(a.smin, b.smax, &out.smin) || __builtin_sub_overflow(a.smax, b.smin, &out.smax)) {
+  if (__builtin_sub_overflow(a.smin, b.smax, &out.smin) ||
+      __builtin_sub_overflow(a.smax, b.smin, &out.smax)) {
     out.smin = Range<U>{}.smin;
     out.smax = Range<U>{}.smax;
   }
@@ -56,15 +58,18 @@ Range<U> mul(const Range<U>& a, const Range<U>& b) {
     out.umin = a.umin * b.umin;
   }
   S corners[4];
-  if (!__builtin_mul_overflow(a.smin, b.smin, &corners[0]) && !__builtin_mul_overflow(a.smin, b.smax, &corners[1]) &&
-      !__builtin_mul_overflow(a.smax, b.smin, &corners[2]) && !__builtin_mul_overflow(a.smax, b.smax, &corners[3])) {
+  if (!__builtin_mul_overflow(a.smin, b.smin, &corners[0]) &&
+      !__builtin_mul_overflow(a.smin, b.smax, &corners[1]) &&
+      !__builtin_mul_overflow(a.smax, b.smin, &corners[2]) &&
+      !__builtin_mul_overflow(a.smax, b.smax, &corners[3])) {
     out.smin = *std::min_element(corners, corners + 4);
     out.smax = *std::max_element(corners, corners + 4);
   }
   return out;
 }
 
-// Bitwise operations: the bits know nearly all; the ranges add that AND cannot exceed, nor OR fall below, its operands.
+// Bitwise operations: the bits know nearly all; the ranges add that AND cannot exceed, nor OR fall
+// below, its operands.
 template <class U>
 Range<U> bitwise(uint8_t op, const Range<U>& a, const Range<U>& b) {
   Range<U> out;
@@ -73,7 +78,8 @@ Range<U> bitwise(uint8_t op, const Range<U>& a, const Range<U>& b) {
   return out;
 }
 
-// Linux follows the unsigned range of what cannot reach the sign bit's other side, and no signed range.
+// Linux follows the unsigned range of what cannot reach the sign bit's other side, and no signed
+// range.
 template <class U>
 Range<U> shift_left(const Range<U>& a, uint32_t by) {
   Range<U> out;

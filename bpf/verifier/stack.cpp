@@ -21,27 +21,32 @@ Span span_of(const Register& pointer, int64_t offset, uint32_t size) {
 }
 
 bool bounded(const Register& pointer) {
-  return pointer.value.wide.smin > -kMaxVariableOffset && pointer.value.wide.smax < kMaxVariableOffset;
+  return pointer.value.wide.smin > -kMaxVariableOffset &&
+         pointer.value.wide.smax < kMaxVariableOffset;
 }
 
 }  // namespace
 
-bool Analysis::check_stack(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access) {
+bool Analysis::check_stack(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size,
+                           Access access) {
   const char* how = access == Access::read ? "read from" : "write to";
   const bool variable = !pointer.value.is_const();
-  if (!bounded(pointer)) return fail(EACCES, "invalid unbounded variable-offset %s stack R%u", how, regno);
+  if (!bounded(pointer))
+    return fail(EACCES, "invalid unbounded variable-offset %s stack R%u", how, regno);
   const Span span = span_of(pointer, offset, size);
   if (span.low < -kDepth || span.high > 0) {
     // Linux tells an access that begins outside from one that ends there.
     const int code = span.low < -kDepth || span.low > -1 ? EACCES : EINVAL;
     if (!variable) return fail(code, "invalid %s stack R%u off=%lld size=%u", how, regno,
                                static_cast<long long>(span.low), size);
-    return fail(code, "invalid variable-offset %s stack R%u var_off=%s off=%lld size=%u", how, regno,
-                tnum_text(pointer.value.bits).c_str(), static_cast<long long>(pointer.offset) + offset, size);
+    return fail(code, "invalid variable-offset %s stack R%u var_off=%s off=%lld size=%u", how,
+                regno, tnum_text(pointer.value.bits).c_str(),
+                static_cast<long long>(pointer.offset) + offset, size);
   }
   use_stack(pointer, span.low);
   const auto frame_up = static_cast<uint32_t>(state_.frames.size() - 1 - pointer.frame);
-  note_access(Region::stack, variable ? kUnknownOffset : static_cast<int32_t>(span.low), frame_up, -1, true);
+  note_access(Region::stack, variable ? kUnknownOffset : static_cast<int32_t>(span.low), frame_up,
+              -1, true);
   return true;
 }
 
@@ -60,7 +65,8 @@ void Analysis::put_on_stack_access(uint32_t frame, int32_t offset) {
 
 void Analysis::mark_bytes_read(uint32_t frame, int32_t low, int32_t high) {
   uint64_t slots = 0;
-  for (uint32_t i = Frame::slot_index(high - 1); i <= Frame::slot_index(low); i++) slots |= 1ull << i;
+  for (uint32_t i = Frame::slot_index(high - 1); i <= Frame::slot_index(low); i++)
+    slots |= 1ull << i;
   mark_slots_read(frame, slots);
 }
 
@@ -91,8 +97,10 @@ bool Analysis::read_stack(const Register& pointer, int32_t offset, uint32_t size
   if (!pointer.value.is_const()) {
     note_slots(low, low + 1);
     note_given_stack(pointer.frame, low, high);
-    for (int32_t at = low; at < high; at++) zeros += frame.slot(at).bytes[Frame::byte_of(at)] == StackByte::zero;
-    *out = zeros == static_cast<uint32_t>(high - low) ? Register::constant(0) : Register::scalar(Scalar::of_size(size));
+    for (int32_t at = low; at < high; at++)
+      zeros += frame.slot(at).bytes[Frame::byte_of(at)] == StackByte::zero;
+    *out = zeros == static_cast<uint32_t>(high - low) ? Register::constant(0)
+                                                      : Register::scalar(Scalar::of_size(size));
     return true;
   }
   note_slots(low, high);
@@ -103,7 +111,8 @@ bool Analysis::read_stack(const Register& pointer, int32_t offset, uint32_t size
     put_on_stack_access(pointer.frame, low);
     return fill_register(&slot, held, size, out);
   }
-  if (held != 0 && first < held && slot.spilled.is_pointer()) return fail(EACCES, "invalid size of register fill");
+  if (held != 0 && first < held && slot.spilled.is_pointer())
+    return fail(EACCES, "invalid size of register fill");
   uint32_t spilled = 0;
   for (uint32_t i = first; i < first + size; i++) {
     zeros += slot.bytes[i] == StackByte::zero;
@@ -111,11 +120,13 @@ bool Analysis::read_stack(const Register& pointer, int32_t offset, uint32_t size
   }
   const bool spilled_zero = spilled == size && slot.spilled.is_const(0);
   if (spilled_zero) put_on_stack_access(pointer.frame, low);
-  *out = zeros == size || spilled_zero ? Register::constant(0) : Register::scalar(Scalar::of_size(size));
+  *out = zeros == size || spilled_zero ? Register::constant(0)
+                                       : Register::scalar(Scalar::of_size(size));
   return true;
 }
 
-// Numbers and pointers stored in slots that these bytes lie in are no longer known; other bytes stay as they are.
+// Numbers and pointers stored in slots that these bytes lie in are no longer known; other bytes
+// stay as they are.
 void Analysis::smudge_spills(uint32_t frame, int32_t low, int32_t high) {
   for (int32_t at = low; at < high; at++) {
     StackSlot& slot = state_.frames[frame].slot(at);
@@ -136,16 +147,19 @@ void Analysis::note_slots(int32_t low, int32_t high) {
 void Analysis::smudge_stack(uint32_t frame, int32_t low, int32_t high) {
   note_slots(low, high);
   smudge_spills(frame, low, high);
-  for (int32_t at = low; at < high; at++) state_.frames[frame].slot(at).bytes[Frame::byte_of(at)] = StackByte::misc;
+  for (int32_t at = low; at < high; at++)
+    state_.frames[frame].slot(at).bytes[Frame::byte_of(at)] = StackByte::misc;
 }
 
 // It may have hit any of these bytes: a zero there stays zero only if a zero was written.
-void Analysis::write_anywhere(const Register& pointer, int32_t low, int32_t high, bool zero, int32_t value_reg) {
+void Analysis::write_anywhere(const Register& pointer, int32_t low, int32_t high, bool zero,
+                              int32_t value_reg) {
   bool zero_counts = false;
   for (int32_t at = low; at < high; at++) {
     StackSlot& slot = state_.frames[pointer.frame].slot(at);
     StackByte& byte = slot.bytes[Frame::byte_of(at)];
-    const bool was_zero = byte == StackByte::zero || (byte == StackByte::spill && slot.spilled.is_const(0));
+    const bool was_zero =
+        byte == StackByte::zero || (byte == StackByte::spill && slot.spilled.is_const(0));
     if (zero && was_zero) {
       zero_counts = true;
       continue;
@@ -155,8 +169,8 @@ void Analysis::write_anywhere(const Register& pointer, int32_t low, int32_t high
   if (zero_counts && value_reg >= 0) mark_precise(static_cast<uint32_t>(value_reg));
 }
 
-bool Analysis::write_stack(const Register& pointer, int32_t offset, uint32_t size, const Register& value,
-                           int32_t value_reg) {
+bool Analysis::write_stack(const Register& pointer, int32_t offset, uint32_t size,
+                           const Register& value, int32_t value_reg) {
   const Span span = span_of(pointer, offset, size);
   const auto low = static_cast<int32_t>(span.low);
   if (!pointer.value.is_const()) {
@@ -208,7 +222,9 @@ bool Analysis::constant_key(const Register& key, uint32_t size, uint64_t* value)
     *value = 0;
     return true;
   }
-  if (first != 0 || !slot.holds_scalar() || slot.spill_size() != size || !slot.spilled.value.is_const()) return false;
+  if (first != 0 || !slot.holds_scalar() || slot.spill_size() != size ||
+      !slot.spilled.value.is_const())
+    return false;
   *value = slot.spilled.value.value();
   mark_precise_slot(key.frame, Frame::slot_index(low));
   return true;

@@ -1,5 +1,5 @@
-// The abstract machine: registers, frames with byte-wise stack slots, references held. Owned and changed by one
-// verification.
+// The abstract machine: registers, frames with byte-wise stack slots, references held. Owned and
+// changed by one verification.
 #pragma once
 
 #include <array>
@@ -32,11 +32,13 @@ enum class RegType : uint8_t {
   function,
 };
 
-// What a packet pointer's `range` says besides bytes: it was seen to lie beyond or at the packet's end.
+// What a packet pointer's `range` says besides bytes: it was seen to lie beyond or at the packet's
+// end.
 inline constexpr int32_t kBeyondPacketEnd = -2;
 inline constexpr int32_t kAtPacketEnd = -1;
 
-// A scalar's value, or a pointer: fixed offset `offset` plus the variable one `value` from the base of its region.
+// A scalar's value, or a pointer: fixed offset `offset` plus the variable one `value` from the base
+// of its region.
 struct Register {
   RegType type = RegType::uninit;
   bool or_null = false;
@@ -45,11 +47,12 @@ struct Register {
   bool added_low = false;  // and was added to on 32 bits
   uint8_t frame = 0;       // stack: which frame's
   bool record = false;     // memory: of a ring buffer
-  int16_t map_index = -1;  // const_map, map_key, map_value: into Analysis::maps_; function: the subprogram
+  // const_map, map_key, map_value: into Analysis::maps_; function: the subprogram
+  int16_t map_index = -1;
   int32_t offset = 0;
   int32_t range = 0;       // packet: readable bytes from the base; memory: its size
-  // or-null pointers of one lookup share it; so do scalars that are copies of one another, and packet pointers with the
-  // same variable offset. 0: none.
+  // or-null pointers of one lookup share it; so do scalars that are copies of one another, and
+  // packet pointers with the same variable offset. 0: none.
   uint32_t id = 0;
   uint32_t reference = 0;  // of what has to be released
   Scalar value;
@@ -71,8 +74,12 @@ struct Register {
   }
   [[nodiscard]] bool is_scalar() const { return type == RegType::scalar; }
   [[nodiscard]] bool is_pointer() const { return type > RegType::scalar; }
-  [[nodiscard]] bool is_packet() const { return type == RegType::packet || type == RegType::packet_meta; }
-  [[nodiscard]] bool is_const(uint64_t x) const { return is_scalar() && value.is_const() && value.value() == x; }
+  [[nodiscard]] bool is_packet() const {
+    return type == RegType::packet || type == RegType::packet_meta;
+  }
+  [[nodiscard]] bool is_const(uint64_t x) const {
+    return is_scalar() && value.is_const() && value.value() == x;
+  }
   void unlink() {
     id = 0;
     added = false;
@@ -84,7 +91,8 @@ struct Register {
 
 enum class StackByte : uint8_t { uninit, misc, zero, spill };
 
-// Eight bytes of stack; bytes[0] is the lowest address. Where bytes are `spill` they are the first bytes of `spilled`.
+// Eight bytes of stack; bytes[0] is the lowest address. Where bytes are `spill` they are the first
+// bytes of `spilled`.
 struct StackSlot {
   std::array<StackByte, 8> bytes{};
   Register spilled;
@@ -95,7 +103,9 @@ struct StackSlot {
     while (size < 8 && bytes[size] == StackByte::spill) size++;
     return size;
   }
-  [[nodiscard]] bool holds_scalar() const { return bytes[0] == StackByte::spill && spilled.is_scalar(); }
+  [[nodiscard]] bool holds_scalar() const {
+    return bytes[0] == StackByte::spill && spilled.is_scalar();
+  }
 };
 
 enum class FrameKind : uint8_t { main, subprogram, callback };
@@ -106,8 +116,10 @@ struct Frame {
   uint32_t callsite = 0;         // the call that made it
   uint32_t subprogram = 0;
   FrameKind kind = FrameKind::main;
-  uint32_t callback_depth = 0;   // rounds of the callback that the current call has been followed through
-  // Bit i: stack[i] was written since the last checkpoint; in a checkpoint, between the one before and it.
+  // rounds of the callback that the current call has been followed through
+  uint32_t callback_depth = 0;
+  // Bit i: stack[i] was written since the last checkpoint; in a checkpoint, between the one before
+  // and it.
   uint64_t written = ~0ull;
   // In a checkpoint: slots that some path from it reads before it writes them.
   uint64_t live_slots = 0;
@@ -155,7 +167,8 @@ struct State {
   // Bytes of memory held.
   [[nodiscard]] size_t bytes() const {
     size_t sum = sizeof(State) + references.capacity() * sizeof(Reference);
-    for (const Frame& frame : frames) sum += sizeof(Frame) + frame.stack.capacity() * sizeof(StackSlot);
+    for (const Frame& frame : frames)
+      sum += sizeof(Frame) + frame.stack.capacity() * sizeof(StackSlot);
     return sum;
   }
 };

@@ -8,7 +8,9 @@ namespace {
 constexpr uint32_t kMaxDepth = 32;
 constexpr uint32_t kMaxArguments = 5;
 
-bool is_number(uint32_t kind) { return kind == BTF_KIND_INT || kind == BTF_KIND_ENUM || kind == BTF_KIND_ENUM64; }
+bool is_number(uint32_t kind) {
+  return kind == BTF_KIND_INT || kind == BTF_KIND_ENUM || kind == BTF_KIND_ENUM64;
+}
 
 bool has_tag(const BtfTypes& types, uint32_t function, uint32_t argument, std::string_view tag) {
   for (uint32_t id = 1; id <= types.count(); id++) {
@@ -24,14 +26,16 @@ bool is_ctx(const BtfTypes& types, uint32_t id, std::span<const std::string_view
     const std::string_view called = types.name(id);
     if (!called.empty() && std::ranges::find(ctx_names, called) != ctx_names.end()) return true;
     const uint32_t kind = types.kind(id);
-    if (kind != BTF_KIND_TYPEDEF && kind != BTF_KIND_CONST && kind != BTF_KIND_VOLATILE) return false;
+    if (kind != BTF_KIND_TYPEDEF && kind != BTF_KIND_CONST && kind != BTF_KIND_VOLATILE)
+      return false;
     id = types.type(id).type;
   }
   return false;
 }
 
-GlobalArgument argument_info(const BtfTypes& types, uint32_t function, uint32_t index, uint32_t type,
-                             std::span<const std::string_view> ctx_names, std::string* fault) {
+GlobalArgument argument_info(const BtfTypes& types, uint32_t function, uint32_t index,
+                             uint32_t type, std::span<const std::string_view> ctx_names,
+                             std::string* fault) {
   const std::string text = "arg#" + std::to_string(index);
   const uint32_t plain = types.skip_modifiers(type);
   if (is_number(types.kind(plain))) return {};
@@ -40,7 +44,8 @@ GlobalArgument argument_info(const BtfTypes& types, uint32_t function, uint32_t 
     return {};
   }
   const uint32_t to = types.type(plain).type;
-  if (has_tag(types, function, index, "arg:ctx") || is_ctx(types, to, ctx_names)) return {GlobalArgument::Kind::ctx};
+  if (has_tag(types, function, index, "arg:ctx") || is_ctx(types, to, ctx_names))
+    return {GlobalArgument::Kind::ctx};
   const uint32_t size = types.size_of(to).value_or(0);
   if (size == 0 || size > INT32_MAX) {
     *fault = text + " reference type has no size";
@@ -51,7 +56,8 @@ GlobalArgument argument_info(const BtfTypes& types, uint32_t function, uint32_t 
 
 }  // namespace
 
-SubprogramInfo subprogram_info(const BtfTypes& types, uint32_t id, std::span<const std::string_view> ctx_names) {
+SubprogramInfo subprogram_info(const BtfTypes& types, uint32_t id,
+                               std::span<const std::string_view> ctx_names) {
   SubprogramInfo info;
   info.name = types.name(id);
   info.global = types.vlen(id) == BTF_FUNC_GLOBAL;
@@ -63,16 +69,19 @@ SubprogramInfo subprogram_info(const BtfTypes& types, uint32_t id, std::span<con
   info.returns_number = is_number(types.kind(types.skip_modifiers(types.type(prototype).type)));
   if (!info.global) return info;
   if (!info.returns_number) {
-    info.fault = "Global function " + info.name + "() doesn't return scalar. Only those are supported.";
+    info.fault =
+        "Global function " + info.name + "() doesn't return scalar. Only those are supported.";
     return info;
   }
   const uint32_t count = types.vlen(prototype);
   if (count > kMaxArguments) {
-    info.fault = "Global function " + info.name + "() with " + std::to_string(count) + " > 5 args. Buggy compiler.";
+    info.fault = "Global function " + info.name + "() with " + std::to_string(count) +
+                 " > 5 args. Buggy compiler.";
     return info;
   }
   for (uint32_t i = 0; i < count && info.fault.empty(); i++) {
-    info.arguments.push_back(argument_info(types, id, i, types.word(prototype, 2 * i + 1), ctx_names, &info.fault));
+    info.arguments.push_back(
+        argument_info(types, id, i, types.word(prototype, 2 * i + 1), ctx_names, &info.fault));
   }
   return info;
 }

@@ -1,4 +1,5 @@
-// What a subprogram's type promises: its name, and of a global one the arguments it is verified with.
+// What a subprogram's type promises: its name, and of a global one the arguments it is verified
+// with.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ struct SubprogramInfo {
   bool global = false;
   bool returns_number = false;
   std::vector<GlobalArgument> arguments;  // of a global one
-  std::string fault;                      // why a global one cannot be verified by its type; empty: it can
+  // why a global one cannot be verified by its type; empty: it can
+  std::string fault;
 };
 
 // Of the function `id`. ctx_names: the structures that a pointer to means the program's context.

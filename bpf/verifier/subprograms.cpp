@@ -13,7 +13,8 @@ constexpr uint32_t kTailCallDepth = 256;  // of the frames above a subprogram th
 
 constexpr std::string_view kSkBuffNames[] = {"__sk_buff"};
 constexpr std::string_view kXdpNames[] = {"xdp_md"};
-constexpr std::string_view kKprobeNames[] = {"bpf_user_pt_regs_t", "pt_regs", "user_pt_regs", "user_regs_struct"};
+constexpr std::string_view kKprobeNames[] = {"bpf_user_pt_regs_t", "pt_regs", "user_pt_regs",
+                                             "user_regs_struct"};
 
 // The C structures that a pointer to means the program's context.
 std::span<const std::string_view> ctx_names(uint32_t type) {
@@ -53,9 +54,12 @@ bool Analysis::check_subprograms() {
     const bool tail = is_helper_call(insns[i]) && insns[i].imm == BPF_FUNC_tail_call;
     if (!load && !tail) continue;
     insn_ = i;
-    if (rows.empty()) return fail(EINVAL, "%s is not allowed in subprogs without BTF", load ? "LD_ABS" : "tail_call");
+    if (rows.empty())
+      return fail(EINVAL, "%s is not allowed in subprogs without BTF",
+                  load ? "LD_ABS" : "tail_call");
     if (!infos_[subprogram].returns_number) {
-      return fail(EINVAL, "%s is only allowed in functions that return 'int'.", load ? "LD_ABS" : "tail_call");
+      return fail(EINVAL, "%s is only allowed in functions that return 'int'.",
+                  load ? "LD_ABS" : "tail_call");
     }
   }
   return true;
@@ -107,7 +111,8 @@ bool Analysis::check_global_argument(uint32_t regno, const GlobalArgument& argum
   if (given.is_const(0)) {
     return !argument.not_null || fail(EINVAL, "arg#%u is expected to be non-NULL", regno - 1);
   }
-  if (argument.not_null && given.or_null) return fail(EINVAL, "arg#%u is expected to be non-NULL", regno - 1);
+  if (argument.not_null && given.or_null)
+    return fail(EINVAL, "arg#%u is expected to be non-NULL", regno - 1);
   note_other_use(given);
   // It may be null, and the callee checks that: what counts is what it points at otherwise.
   Register present = given;
@@ -133,7 +138,9 @@ bool Analysis::call_global(uint32_t subprogram) {
   const SubprogramInfo& info = infos_[subprogram];
   if (!info.fault.empty()) return fail(EINVAL, "%s", info.fault.c_str());
   if (state_.lock.held) {
-    return fail(EINVAL, "global function calls are not allowed while holding a lock, use static function instead");
+    return fail(
+        EINVAL,
+        "global function calls are not allowed while holding a lock, use static function instead");
   }
   for (uint32_t i = 0; i < info.arguments.size(); i++) {
     if (!check_read(i + 1)) return false;
@@ -144,7 +151,8 @@ bool Analysis::call_global(uint32_t subprogram) {
   reg(BPF_REG_0) = Register::unknown();
   if (cfg_.changes_packet[subprogram] != 0) forget_packet_pointers();
   if (logging()) {
-    log_ += "Func#" + std::to_string(subprogram) + " ('" + info.name + "') is global and assumed valid.\n";
+    log_ += "Func#" + std::to_string(subprogram) + " ('" + info.name +
+            "') is global and assumed valid.\n";
   }
   insn_++;
   return true;
@@ -170,7 +178,8 @@ bool Analysis::push_callback(const Call& call) {
     callee.regs[BPF_REG_1] = Register::pointer(RegType::const_map);
     callee.regs[BPF_REG_2] = Register::pointer(RegType::map_key);
     callee.regs[BPF_REG_3] = Register::pointer(RegType::map_value);
-    for (uint32_t i = BPF_REG_1; i <= BPF_REG_3; i++) callee.regs[i].map_index = static_cast<int16_t>(call.map_index);
+    for (uint32_t i = BPF_REG_1; i <= BPF_REG_3; i++)
+      callee.regs[i].map_index = static_cast<int16_t>(call.map_index);
     callee.regs[BPF_REG_4] = reg(BPF_REG_3);
   }
   callee.regs[BPF_REG_10] = Register::pointer(RegType::stack);
@@ -201,12 +210,14 @@ Step Analysis::leave() {
 
 Step Analysis::leave_program() {
   const bool whole = entry_ == 0;
-  if (!check_nothing_held(whole ? "BPF_EXIT instruction in main prog" : "BPF_EXIT instruction in subprog")) {
+  if (!check_nothing_held(whole ? "BPF_EXIT instruction in main prog"
+                                : "BPF_EXIT instruction in subprog")) {
     return Step::failed;
   }
   if (!check_read(BPF_REG_0)) return Step::failed;
   if (!whole && !reg(BPF_REG_0).is_scalar()) {
-    fail(EINVAL, "At subprogram exit the register R0 is not a scalar value (%s)", type_name(reg(BPF_REG_0)).c_str());
+    fail(EINVAL, "At subprogram exit the register R0 is not a scalar value (%s)",
+         type_name(reg(BPF_REG_0)).c_str());
     return Step::failed;
   }
   const bool session = type_->sessions && (input_.expected_attach_type == kTraceKprobeSession ||
@@ -216,7 +227,8 @@ Step Analysis::leave_program() {
     mark_precise(BPF_REG_0);
     if (!result.is_scalar() || result.value.wide.smin < 0 || result.value.wide.smax > 1) {
       fail(EINVAL, "At program exit the register R0 has %s should have been in [0, 1]",
-           result.is_scalar() ? register_text(result, maps_, top_frame()).c_str() : "unknown scalar value");
+           result.is_scalar() ? register_text(result, maps_, top_frame()).c_str()
+                              : "unknown scalar value");
       return Step::failed;
     }
   }
@@ -250,7 +262,8 @@ Step Analysis::leave_callback() {
   return Step::next;
 }
 
-// Numbers that change from round to round, and that nothing has been decided by so far, are taken for any.
+// Numbers that change from round to round, and that nothing has been decided by so far, are taken
+// for any.
 void Analysis::widen(const State& before) {
   auto loosen = [](const Register& old, Register* now) {
     if (!old.is_scalar() || !now->is_scalar() || old.precise) return;
@@ -289,9 +302,11 @@ bool Analysis::check_depth() {
     work.pop_back();
     insn_ = subprograms[visit.subprogram].start;
     if (visit.depth > kMaxStack) {
-      return fail(EACCES, "combined stack size of %u calls is %u. Too large", visit.frames, visit.depth);
+      return fail(EACCES, "combined stack size of %u calls is %u. Too large", visit.frames,
+                  visit.depth);
     }
-    if (visit.frames > kMaxFrames) return fail(E2BIG, "the call stack of %u frames is too deep !", visit.frames);
+    if (visit.frames > kMaxFrames)
+      return fail(E2BIG, "the call stack of %u frames is too deep !", visit.frames);
     if (deepest[visit.subprogram] >= visit.depth * 16 + visit.frames) continue;
     deepest[visit.subprogram] = visit.depth * 16 + visit.frames;
     const uint32_t above = visit.depth - rounded(visit.subprogram);
@@ -308,7 +323,8 @@ bool Analysis::check_depth() {
       if ((!is_local_call(insn) && !callback) || !reached_[i]) continue;
       const int64_t target = callback ? int64_t{i} + 1 + insn.imm : jump_target(insn, i);
       const uint32_t callee = cfg_.subprogram_of[static_cast<size_t>(target)];
-      const uint32_t depth = type_->stack_per_frame ? rounded(callee) : visit.depth + rounded(callee);
+      const uint32_t depth =
+          type_->stack_per_frame ? rounded(callee) : visit.depth + rounded(callee);
       work.push_back({callee, depth, visit.frames + 1});
     }
   }

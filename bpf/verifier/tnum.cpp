@@ -42,7 +42,8 @@ Tnum tnum_xor(Tnum a, Tnum b) {
   return {(a.value ^ b.value) & ~mask, mask};
 }
 
-// Long multiplication over the bits of a: where one is not known, what follows from either value of it is joined.
+// Long multiplication over the bits of a: where one is not known, what follows from either value of
+// it is joined.
 Tnum tnum_mul(Tnum a, Tnum b) {
   Tnum sum = tnum_const(0);
   while ((a.value | a.mask) != 0) {
@@ -74,8 +75,8 @@ Tnum tnum_intersect(Tnum a, Tnum b) {
   return {(a.value | b.value) & ~mask, mask};
 }
 
-// Above the highest known bit in which x is not one of a's values, x is kept if that bit makes the result larger, else
-// counted up; below it the smallest value follows.
+// Above the highest known bit in which x is not one of a's values, x is kept if that bit makes the
+// result larger, else counted up; below it the smallest value follows.
 uint64_t tnum_next(Tnum a, uint64_t x) {
   const uint64_t different = (x ^ a.value) & ~a.mask;
   const uint64_t below = different == 0 ? 0 : ~0ull >> std::countl_zero(different);
@@ -89,6 +90,8 @@ Tnum tnum_join(Tnum a, Tnum b) {
   return {a.value & ~mask, mask};
 }
 
-bool tnum_includes(Tnum a, Tnum b) { return (b.mask & ~a.mask) == 0 && a.value == (b.value & ~a.mask); }
+bool tnum_includes(Tnum a, Tnum b) {
+  return (b.mask & ~a.mask) == 0 && a.value == (b.value & ~a.mask);
+}
 
 }  // namespace sluice::bpf

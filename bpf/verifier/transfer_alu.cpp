@@ -1,4 +1,5 @@
-// Arithmetic: on numbers by the scalar domain, on pointers by the rules of Linux (Documentation/bpf/verifier.rst).
+// Arithmetic: on numbers by the scalar domain, on pointers by the rules of Linux
+// (Documentation/bpf/verifier.rst).
 #include <cerrno>
 
 #include "bpf/verifier/analysis.hpp"
@@ -37,7 +38,8 @@ Register Analysis::operand(const Insn& insn) {
   return Register::constant(static_cast<uint64_t>(static_cast<int64_t>(insn.imm)));
 }
 
-// Copies of one number share an id, so that what is learned of one is known of all. Constants need none.
+// Copies of one number share an id, so that what is learned of one is known of all. Constants need
+// none.
 void Analysis::give_id(Register* number) {
   if (!number->is_scalar() || number->value.is_const()) return;
   if (number->added) number->unlink();
@@ -48,7 +50,8 @@ void Analysis::move_number(const Insn& insn) {
   const bool is64 = insn_class(insn) == BPF_ALU64;
   Register& source = reg(insn.src_reg);
   const uint32_t from = insn.off != 0 ? static_cast<uint32_t>(insn.off) / 8 : (is64 ? 8 : 4);
-  // The copy is the same number if what is cut off is known to be zero (and the sign bit, where that is extended).
+  // The copy is the same number if what is cut off is known to be zero (and the sign bit, where
+  // that is extended).
   bool same = from == 8;
   if (insn.off != 0) {
     same = source.value.wide.umax < 1ull << (insn.off - 1);
@@ -57,7 +60,8 @@ void Analysis::move_number(const Insn& insn) {
   }
   if (same) give_id(&source);
   Register out = source;
-  if (insn.off != 0) out.value = is64 ? sign_extend(out.value, from) : sign_extend_low(out.value, from);
+  if (insn.off != 0)
+    out.value = is64 ? sign_extend(out.value, from) : sign_extend_low(out.value, from);
   if (insn.off == 0 && !is64) out.value = zero_extend(out.value, 4);
   if (!same) out.unlink();
   reg(insn.dst_reg) = out;
@@ -67,7 +71,8 @@ bool Analysis::move(const Insn& insn) {
   const bool is64 = insn_class(insn) == BPF_ALU64;
   if (!uses_register(insn)) {
     const auto imm = static_cast<int64_t>(insn.imm);
-    reg(insn.dst_reg) = Register::constant(is64 ? static_cast<uint64_t>(imm) : static_cast<uint32_t>(imm));
+    reg(insn.dst_reg) =
+        Register::constant(is64 ? static_cast<uint64_t>(imm) : static_cast<uint32_t>(imm));
     return true;
   }
   const Register& source = reg(insn.src_reg);
@@ -84,7 +89,8 @@ bool Analysis::move(const Insn& insn) {
   return true;
 }
 
-// A number that is 0 or -1, half of what compilers make of a choice between two values: Linux walks on with either.
+// A number that is 0 or -1, half of what compilers make of a choice between two values: Linux walks
+// on with either.
 bool Analysis::split_mask(const Insn& insn) {
   Scalar& value = reg(insn.dst_reg).value;
   const bool wide = value.wide.smin == -1 && value.wide.smax == 0;
@@ -114,7 +120,8 @@ bool Analysis::scalar_op(const Insn& insn, const Register& right) {
   if ((op == BPF_ADD || op == BPF_SUB) && left.id != 0 && !left.added && known) {
     const auto wide = static_cast<int64_t>(right.value.value());
     const int64_t apart = is64 ? wide : static_cast<int32_t>(wide);
-    const bool fits = apart <= INT32_MAX && (op == BPF_ADD ? apart >= INT32_MIN : apart > INT32_MIN);
+    const bool fits =
+        apart <= INT32_MAX && (op == BPF_ADD ? apart >= INT32_MIN : apart > INT32_MIN);
     if (fits && (is64 || left.value.wide.umax <= UINT32_MAX)) {
       out.id = left.id;
       out.added = true;
@@ -137,7 +144,8 @@ bool Analysis::transfer_alu(const Insn& insn) {
 
   const Register left = reg(insn.dst_reg);
   if (op == BPF_END || op == BPF_NEG) {
-    const bool unchanged = op == BPF_END && insn.code == (BPF_ALU | BPF_END | BPF_TO_LE) && insn.imm == 64;
+    const bool unchanged =
+        op == BPF_END && insn.code == (BPF_ALU | BPF_END | BPF_TO_LE) && insn.imm == 64;
     if (unchanged && left.is_scalar()) return true;
     note_other_use(left);
     // What is made of a pointer is any number: Linux keeps to that also where the width says more.
@@ -170,14 +178,18 @@ bool Analysis::transfer_alu(const Insn& insn) {
   return pointer_alu(insn, insn.src_reg, right, left.value, true);
 }
 
-bool Analysis::check_pointer_operand(uint8_t op, uint32_t regno, const Register& pointer, const Scalar& scalar) {
+bool Analysis::check_pointer_operand(uint8_t op, uint32_t regno, const Register& pointer,
+                                     const Scalar& scalar) {
   const std::string name = type_name(pointer);
   if (pointer.or_null) {
-    return fail(EACCES, "R%u pointer arithmetic on %s prohibited, null-check it first", regno, name.c_str());
+    return fail(EACCES, "R%u pointer arithmetic on %s prohibited, null-check it first", regno,
+                name.c_str());
   }
   bool movable = true;
   switch (pointer.type) {
-    case RegType::const_map: movable = op == BPF_ADD && scalar.is_const() && scalar.value() == 0; break;
+    case RegType::const_map:
+      movable = op == BPF_ADD && scalar.is_const() && scalar.value() == 0;
+      break;
     case RegType::packet_end:
     case RegType::socket:
     case RegType::sock_common:
@@ -190,7 +202,8 @@ bool Analysis::check_pointer_operand(uint8_t op, uint32_t regno, const Register&
     return fail(EACCES, "R%u bitwise operator %s on pointer prohibited", regno, operator_name(op));
   }
   if (op != BPF_ADD && op != BPF_SUB) {
-    return fail(EACCES, "R%u pointer arithmetic with %s operator prohibited", regno, operator_name(op));
+    return fail(EACCES, "R%u pointer arithmetic with %s operator prohibited", regno,
+                operator_name(op));
   }
   return true;
 }
@@ -202,24 +215,28 @@ bool Analysis::check_sane_offset(const Register& pointer, const Scalar& scalar) 
   if (scalar.is_const()) {
     const auto value = static_cast<int64_t>(scalar.value());
     if (value >= kMaxVariableOffset || value <= -kMaxVariableOffset) {
-      return fail(EINVAL, "math between %s pointer and %lld is not allowed", name, static_cast<long long>(value));
+      return fail(EINVAL, "math between %s pointer and %lld is not allowed", name,
+                  static_cast<long long>(value));
     }
   }
   if (pointer.offset >= kMaxVariableOffset || pointer.offset <= -kMaxVariableOffset) {
     return fail(EINVAL, "%s pointer offset %d is not allowed", name, pointer.offset);
   }
   if (scalar.wide.smin == INT64_MIN) {
-    return fail(EINVAL, "math between %s pointer and register with unbounded min value is not allowed", name);
+    return fail(EINVAL,
+                "math between %s pointer and register with unbounded min value is not allowed",
+                name);
   }
   if (scalar.wide.smin >= kMaxVariableOffset || scalar.wide.smin <= -kMaxVariableOffset) {
-    return fail(EINVAL, "value %lld makes %s pointer be out of bounds", static_cast<long long>(scalar.wide.smin), name);
+    return fail(EINVAL, "value %lld makes %s pointer be out of bounds",
+                static_cast<long long>(scalar.wide.smin), name);
   }
   return true;
 }
 
 // reversed: the number was on the left, the pointer is added to it.
-bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Register& pointer, const Scalar& scalar,
-                           bool reversed) {
+bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Register& pointer,
+                           const Scalar& scalar, bool reversed) {
   const uint8_t op = alu_op(insn);
   if (insn_class(insn) != BPF_ALU64) {
     if (op == BPF_SUB) {
@@ -230,12 +247,14 @@ bool Analysis::pointer_alu(const Insn& insn, uint32_t pointer_reg, const Registe
     return fail(EACCES, "R%u 32-bit pointer arithmetic prohibited", insn.dst_reg);
   }
   if (!check_pointer_operand(op, pointer_reg, pointer, scalar)) return false;
-  if (op == BPF_SUB && reversed) return fail(EACCES, "R%u tried to subtract pointer from scalar", insn.dst_reg);
+  if (op == BPF_SUB && reversed)
+    return fail(EACCES, "R%u tried to subtract pointer from scalar", insn.dst_reg);
   if (op == BPF_SUB && pointer.type == RegType::stack) {
     return fail(EACCES, "R%u subtraction from stack pointer prohibited", insn.dst_reg);
   }
   if (scalar.is_const() && !(scalar.wide == Range64::constant(scalar.value()))) {
-    // Only a side that cannot be taken gives such a number (`settle`). Linux goes on with any number, and so must we.
+    // Only a side that cannot be taken gives such a number (`settle`). Linux goes on with any
+    // number, and so must we.
     reg(insn.dst_reg) = Register::unknown();
     return true;
   }

@@ -1,4 +1,5 @@
-// Conditional jumps: decided where the values say so, else both sides are walked with what each has learned.
+// Conditional jumps: decided where the values say so, else both sides are walked with what each has
+// learned.
 #include <cerrno>
 
 #include "bpf/verifier/analysis.hpp"
@@ -8,7 +9,8 @@ namespace {
 
 constexpr size_t kMaxLinked = 6;  // Linux: LINKED_REGS_MAX
 
-// A packet pointer that an earlier comparison has put at or beyond the packet's end. -1: not such a comparison.
+// A packet pointer that an earlier comparison has put at or beyond the packet's end. -1: not such a
+// comparison.
 int decide_packet(uint8_t op, const Register& left, const Register& right) {
   const bool straight = right.type == RegType::packet_end;
   if (!straight && left.type != RegType::packet_end) return -1;
@@ -32,7 +34,8 @@ int decide_packet(uint8_t op, const Register& left, const Register& right) {
   }
 }
 
-// Linux decides comparisons with null for pointers to objects only, not for the context, the stack or the packet.
+// Linux decides comparisons with null for pointers to objects only, not for the context, the stack
+// or the packet.
 bool never_null(const Register& reg) {
   if (reg.or_null) return false;
   switch (reg.type) {
@@ -52,8 +55,9 @@ bool never_null(const Register& reg) {
 // cleverness than Linux has.
 void settle(Scalar* value) {
   const bool apart = value->is_const() && !value->contains(value->value());
-  const bool low_apart = value->is_low_const() && (value->low.umin != value->low.umax ||
-                                                   value->low.umin != static_cast<uint32_t>(value->value()));
+  const bool low_apart =
+      value->is_low_const() && (value->low.umin != value->low.umax ||
+                                value->low.umin != static_cast<uint32_t>(value->value()));
   if (!value->empty() && !apart && !low_apart) return;
   value->wide = Range64{};
   value->low = Range32{};
@@ -64,7 +68,8 @@ void settle(Scalar* value) {
 int Analysis::decide(const Insn& insn, const Register& left, const Register& right) {
   const uint8_t op = alu_op(insn);
   const bool is64 = insn_class(insn) == BPF_JMP;
-  if (left.is_scalar() && right.is_scalar()) return scalar_compare(op, is64, left.value, right.value);
+  if (left.is_scalar() && right.is_scalar())
+    return scalar_compare(op, is64, left.value, right.value);
   if (!is64) return -1;
   if (left.is_pointer() && right.is_pointer()) return decide_packet(op, left, right);
   const Register& pointer = left.is_pointer() ? left : right;
@@ -82,7 +87,8 @@ void Analysis::spread_scalar(const Register& known) {
   const Register from = known;
   state_.for_each_register([&from](Register& each) {
     if (!each.is_scalar() || each.id != from.id) return;
-    if (each.added == from.added && each.added_low == from.added_low && each.offset == from.offset) {
+    if (each.added == from.added && each.added_low == from.added_low &&
+        each.offset == from.offset) {
       each.value = from.value;
       each.added = from.added;
       each.added_low = from.added_low;
@@ -107,7 +113,8 @@ void Analysis::collect_linked(const Insn& insn) {
       const Frame& frame = state_.frames[f];
       for (uint8_t i = 0; i < kFrameRegister; i++) {
         const Register& each = frame.regs[i];
-        if (each.is_scalar() && each.id == known.id) linked.places.push_back({static_cast<uint8_t>(f), false, i});
+        if (each.is_scalar() && each.id == known.id)
+          linked.places.push_back({static_cast<uint8_t>(f), false, i});
       }
       for (uint8_t i = 0; i < frame.stack.size(); i++) {
         const StackSlot& slot = frame.stack[i];
@@ -148,13 +155,15 @@ void Analysis::resolve_null(uint32_t id, bool null) {
     if (!null) {
       resolve_present(&each);
       // A value with a lock keeps its id: it tells which lock is held.
-      if (each.type != RegType::map_value || map_spec(each.map_index).spin_lock_offset < 0) each.id = 0;
+      if (each.type != RegType::map_value || map_spec(each.map_index).spin_lock_offset < 0)
+        each.id = 0;
       return;
     }
     if (each.reference == id) gone = id;
     each = Register::constant(0);
   });
-  if (gone != 0) std::erase_if(state_.references, [gone](const Reference& held) { return held.id == gone; });
+  if (gone != 0)
+    std::erase_if(state_.references, [gone](const Reference& held) { return held.id == gone; });
 }
 
 // True: it was a comparison of an or-null pointer with null.
@@ -163,10 +172,12 @@ bool Analysis::assume_null(const Insn& insn, bool taken) {
   if (insn_class(insn) != BPF_JMP || (op != BPF_JEQ && op != BPF_JNE)) return false;
   Register& left = reg(insn.dst_reg);
   if (!left.or_null) {
-    // A pointer that equals one that is not null is not null either. Of its copies Linux learns nothing here.
+    // A pointer that equals one that is not null is not null either. Of its copies Linux learns
+    // nothing here.
     if (!uses_register(insn) || !reg(insn.src_reg).or_null) return false;
     Register& right = reg(insn.src_reg);
-    if (left.is_pointer() && left.type != RegType::btf && (op == BPF_JEQ) == taken) resolve_present(&right);
+    if (left.is_pointer() && left.type != RegType::btf && (op == BPF_JEQ) == taken)
+      resolve_present(&right);
     return left.is_pointer();
   }
   if (uses_register(insn)) {
@@ -200,7 +211,8 @@ void Analysis::mark_compared(const Insn& insn) {
   if (uses_register(insn)) mark_precise(insn.src_reg);
 }
 
-// Only one side can be: the numbers that say so matter. Nothing is learned, since it holds for all values.
+// Only one side can be: the numbers that say so matter. Nothing is learned, since it holds for all
+// values.
 Step Analysis::follow_decided(const Insn& insn, bool taken) {
   mark_compared(insn);
   if (logging()) log_changes();

@@ -25,8 +25,8 @@ bool returns_length(uint32_t id) {
 }
 
 bool changes_map(uint32_t id) {
-  return id == BPF_FUNC_map_update_elem || id == BPF_FUNC_map_delete_elem || id == BPF_FUNC_map_push_elem ||
-         id == BPF_FUNC_map_pop_elem;
+  return id == BPF_FUNC_map_update_elem || id == BPF_FUNC_map_delete_elem ||
+         id == BPF_FUNC_map_push_elem || id == BPF_FUNC_map_pop_elem;
 }
 
 }  // namespace
@@ -59,7 +59,8 @@ bool Analysis::check_map_helper(const Helper& helper, int32_t map_index) {
   if (map_allows(spec.type, helper.id)) return true;
   if (helper.id == BPF_FUNC_tail_call) return fail(EINVAL, "expected prog array map for tail call");
   const std::string name(helper.name);
-  return fail(EINVAL, "cannot pass map_type %u into func bpf_%s#%u", spec.type, name.c_str(), helper.id);
+  return fail(EINVAL, "cannot pass map_type %u into func bpf_%s#%u", spec.type, name.c_str(),
+              helper.id);
 }
 
 // What a prototype does not say of some calls.
@@ -77,7 +78,8 @@ bool Analysis::check_special_call(const Insn& insn, Call* call) {
       // How often it has been followed is compared with how often it may run.
       mark_precise(BPF_REG_1);
       if (reg(BPF_REG_4).is_const(0)) mark_precise(BPF_REG_4);
-      if (reg(BPF_REG_1).is_scalar() && state_.top().callback_depth >= reg(BPF_REG_1).value.wide.umax) {
+      if (reg(BPF_REG_1).is_scalar() &&
+          state_.top().callback_depth >= reg(BPF_REG_1).value.wide.umax) {
         state_.top().callback_depth = 0;
         return true;
       }
@@ -94,10 +96,13 @@ bool Analysis::check_special_call(const Insn& insn, Call* call) {
       }
     case BPF_FUNC_get_func_ip:
       if (input_.type == BPF_PROG_TYPE_KPROBE) return true;
-      return fail(kNotSupported, "func bpf_get_func_ip#%d not supported for program type %u", insn.imm, input_.type);
+      return fail(kNotSupported, "func bpf_get_func_ip#%d not supported for program type %u",
+                  insn.imm, input_.type);
     case BPF_FUNC_snprintf: {
       const uint64_t size = reg(BPF_REG_5).value.bits.value;
-      if (size % 8 == 0 && is_format(constant_text(reg(BPF_REG_3)), static_cast<uint32_t>(size / 8))) return true;
+      if (size % 8 == 0 &&
+          is_format(constant_text(reg(BPF_REG_3)), static_cast<uint32_t>(size / 8)))
+        return true;
       return fail(EINVAL, "Invalid format string");
     }
     default:

@@ -5,11 +5,14 @@
 #include "bpf/verifier/analysis.hpp"
 
 namespace sluice::bpf {
-bool Analysis::check_alignment(const Register& pointer, int32_t offset, uint32_t size, bool atomic) {
-  const bool strict = atomic || pointer.type == RegType::stack ||
-                      ((input_.flags & BPF_F_STRICT_ALIGNMENT) != 0 && (input_.flags & BPF_F_ANY_ALIGNMENT) == 0);
+bool Analysis::check_alignment(const Register& pointer, int32_t offset, uint32_t size,
+                               bool atomic) {
+  const bool strict =
+      atomic || pointer.type == RegType::stack ||
+      ((input_.flags & BPF_F_STRICT_ALIGNMENT) != 0 && (input_.flags & BPF_F_ANY_ALIGNMENT) == 0);
   if (!strict || size == 1) return true;
-  // A packet's Ethernet header begins 2 bytes beyond a multiple of 4, so that the IP header is aligned.
+  // A packet's Ethernet header begins 2 bytes beyond a multiple of 4, so that the IP header is
+  // aligned.
   const int32_t shift = pointer.is_packet() ? 2 : 0;
   const auto fixed = static_cast<uint64_t>(int64_t{pointer.offset} + offset + shift);
   if (tnum_add(pointer.value.bits, tnum_const(fixed)).is_aligned(size)) return true;
@@ -17,24 +20,31 @@ bool Analysis::check_alignment(const Register& pointer, int32_t offset, uint32_t
     return fail(EACCES, "misaligned packet access off %d+%s+%d+%d size %u", shift,
                 tnum_text(pointer.value.bits).c_str(), pointer.offset, offset, size);
   }
-  const char* what = pointer.type == RegType::stack ? "stack " : pointer.type == RegType::map_value ? "value " : "";
-  return fail(EACCES, "misaligned %saccess off %s+%d+%d size %u", what, tnum_text(pointer.value.bits).c_str(),
-              pointer.offset, offset, size);
+  const char* what = pointer.type == RegType::stack       ? "stack "
+                     : pointer.type == RegType::map_value ? "value "
+                                                          : "";
+  return fail(EACCES, "misaligned %saccess off %s+%d+%d size %u", what,
+              tnum_text(pointer.value.bits).c_str(), pointer.offset, offset, size);
 }
 
 bool Analysis::check_unmoved(uint32_t regno, const Register& pointer) {
   const std::string text = type_name(pointer);
   const char* name = text.c_str();
   if (!pointer.value.is_const()) {
-    return fail(EACCES, "variable %s access var_off=%s disallowed", name, tnum_text(pointer.value.bits).c_str());
+    return fail(EACCES, "variable %s access var_off=%s disallowed", name,
+                tnum_text(pointer.value.bits).c_str());
   }
   const int64_t moved = pointer.offset + static_cast<int64_t>(pointer.value.value());
-  if (moved < 0) return fail(EACCES, "negative offset %s ptr R%u off=%d disallowed", name, regno, pointer.offset);
+  if (moved < 0)
+    return fail(EACCES, "negative offset %s ptr R%u off=%d disallowed", name, regno,
+                pointer.offset);
   if (moved == 0) return true;
-  return fail(EACCES, "dereference of modified %s ptr R%u off=%d disallowed", name, regno, pointer.offset);
+  return fail(EACCES, "dereference of modified %s ptr R%u off=%d disallowed", name, regno,
+              pointer.offset);
 }
 
-bool Analysis::check_ctx(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access) {
+bool Analysis::check_ctx(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size,
+                         Access access) {
   if (!check_unmoved(regno, pointer)) return false;
   const CtxField* field =
       offset < 0 ? nullptr : find_ctx_field(*type_, static_cast<uint32_t>(offset), size);
@@ -46,8 +56,8 @@ bool Analysis::check_ctx(uint32_t regno, const Register& pointer, int32_t offset
 }
 
 // which: the end of the pointer's range that is not in the region.
-bool Analysis::fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit,
-                           const char* which) {
+bool Analysis::fail_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size,
+                           uint32_t limit, const char* which) {
   const char* what = pointer.type == RegType::map_key     ? "map key, key_size"
                      : pointer.type == RegType::map_value ? "map value, value_size"
                                                           : "memory, mem_size";
@@ -57,50 +67,61 @@ bool Analysis::fail_region(uint32_t regno, const Register& pointer, int64_t offs
               what, limit, static_cast<long long>(offset), size, regno, which);
 }
 
-bool Analysis::check_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, uint32_t limit) {
+bool Analysis::check_region(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size,
+                            uint32_t limit) {
   const int64_t total = pointer.offset + offset;
   const Range64& range = pointer.value.wide;
   const int64_t low = range.smin + total;
   if (range.smin < 0 && (range.smin == INT64_MIN || low < 0)) {
-    return fail(EACCES,
-                "R%u min value is negative, either use unsigned index or do a if (index >=0) check.", regno);
+    return fail(
+        EACCES,
+        "R%u min value is negative, either use unsigned index or do a if (index >=0) check.",
+        regno);
   }
   auto fits = [limit, size](int64_t at) { return at >= 0 && at + size <= int64_t{limit}; };
-  if (low > kMaxVariableOffset * 4 || !fits(low)) return fail_region(regno, pointer, low, size, limit, "min");
+  if (low > kMaxVariableOffset * 4 || !fits(low))
+    return fail_region(regno, pointer, low, size, limit, "min");
   if (range.umax >= static_cast<uint64_t>(kMaxVariableOffset)) {
-    return fail(EACCES, "R%u unbounded memory access, make sure to bounds check any such access", regno);
+    return fail(EACCES, "R%u unbounded memory access, make sure to bounds check any such access",
+                regno);
   }
   const int64_t high = static_cast<int64_t>(range.umax) + total;
   return fits(high) || fail_region(regno, pointer, high, size, limit, "max");
 }
 
-bool Analysis::check_map_value(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access) {
+bool Analysis::check_map_value(uint32_t regno, const Register& pointer, int64_t offset,
+                               uint32_t size, Access access) {
   const MapSpec& spec = map_spec(pointer.map_index);
   const auto total = static_cast<long long>(pointer.offset + offset);
   if (access == Access::write && is_read_only(spec)) {
-    return fail(EACCES, "write into map forbidden, value_size=%u off=%lld size=%u", spec.value_size, total, size);
+    return fail(EACCES, "write into map forbidden, value_size=%u off=%lld size=%u", spec.value_size,
+                total, size);
   }
   if (access == Access::read && (spec.flags & BPF_F_WRONLY_PROG) != 0) {
-    return fail(EACCES, "read from map forbidden, value_size=%u off=%lld size=%u", spec.value_size, total, size);
+    return fail(EACCES, "read from map forbidden, value_size=%u off=%lld size=%u", spec.value_size,
+                total, size);
   }
   if (!check_region(regno, pointer, offset, size, spec.value_size)) return false;
   if (spec.spin_lock_offset < 0) return true;
   const int64_t low = pointer.value.wide.smin + total;
   const int64_t high = static_cast<int64_t>(pointer.value.wide.umax) + total + size;
-  if (low < spec.spin_lock_offset + static_cast<int64_t>(sizeof(bpf_spin_lock)) && spec.spin_lock_offset < high) {
+  if (low < spec.spin_lock_offset + static_cast<int64_t>(sizeof(bpf_spin_lock)) &&
+      spec.spin_lock_offset < high) {
     return fail(EACCES, "bpf_spin_lock cannot be accessed directly by load/store");
   }
   return true;
 }
 
-bool Analysis::check_map_key(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size, Access access) {
+bool Analysis::check_map_key(uint32_t regno, const Register& pointer, int64_t offset, uint32_t size,
+                             Access access) {
   if (access == Access::write) return fail(EACCES, "write to change key R%u not allowed", regno);
   return check_region(regno, pointer, offset, size, map_spec(pointer.map_index).key_size);
 }
 
 // The fields of struct bpf_sock and bpf_tcp_sock are words; a socket is never there in sluice, so
 // only their place counts.
-bool Analysis::check_socket(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access) {
+bool Analysis::check_socket(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size,
+                            Access access) {
   if (access == Access::write) {
     return fail(EACCES, "R%u cannot write into %s", regno, type_name(pointer).c_str());
   }
@@ -108,12 +129,14 @@ bool Analysis::check_socket(uint32_t regno, const Register& pointer, int32_t off
   const auto total = static_cast<int32_t>(tcp ? sizeof(bpf_tcp_sock) : sizeof(bpf_sock));
   const auto width = static_cast<int32_t>(size);
   bool good = offset >= 0 && offset + width <= total && offset % width == 0 && (size <= 4 || tcp);
-  if (pointer.type == RegType::sock_common && offset >= static_cast<int32_t>(offsetof(bpf_sock, type)) &&
+  if (pointer.type == RegType::sock_common &&
+      offset >= static_cast<int32_t>(offsetof(bpf_sock, type)) &&
       offset < static_cast<int32_t>(offsetof(bpf_sock, src_ip4))) {
     good = false;
   }
   if (good) return true;
-  return fail(EACCES, "R%u invalid %s access off=%d size=%u", regno, type_name(pointer).c_str(), offset, size);
+  return fail(EACCES, "R%u invalid %s access off=%d size=%u", regno, type_name(pointer).c_str(),
+              offset, size);
 }
 
 namespace {
@@ -126,14 +149,15 @@ bool may_be_atomic(const Register& pointer) {
 
 }  // namespace
 
-bool Analysis::check_access(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size, Access access,
-                            bool atomic) {
+bool Analysis::check_access(uint32_t regno, const Register& pointer, int32_t offset, uint32_t size,
+                            Access access, bool atomic) {
   if (pointer.type == RegType::ctx) {
     if (atomic) return fail(EACCES, "BPF_ATOMIC stores into R%u ctx is not allowed", regno);
     return check_ctx(regno, pointer, offset, size, access);
   }
   if (atomic && !may_be_atomic(pointer)) {
-    return fail(EACCES, "BPF_ATOMIC stores into R%u %s is not allowed", regno, type_name(pointer).c_str());
+    return fail(EACCES, "BPF_ATOMIC stores into R%u %s is not allowed", regno,
+                type_name(pointer).c_str());
   }
   if (!check_alignment(pointer, offset, size, atomic)) return false;
   const auto fixed = static_cast<uint64_t>(int64_t{pointer.offset} + offset);
@@ -150,7 +174,8 @@ bool Analysis::check_access(uint32_t regno, const Register& pointer, int32_t off
         note_access(Region::memory, kUnknownOffset, 0, -1, aligned);
         return true;
       case RegType::memory:
-        if (!check_region(regno, pointer, offset, size, static_cast<uint32_t>(pointer.range))) return false;
+        if (!check_region(regno, pointer, offset, size, static_cast<uint32_t>(pointer.range)))
+          return false;
         note_access(Region::memory, kUnknownOffset, 0, -1, aligned && pointer.record);
         return true;
       case RegType::packet:
@@ -173,7 +198,8 @@ bool Analysis::check_access(uint32_t regno, const Register& pointer, int32_t off
 }
 
 // What a load of a field gives: a number, or where the packet lies.
-void Analysis::load_result(const Insn& insn, const Register& pointer, uint32_t size, Register* out) {
+void Analysis::load_result(const Insn& insn, const Register& pointer, uint32_t size,
+                           Register* out) {
   *out = Register::scalar(Scalar::of_size(size));
   if (pointer.type != RegType::ctx) return;
   const CtxField* field = find_ctx_field(*type_, static_cast<uint32_t>(insn.off), size);
@@ -193,7 +219,8 @@ void Analysis::load_result(const Insn& insn, const Register& pointer, uint32_t s
 // A map that neither programs nor clients can change any more holds constants.
 bool Analysis::read_frozen(const Register& pointer, int32_t offset, uint32_t size, Register* out) {
   const auto index = static_cast<size_t>(pointer.map_index);
-  if (index >= input_.frozen.size() || input_.frozen[index] == 0 || !pointer.value.is_const()) return false;
+  if (index >= input_.frozen.size() || input_.frozen[index] == 0 || !pointer.value.is_const())
+    return false;
   const MapSpec& spec = map_spec(pointer.map_index);
   if ((spec.flags & BPF_F_RDONLY_PROG) == 0 || spec.type != BPF_MAP_TYPE_ARRAY) return false;
   const int64_t at = pointer.offset + offset + static_cast<int64_t>(pointer.value.value());
@@ -212,7 +239,8 @@ bool Analysis::transfer_load(const Insn& insn) {
   if (ordered && !check_alignment(pointer, insn.off, size, true)) return false;
   if (!check_access(insn.src_reg, pointer, insn.off, size, Access::read, false)) return false;
   if (ordered && !may_be_atomic(pointer)) {
-    return fail(EACCES, "BPF_ATOMIC loads from R%u %s is not allowed", insn.src_reg, type_name(pointer).c_str());
+    return fail(EACCES, "BPF_ATOMIC loads from R%u %s is not allowed", insn.src_reg,
+                type_name(pointer).c_str());
   }
   Register value;
   load_result(insn, pointer, size, &value);
@@ -222,7 +250,8 @@ bool Analysis::transfer_load(const Insn& insn) {
   if (pointer.type == RegType::stack && !read_stack(pointer, insn.off, size, &value)) return false;
   if (pointer.type == RegType::map_value) read_frozen(pointer, insn.off, size, &value);
   if (extends) {
-    value = Register::scalar(value.is_scalar() ? sign_extend(value.value, size) : Scalar::unknown());
+    value =
+        Register::scalar(value.is_scalar() ? sign_extend(value.value, size) : Scalar::unknown());
   }
   reg(insn.dst_reg) = value;
   return true;
@@ -234,16 +263,19 @@ bool Analysis::transfer_store(const Insn& insn) {
   if (!check_read(insn.dst_reg)) return false;
   const Register pointer = reg(insn.dst_reg);
   const uint32_t size = access_size(insn);
-  if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::write, is_store_release(insn))) return false;
+  if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::write, is_store_release(insn)))
+    return false;
   const bool followed = pointer.type == RegType::stack && pointer.value.is_const();
   if (!immediate && !followed) note_other_use(reg(insn.src_reg));
   if (pointer.type != RegType::stack) return true;
   if (immediate) {
-    return write_stack(pointer, insn.off, size, Register::constant(static_cast<uint64_t>(int64_t{insn.imm})), -1);
+    return write_stack(pointer, insn.off, size,
+                       Register::constant(static_cast<uint64_t>(int64_t{insn.imm})), -1);
   }
   // The stored copy and the register learn from each other's tests.
   Register& source = reg(insn.src_reg);
-  if (source.is_scalar() && source.value.wide.umax >> (size * 4) >> (size * 4) == 0) give_id(&source);
+  if (source.is_scalar() && source.value.wide.umax >> (size * 4) >> (size * 4) == 0)
+    give_id(&source);
   return write_stack(pointer, insn.off, size, source, insn.src_reg);
 }
 
@@ -260,13 +292,16 @@ bool Analysis::transfer_atomic(const Insn& insn) {
   if (!check_access(insn.dst_reg, pointer, insn.off, size, Access::read, true)) return false;
   Register before = Register::scalar(Scalar::of_size(size));
   if (pointer.type == RegType::stack && !read_stack(pointer, insn.off, size, &before)) return false;
-  // Linux fills the register before it looks at the write: an address that the result replaces is refused.
+  // Linux fills the register before it looks at the write: an address that the result replaces is
+  // refused.
   if (fetch) reg(result) = before;
-  if (!check_access(insn.dst_reg, reg(insn.dst_reg), insn.off, size, Access::write, true)) return false;
+  if (!check_access(insn.dst_reg, reg(insn.dst_reg), insn.off, size, Access::write, true))
+    return false;
   if (pointer.type != RegType::stack) return true;
   const int64_t base = int64_t{pointer.offset} + insn.off;
   if (pointer.value.is_const()) {
-    put_on_stack_access(pointer.frame, static_cast<int32_t>(base + static_cast<int64_t>(pointer.value.value())));
+    put_on_stack_access(pointer.frame,
+                        static_cast<int32_t>(base + static_cast<int64_t>(pointer.value.value())));
   }
   smudge_stack(pointer.frame, static_cast<int32_t>(base + pointer.value.wide.smin),
                static_cast<int32_t>(base + pointer.value.wide.smax + size));
@@ -277,13 +312,15 @@ bool Analysis::transfer_load_imm64(const Insn& insn) {
   if (!check_write(insn.dst_reg)) return false;
   const Insn& next = program_->insns[insn_ + 1];
   if (insn.src_reg == 0) {
-    const uint64_t value = static_cast<uint32_t>(insn.imm) | uint64_t{static_cast<uint32_t>(next.imm)} << 32;
+    const uint64_t value =
+        static_cast<uint32_t>(insn.imm) | uint64_t{static_cast<uint32_t>(next.imm)} << 32;
     reg(insn.dst_reg) = Register::constant(value);
     return true;
   }
   if (insn.src_reg == BPF_PSEUDO_FUNC) return load_function(insn);
   const bool whole = insn.src_reg == BPF_PSEUDO_MAP_FD;
-  reg(insn.dst_reg) = Register::pointer(whole ? RegType::const_map : RegType::map_value, whole ? 0 : next.imm);
+  reg(insn.dst_reg) =
+      Register::pointer(whole ? RegType::const_map : RegType::map_value, whole ? 0 : next.imm);
   reg(insn.dst_reg).map_index = static_cast<int16_t>(insn.imm);
   note_map(insn.imm);
   return true;
@@ -308,11 +345,13 @@ bool Analysis::check_maps() {
       continue;
     }
     const MapSpec& spec = input_.maps[static_cast<size_t>(insn.imm)]->spec();
-    if (spec.type != BPF_MAP_TYPE_ARRAY) return fail(EINVAL, "no direct value access support for this map type");
-    if (spec.max_entries != 1) return fail(EOPNOTSUPP, "direct value access to map with max_entries!=1");
+    if (spec.type != BPF_MAP_TYPE_ARRAY)
+      return fail(EINVAL, "no direct value access support for this map type");
+    if (spec.max_entries != 1)
+      return fail(EOPNOTSUPP, "direct value access to map with max_entries!=1");
     if (static_cast<uint32_t>(offset) >= spec.value_size) {
-      return fail(EINVAL, "invalid access to map value pointer, value_size=%u off=%u", spec.value_size,
-                  static_cast<uint32_t>(offset));
+      return fail(EINVAL, "invalid access to map value pointer, value_size=%u off=%u",
+                  spec.value_size, static_cast<uint32_t>(offset));
     }
   }
   return true;
@@ -323,7 +362,8 @@ bool Analysis::check_map_use(const MapSpec& spec) {
   if (input_.type == BPF_PROG_TYPE_SOCKET_FILTER) {
     return fail(EINVAL, "socket filter progs cannot use bpf_spin_lock yet");
   }
-  const bool tracing = input_.type == BPF_PROG_TYPE_KPROBE || input_.type == BPF_PROG_TYPE_TRACEPOINT;
+  const bool tracing =
+      input_.type == BPF_PROG_TYPE_KPROBE || input_.type == BPF_PROG_TYPE_TRACEPOINT;
   return !tracing || fail(EINVAL, "tracing progs cannot use bpf_spin_lock yet");
 }
 

@@ -1,6 +1,7 @@
-// The verifier: proves that a program only reads and writes what it may, initialises what it reads, and ends. Nothing
-// unverified reaches the interpreter or the JIT. Pure function; any thread. (Linux: Documentation/bpf/verifier.rst,
-// RFC 9669; the kernel of the machine is the oracle for verdicts.)
+// The verifier: proves that a program only reads and writes what it may, initialises what it reads,
+// and ends. Nothing unverified reaches the interpreter or the JIT. Pure function; any thread.
+// (Linux: Documentation/bpf/verifier.rst, RFC 9669; the kernel of the machine is the oracle for
+// verdicts.)
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,9 @@ struct VerifierInput {
   std::vector<Insn> insns;
   std::vector<std::shared_ptr<Map>> maps;
   std::vector<uint8_t> frozen;  // one a map: MAP_FREEZE has been called; missing ones have not
-  // Type information as loaded with the program (BTF_LOAD's blob; the caller's, for the time of the call). Global
-  // subprograms, maps' special fields and the report's source lines need it; all may be empty.
+  // Type information as loaded with the program (BTF_LOAD's blob; the caller's, for the time of the
+  // call). Global subprograms, maps' special fields and the report's source lines need it; all may
+  // be empty.
   std::span<const uint8_t> btf;
   std::vector<bpf_func_info> func_info;
   std::vector<bpf_line_info> line_info;

@@ -48,13 +48,16 @@ Result<uint32_t> default_attach_type(int program) {
     case BPF_PROG_TYPE_SOCKET_FILTER:
     case BPF_PROG_TYPE_SCHED_CLS: return bpf::kAttachTcxIngress;
     case BPF_PROG_TYPE_XDP: return uint32_t{BPF_XDP};
-    default: return fail(EINVAL, "a program of type " + prog_type_name(info->type) + " is not for ports");
+    default:
+      return fail(EINVAL, "a program of type " + prog_type_name(info->type) + " is not for ports");
   }
 }
 
 Error attach_error(const char* what, const Target& target, int code) {
   Error error = errno_error(code, std::string(what) + " port " + target.port_name);
-  if (code == EINVAL) error.text += ": the program's type and " + attach_type_name(target.attach_type) + " may not fit";
+  if (code == EINVAL)
+    error.text +=
+        ": the program's type and " + attach_type_name(target.attach_type) + " may not fit";
   if (code == EEXIST) error.text += ": it is attached there";
   if (code == ENOENT) {
     const char* which = target.relative ? "one of the programs" : "the program";

@@ -1,4 +1,5 @@
-// Where a program is attached: `PROG [ATTACH_TYPE] dev PORT [before|after PROG]`. The session's thread.
+// Where a program is attached: `PROG [ATTACH_TYPE] dev PORT [before|after PROG]`. The session's
+// thread.
 #pragma once
 
 #include "base/unique_fd.hpp"

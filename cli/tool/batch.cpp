@@ -28,8 +28,8 @@ Status batch_file(Context& context, Words& words) {
     if (!context.plain()) context.json.end_object();
     // What it was is said; where it stands is not yet.
     if (status != 0)
-      return fail(ECANCELED,
-                  *path + ":" + std::to_string(command.line) + ": this command failed; those after it did not run");
+      return fail(ECANCELED, *path + ":" + std::to_string(command.line) +
+                                 ": this command failed; those after it did not run");
   }
   if (context.plain()) {
     std::printf("processed %zu commands\n", commands->size());

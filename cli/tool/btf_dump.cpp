@@ -58,12 +58,15 @@ Status show_one(Context& context, int fd, Users& users) {
   info.name = reinterpret_cast<uintptr_t>(name);
   info.name_len = sizeof name;
   uint32_t size = sizeof info;
-  if (::bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return fail(errno_error(errno, "btf information"));
+  if (::bpf_obj_get_info_by_fd(fd, &info, &size) != 0)
+    return fail(errno_error(errno, "btf information"));
   const bool kernel = info.kernel_btf != 0;
   const auto& programs = users.programs[info.id];
   const auto& maps = users.maps[info.id];
   if (context.plain()) {
-    const std::string shown = name[0] == 0 ? "<anon>" : kernel ? std::string("[") + name + "]" : name;
+    const std::string shown = name[0] == 0 ? "<anon>"
+                              : kernel     ? std::string("[") + name + "]"
+                                           : name;
     std::printf("%u: name %s  size %uB", info.id, shown.c_str(), info.btf_size);
     print_ids("  prog_ids ", programs);
     print_ids("  map_ids ", maps);
@@ -103,7 +106,8 @@ Result<Source> take_map_source(Words& words) {
   if (!key && !value) (void)words.accept("kv");
   if (!value && info->btf_key_type_id != 0) source.roots.push_back(info->btf_key_type_id);
   if (!key && info->btf_value_type_id != 0) source.roots.push_back(info->btf_value_type_id);
-  if (source.roots.empty()) return fail(ENOENT, std::string("map ") + info->name + ": its BTF has no such type");
+  if (source.roots.empty())
+    return fail(ENOENT, std::string("map ") + info->name + ": its BTF has no such type");
   return source;
 }
 
@@ -137,7 +141,8 @@ Result<Source> take_file_source(const std::string& base_path, Words& words) {
     if (base == nullptr) return fail(file_error(base_path, errno));
     if (auto good = check(*base, base_path); !good) return fail(good.error());
   }
-  Btf btf(base != nullptr ? ::btf__parse_split(path->c_str(), base.get()) : ::btf__parse(path->c_str(), nullptr));
+  Btf btf(base != nullptr ? ::btf__parse_split(path->c_str(), base.get())
+                          : ::btf__parse(path->c_str(), nullptr));
   if (btf == nullptr) return fail(file_error(*path, errno));
   if (base == nullptr) {
     if (auto good = check(*btf, *path); !good) return fail(good.error());
@@ -154,7 +159,8 @@ Result<Source> take_source(Context& context, Words& words) {
     if (!fd) return fail(fd.error());
     const auto info = prog_info(fd->get());
     if (!info) return fail(info.error());
-    if (info->btf_id == 0) return fail(ENOENT, std::string("prog ") + info->name + ": it has no BTF");
+    if (info->btf_id == 0)
+      return fail(ENOENT, std::string("prog ") + info->name + ": it has no BTF");
     id = info->btf_id;
   } else if (words.accept("id")) {
     const auto number = words.take_number("id");
@@ -178,7 +184,8 @@ Status dump_c(const Source& source) {
   if (dump == nullptr) return fail(errno_error(errno, "dump as C"));
   std::printf(
       "#ifndef __VMLINUX_H__\n#define __VMLINUX_H__\n\n#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n"
-      "#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)\n#endif\n\n");
+      "#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = "
+      "record)\n#endif\n\n");
   std::vector<uint32_t> types = source.roots;
   if (types.empty()) {
     for (uint32_t id = 1; id < ::btf__type_cnt(source.btf.get()); id++) types.push_back(id);
@@ -188,7 +195,8 @@ Status dump_c(const Source& source) {
       return fail(errno_error(-result, "dump as C"));
   }
   std::printf(
-      "#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop\n#endif\n\n#endif /* __VMLINUX_H__ */\n");
+      "#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop\n#endif\n\n#endif /* "
+      "__VMLINUX_H__ */\n");
   return {};
 }
 
@@ -197,7 +205,8 @@ Status dump_c(const Source& source) {
 Status btf_show(Context& context, Words& words) {
   auto users = find_users();
   if (!users) return fail(std::move(users.error()));
-  return show_objects(context, words, Kind::btf, [&](int fd) { return show_one(context, fd, *users); });
+  return show_objects(context, words, Kind::btf,
+                      [&](int fd) { return show_one(context, fd, *users); });
 }
 
 Status btf_dump(Context& context, Words& words) {

@@ -18,9 +18,10 @@ using Fields = std::vector<Field>;
 Field field(const char* name, uint64_t value) { return {name, std::to_string(value)}; }
 Field text(const char* name, std::string value) { return {name, std::move(value), true}; }
 
-constexpr const char* kKindNames[] = {"UNKNOWN", "INT",     "PTR",      "ARRAY",    "STRUCT",   "UNION", "ENUM",
-                                      "FWD",     "TYPEDEF", "VOLATILE", "CONST",    "RESTRICT", "FUNC",  "FUNC_PROTO",
-                                      "VAR",     "DATASEC", "FLOAT",    "DECL_TAG", "TYPE_TAG", "ENUM64"};
+constexpr const char* kKindNames[] = {"UNKNOWN", "INT",      "PTR",      "ARRAY",      "STRUCT",
+                                      "UNION",   "ENUM",     "FWD",      "TYPEDEF",    "VOLATILE",
+                                      "CONST",   "RESTRICT", "FUNC",     "FUNC_PROTO", "VAR",
+                                      "DATASEC", "FLOAT",    "DECL_TAG", "TYPE_TAG",   "ENUM64"};
 
 class RawType {
  public:
@@ -45,7 +46,8 @@ class RawType {
       case BTF_KIND_ENUM:
       case BTF_KIND_ENUM64: return enumeration();
       case BTF_KIND_FWD: return head({text("fwd_kind", ::btf_kflag(&type_) ? "union" : "struct")});
-      case BTF_KIND_FUNC: return head({field("type_id", type_.type), text("linkage", linkage(::btf_vlen(&type_)))});
+      case BTF_KIND_FUNC:
+        return head({field("type_id", type_.type), text("linkage", linkage(::btf_vlen(&type_)))});
       case BTF_KIND_FUNC_PROTO: return prototype();
       case BTF_KIND_VAR: {
         Field type = field("type_id", type_.type);
@@ -55,8 +57,8 @@ class RawType {
       case BTF_KIND_DATASEC: return section();
       case BTF_KIND_FLOAT: return head({field("size", type_.size)});
       case BTF_KIND_DECL_TAG:
-        return head(
-            {field("type_id", type_.type), {"component_idx", std::to_string(::btf_decl_tag(&type_)->component_idx)}});
+        return head({field("type_id", type_.type),
+                     {"component_idx", std::to_string(::btf_decl_tag(&type_)->component_idx)}});
       default: return head({});
     }
   }
@@ -158,7 +160,8 @@ class RawType {
 
   void array() {
     const auto& array = *::btf_array(&type_);
-    head({field("type_id", array.type), field("index_type_id", array.index_type), field("nr_elems", array.nelems)});
+    head({field("type_id", array.type), field("index_type_id", array.index_type),
+          field("nr_elems", array.nelems)});
   }
 
   void composite() {
@@ -167,7 +170,8 @@ class RawType {
     for (uint32_t i = 0; i < ::btf_vlen(&type_); i++) {
       const btf_member& one = ::btf_members(&type_)[i];
       const std::string label = name(one.name_off);
-      Fields fields{field("type_id", one.type), field("bits_offset", ::btf_member_bit_offset(&type_, i))};
+      Fields fields{field("type_id", one.type),
+                    field("bits_offset", ::btf_member_bit_offset(&type_, i))};
       const uint32_t bits = ::btf_member_bitfield_size(&type_, i);
       if (bits != 0) fields.push_back(field("bitfield_size", bits));
       member(&label, fields);
@@ -182,7 +186,8 @@ class RawType {
          field("vlen", ::btf_vlen(&type_))});
     begin_members("values");
     for (uint32_t i = 0; i < ::btf_vlen(&type_); i++) {
-      const std::string label = name(wide ? ::btf_enum64(&type_)[i].name_off : ::btf_enum(&type_)[i].name_off);
+      const std::string label =
+          name(wide ? ::btf_enum64(&type_)[i].name_off : ::btf_enum(&type_)[i].name_off);
       std::string value;
       if (wide) {
         const uint64_t bits = ::btf_enum64_value(::btf_enum64(&type_) + i);
@@ -216,10 +221,12 @@ class RawType {
       const btf_type* variable = ::btf__type_by_id(&btf_, one.type);
       std::string after;
       if (variable != nullptr) {
-        after = std::string(" (") + kKindNames[std::min<size_t>(::btf_kind(variable), std::size(kKindNames) - 1)] +
+        after = std::string(" (") +
+                kKindNames[std::min<size_t>(::btf_kind(variable), std::size(kKindNames) - 1)] +
                 " '" + name(variable->name_off) + "')";
       }
-      member(nullptr, {field("type_id", one.type), field("offset", one.offset), field("size", one.size)},
+      member(nullptr,
+             {field("type_id", one.type), field("offset", one.offset), field("size", one.size)},
              after.c_str());
     }
     end_members();

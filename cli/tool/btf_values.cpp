@@ -87,10 +87,11 @@ void ValueWriter::enumeration(const btf_type& type, std::span<const uint8_t> byt
   const uint64_t mask = type.size == 8 ? UINT64_MAX : (uint64_t{1} << type.size * 8) - 1;
   for (uint32_t i = 0; i < ::btf_vlen(&type); i++) {
     const bool wide = ::btf_is_enum64(&type);
-    const uint64_t member =
-        wide ? ::btf_enum64_value(::btf_enum64(&type) + i) : static_cast<uint64_t>(int64_t{::btf_enum(&type)[i].val});
+    const uint64_t member = wide ? ::btf_enum64_value(::btf_enum64(&type) + i)
+                                 : static_cast<uint64_t>(int64_t{::btf_enum(&type)[i].val});
     if ((member & mask) != value) continue;
-    return out_.string(name(wide ? ::btf_enum64(&type)[i].name_off : ::btf_enum(&type)[i].name_off));
+    return out_.string(
+        name(wide ? ::btf_enum64(&type)[i].name_off : ::btf_enum(&type)[i].name_off));
   }
   out_.signed_number(sign_extended(value, type.size));
 }
@@ -142,7 +143,8 @@ bool ValueWriter::text(const btf_type& element, std::span<const uint8_t> bytes) 
 void ValueWriter::array(const btf_type& type, std::span<const uint8_t> bytes, int depth) {
   const auto& array = *::btf_array(&type);
   const int64_t size = ::btf__resolve_size(&btf_, array.type);
-  if (size < 0 || uint64_t{array.nelems} * static_cast<uint64_t>(size) > bytes.size()) return out_.null();
+  if (size < 0 || uint64_t{array.nelems} * static_cast<uint64_t>(size) > bytes.size())
+    return out_.null();
   const int element = ::btf__resolve_type(&btf_, array.type);
   if (element > 0 && array.nelems > 0 &&
       text(*::btf__type_by_id(&btf_, static_cast<uint32_t>(element)), bytes.first(array.nelems))) {
@@ -174,7 +176,8 @@ void ValueWriter::section(const btf_type& type, std::span<const uint8_t> bytes, 
 
 void ValueWriter::value(uint32_t type_id, std::span<const uint8_t> bytes, int depth) {
   const btf_type* type = ::btf__type_by_id(&btf_, type_id);
-  while (type != nullptr && depth < kMaxDepth && (::btf_is_mod(type) || ::btf_is_typedef(type) || ::btf_is_var(type))) {
+  while (type != nullptr && depth < kMaxDepth &&
+         (::btf_is_mod(type) || ::btf_is_typedef(type) || ::btf_is_var(type))) {
     type = ::btf__type_by_id(&btf_, type->type);
     depth++;
   }
@@ -235,7 +238,8 @@ std::string function_text(const ::btf& btf, uint32_t func_id) {
   if (function == nullptr || !::btf_is_func(function)) return "";
   const btf_type* prototype = ::btf__type_by_id(&btf, function->type);
   if (prototype == nullptr || !::btf_is_func_proto(prototype)) return "";
-  std::string text = type_text(btf, prototype->type, 0) + ::btf__name_by_offset(&btf, function->name_off) + "(";
+  std::string text =
+      type_text(btf, prototype->type, 0) + ::btf__name_by_offset(&btf, function->name_off) + "(";
   for (uint32_t i = 0; i < ::btf_vlen(prototype); i++) {
     const btf_param& parameter = ::btf_params(prototype)[i];
     if (i > 0) text += ", ";

@@ -1,4 +1,5 @@
-// BTF on the command line: fetched by id, and values written as its types say. The session's thread.
+// BTF on the command line: fetched by id, and values written as its types say. The session's
+// thread.
 #pragma once
 
 #include <bpf/btf.h>
@@ -21,7 +22,8 @@ using Btf = std::unique_ptr<::btf, FreeBtf>;
 // By its id. errors: those of BTF_GET_FD_BY_ID, EINVAL where the bytes are no BTF.
 Result<Btf> load_btf(uint32_t id);
 
-// Strings and names of hostile BTF are bounded by libbpf; sizes are bounded here: nothing is read outside `bytes`.
+// Strings and names of hostile BTF are bounded by libbpf; sizes are bounded here: nothing is read
+// outside `bytes`.
 class ValueWriter {
  public:
   // `json`: strict JSON; else numbers may be written as 0x1f, as people like them.

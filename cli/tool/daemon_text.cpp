@@ -74,7 +74,8 @@ Result<Json> ask(Connection& connection, const char* what) {
   return Json::parse(*text);
 }
 
-Status show_query(Context& context, Words& words, const char* what, const std::function<void(const Json&)>& show) {
+Status show_query(Context& context, Words& words, const char* what,
+                  const std::function<void(const Json&)>& show) {
   if (auto status = words.done(); !status) return status;
   const auto json = ask(context.connection, what);
   if (!json) return fail(json.error());

@@ -37,6 +37,7 @@ class Json {
 // errors: the query's, EBADMSG.
 Result<Json> ask(Connection& connection, const char* what);
 // Asks the daemon; the answer's JSON goes out as it is in JSON mode, else `show` prints it.
-Status show_query(Context& context, Words& words, const char* what, const std::function<void(const Json&)>& show);
+Status show_query(Context& context, Words& words, const char* what,
+                  const std::function<void(const Json&)>& show);
 
 }  // namespace sluice::cli

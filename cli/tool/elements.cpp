@@ -11,10 +11,13 @@ namespace {
 
 constexpr uint32_t kBatch = 4096;  // elements a call
 
-Error map_error(const OpenMap& map, const char* what, int code) { return errno_error(code, what).in(map.title()); }
+Error map_error(const OpenMap& map, const char* what, int code) {
+  return errno_error(code, what).in(map.title());
+}
 
 // Batches. *handled false: the map has none, and nothing was given to `each`.
-Status batch_elements(const OpenMap& map, const std::function<void(const Element&)>& each, bool* handled) {
+Status batch_elements(const OpenMap& map, const std::function<void(const Element&)>& each,
+                      bool* handled) {
   uint32_t count = std::clamp<uint32_t>(map.info.max_entries, 1, kBatch);
   Bytes keys(size_t{count} * map.info.key_size);
   Bytes values(size_t{count} * map.value_bytes());
@@ -25,8 +28,9 @@ Status batch_elements(const OpenMap& map, const std::function<void(const Element
   *handled = false;
   for (bool first = true;;) {
     uint32_t got = count;
-    const int result = ::bpf_map_lookup_batch(map.fd.get(), first ? nullptr : token.data(), token.data(), keys.data(),
-                                              values.data(), &got, &options);
+    const int result =
+        ::bpf_map_lookup_batch(map.fd.get(), first ? nullptr : token.data(), token.data(),
+                               keys.data(), values.data(), &got, &options);
     const int code = result == 0 ? 0 : errno;
     if (code == ENOSPC && count < map.info.max_entries) {  // a bucket holds more than fits
       count = std::min(count * 2, map.info.max_entries);
@@ -90,7 +94,8 @@ Result<OpenMap> take_map(Words& words) {
 Status for_each_element(const OpenMap& map, const std::function<void(const Element&)>& each) {
   if (map.keyless()) {
     const bool queue = map.info.type == BPF_MAP_TYPE_QUEUE || map.info.type == BPF_MAP_TYPE_STACK;
-    return fail(EINVAL, map.title() + ": " + with_article(map_type_name(map.info.type)) + " has no keys to list" +
+    return fail(EINVAL, map.title() + ": " + with_article(map_type_name(map.info.type)) +
+                            " has no keys to list" +
                             (queue ? "; peek shows its next element" : ""));
   }
   bool handled = false;
@@ -98,8 +103,8 @@ Status for_each_element(const OpenMap& map, const std::function<void(const Eleme
   Bytes key(map.info.key_size);
   Bytes next(map.info.key_size);
   Bytes value(map.value_bytes());
-  for (const void* previous = nullptr; ::bpf_map_get_next_key(map.fd.get(), previous, next.data()) == 0;
-       previous = key.data()) {
+  for (const void* previous = nullptr;
+       ::bpf_map_get_next_key(map.fd.get(), previous, next.data()) == 0; previous = key.data()) {
     key = next;
     const int code = ::bpf_map_lookup_elem(map.fd.get(), key.data(), value.data()) == 0 ? 0 : errno;
     if (code != ENOENT) each({key, value, code});  // gone meanwhile, or an empty slot
@@ -137,8 +142,9 @@ std::span<const uint8_t> ElementPrinter::slot(const Bytes& value, uint32_t cpu) 
   return std::span(value).subspan(size_t{cpu} * map_.slot_size(), map_.info.value_size);
 }
 
-void ElementPrinter::write_values(JsonWriter& out, const Bytes& value,
-                                  const std::function<void(std::span<const uint8_t>)>& write) const {
+void ElementPrinter::write_values(
+    JsonWriter& out, const Bytes& value,
+    const std::function<void(std::span<const uint8_t>)>& write) const {
   if (!map_.per_cpu()) {
     out.key("value");
     return write(value);
@@ -155,14 +161,17 @@ void ElementPrinter::write_values(JsonWriter& out, const Bytes& value,
   out.end_array();
 }
 
-void ElementPrinter::print_formatted(JsonWriter& out, const Bytes& key, const Bytes& value, bool strict) const {
+void ElementPrinter::print_formatted(JsonWriter& out, const Bytes& key, const Bytes& value,
+                                     bool strict) const {
   ValueWriter values(*btf_, out, strict);
   out.begin_object();
   if (map_.info.btf_key_type_id != 0) {
     out.key("key");
     values.write(map_.info.btf_key_type_id, key);
   }
-  write_values(out, value, [&](std::span<const uint8_t> bytes) { values.write(map_.info.btf_value_type_id, bytes); });
+  write_values(out, value, [&](std::span<const uint8_t> bytes) {
+    values.write(map_.info.btf_value_type_id, bytes);
+  });
   out.end_object();
 }
 
@@ -191,7 +200,8 @@ void ElementPrinter::print_plain(const Bytes& key, const Bytes& value) const {
   const bool below = key.size() > 16 || value.size() > 16;
   const char* gap = below ? "\n" : " ";
   if (!key.empty()) std::printf("key:%s%s", gap, hex_text(key).c_str());
-  if (!key.empty() && !value.empty()) std::fputs(!below && key.size() + value.size() <= 24 ? "  " : "\n", stdout);
+  if (!key.empty() && !value.empty())
+    std::fputs(!below && key.size() + value.size() <= 24 ? "  " : "\n", stdout);
   if (!value.empty()) std::printf("value:%s%s", gap, hex_text(value).c_str());
   std::fputc('\n', stdout);
 }

@@ -21,7 +21,9 @@ struct OpenMap {
   // Queue, stack: elements have no key.
   [[nodiscard]] bool keyless() const { return info.key_size == 0; }
   // Bytes of one CPU's value, and of all, as bpf(2) moves them.
-  [[nodiscard]] uint32_t slot_size() const { return per_cpu() ? (info.value_size + 7) & ~7u : info.value_size; }
+  [[nodiscard]] uint32_t slot_size() const {
+    return per_cpu() ? (info.value_size + 7) & ~7u : info.value_size;
+  }
   [[nodiscard]] uint32_t value_bytes() const { return slot_size() * slots; }
   // Values are descriptors when written and ids when read.
   [[nodiscard]] bool holds_maps() const;
@@ -33,8 +35,8 @@ struct OpenMap {
 Result<OpenMap> open_map(UniqueFd fd);
 Result<OpenMap> take_map(Words& words);
 
-// Calls `each` with every element: by batches where the map has them, else key by key. ok false: its value could not be
-// read, code says why. errors: those of the listing.
+// Calls `each` with every element: by batches where the map has them, else key by key. ok false:
+// its value could not be read, code says why. errors: those of the listing.
 struct Element {
   const Bytes& key;
   const Bytes& value;

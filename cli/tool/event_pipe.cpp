@@ -1,4 +1,5 @@
-// `sluice map event_pipe`: what programs send to user space through a perf event array or a ring buffer, as it comes.
+// `sluice map event_pipe`: what programs send to user space through a perf event array or a ring
+// buffer, as it comes.
 #include <bpf/libbpf.h>
 #include <linux/perf_event.h>
 #include <sys/mman.h>
@@ -53,8 +54,10 @@ void show_sample(Context& context, const PerfSample& sample, int cpu, int index)
   const std::span data(sample.data, sample.size);
   if (context.plain()) {
     constexpr uint64_t kSecond = 1'000'000'000;
-    std::printf("== @%llu.%09llu CPU: %d index: %d =====\n%s\n", static_cast<unsigned long long>(sample.time / kSecond),
-                static_cast<unsigned long long>(sample.time % kSecond), cpu, index, hex_text(data).c_str());
+    std::printf("== @%llu.%09llu CPU: %d index: %d =====\n%s\n",
+                static_cast<unsigned long long>(sample.time / kSecond),
+                static_cast<unsigned long long>(sample.time % kSecond), cpu, index,
+                hex_text(data).c_str());
     return;
   }
   context.json.begin_object();
@@ -84,8 +87,9 @@ struct FreePerfBuffer {
 
 Status pipe_perf(Context& context, const OpenMap& map, const std::optional<PerfPlace>& place) {
   if (!context.connection.writes_perf_events()) {
-    return fail(EOPNOTSUPP, map.title() + ": its perf events reach readers under `sluice exec` alone: "
-                                          "sluice exec -- bpftool map event_pipe ...");
+    return fail(EOPNOTSUPP, map.title() +
+                                ": its perf events reach readers under `sluice exec` alone: "
+                                "sluice exec -- bpftool map event_pipe ...");
   }
   perf_event_attr attr;
   std::memset(&attr, 0, sizeof attr);
@@ -98,19 +102,22 @@ Status pipe_perf(Context& context, const OpenMap& map, const std::optional<PerfP
   PerfReader reader{context, place};
   int cpu = place ? static_cast<int>(place->cpu) : 0;
   int index = place ? static_cast<int>(place->index) : 0;
-  LIBBPF_OPTS(perf_buffer_raw_opts, options, .cpu_cnt = place ? 1 : 0, .cpus = &cpu, .map_keys = &index);
+  LIBBPF_OPTS(perf_buffer_raw_opts, options, .cpu_cnt = place ? 1 : 0, .cpus = &cpu,
+              .map_keys = &index);
   const std::unique_ptr<perf_buffer, FreePerfBuffer> buffer(
       ::perf_buffer__new_raw(map.fd.get(), kPerfPages, &attr, show_event, &reader, &options));
   if (buffer == nullptr) return fail(errno_error(errno, "open its events").in(map.title()));
   while (!interrupted()) {
     const int result = ::perf_buffer__poll(buffer.get(), 200);
-    if (result < 0 && result != -EINTR) return fail(errno_error(-result, "wait for events").in(map.title()));
+    if (result < 0 && result != -EINTR)
+      return fail(errno_error(-result, "wait for events").in(map.title()));
     std::fflush(stdout);
   }
   return {};
 }
 
-// A ring buffer's pages: the consumer's position, which we write, and behind it what the programs write.
+// A ring buffer's pages: the consumer's position, which we write, and behind it what the programs
+// write.
 class RingReader {
  public:
   static Result<RingReader> open(const OpenMap& map) {
@@ -118,10 +125,11 @@ class RingReader {
     RingReader reader(page, map.info.max_entries);
     reader.consumer_ = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map.fd.get(), 0);
     if (reader.consumer_ != MAP_FAILED) {
-      reader.producer_ =
-          ::mmap(nullptr, reader.producer_bytes(), PROT_READ, MAP_SHARED, map.fd.get(), static_cast<off_t>(page));
+      reader.producer_ = ::mmap(nullptr, reader.producer_bytes(), PROT_READ, MAP_SHARED,
+                                map.fd.get(), static_cast<off_t>(page));
     }
-    if (reader.producer_ == MAP_FAILED) return fail(errno_error(errno, "map its memory").in(map.title()));
+    if (reader.producer_ == MAP_FAILED)
+      return fail(errno_error(errno, "map its memory").in(map.title()));
     return reader;
   }
   RingReader(RingReader&& other) noexcept
@@ -143,7 +151,8 @@ class RingReader {
     uint64_t at = position.load(std::memory_order_relaxed);
     while (at < end.load(std::memory_order_acquire)) {
       const uint8_t* record = static_cast<const uint8_t*>(producer_) + page_ + (at & (size_ - 1));
-      const uint32_t head = reinterpret_cast<const std::atomic<uint32_t>*>(record)->load(std::memory_order_acquire);
+      const uint32_t head =
+          reinterpret_cast<const std::atomic<uint32_t>*>(record)->load(std::memory_order_acquire);
       if ((head & BPF_RINGBUF_BUSY_BIT) != 0) break;
       const uint32_t size = head & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
       if (size > size_) break;  // no ring of ours says so
@@ -171,7 +180,8 @@ Status pipe_ring(Context& context, const OpenMap& map) {
   do {
     // The memory outlives whoever writes to it: now and then it is asked whether anybody is there.
     if (++looks % 50 == 0) {
-      if (const auto info = map_info(map.fd.get()); !info) return fail(Error(info.error()).in(map.title()));
+      if (const auto info = map_info(map.fd.get()); !info)
+        return fail(Error(info.error()).in(map.title()));
     }
     reader->take([&](std::span<const uint8_t> record) {
       if (context.plain()) {

@@ -20,7 +20,8 @@ using bpf::Insn;
 template <class Enum>
 std::vector<uint32_t> known(uint32_t first, const char* (*name)(Enum)) {
   std::vector<uint32_t> numbers;
-  for (uint32_t number = first; name(static_cast<Enum>(number)) != nullptr; number++) numbers.push_back(number);
+  for (uint32_t number = first; name(static_cast<Enum>(number)) != nullptr; number++)
+    numbers.push_back(number);
   return numbers;
 }
 
@@ -46,37 +47,44 @@ UniqueFd load(const Probe& probe, uint32_t type, std::span<const Insn> insns, ch
 }
 
 constexpr Insn make(int code, int dst, int src, int off, int imm) {
-  return {static_cast<uint8_t>(code), static_cast<uint8_t>(dst & 15), static_cast<uint8_t>(src & 15),
-          static_cast<int16_t>(off), imm};
+  return {static_cast<uint8_t>(code), static_cast<uint8_t>(dst & 15),
+          static_cast<uint8_t>(src & 15), static_cast<int16_t>(off), imm};
 }
 constexpr Insn kSetR0 = make(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
 constexpr Insn kExit = make(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 
 // Devices take two types of programs and two of maps.
-bool for_devices(uint32_t type) { return type == BPF_PROG_TYPE_SCHED_CLS || type == BPF_PROG_TYPE_XDP; }
+bool for_devices(uint32_t type) {
+  return type == BPF_PROG_TYPE_SCHED_CLS || type == BPF_PROG_TYPE_XDP;
+}
 
 bool has_program_type(const Probe& probe, uint32_t type) {
-  if (probe.device == 0) return ::libbpf_probe_bpf_prog_type(static_cast<bpf_prog_type>(type), nullptr) == 1;
+  if (probe.device == 0)
+    return ::libbpf_probe_bpf_prog_type(static_cast<bpf_prog_type>(type), nullptr) == 1;
   const Insn insns[] = {kSetR0, kExit};
   return static_cast<bool>(load(probe, type, insns));
 }
 
 bool has_map_type(const Probe& probe, uint32_t type) {
-  if (probe.device == 0) return ::libbpf_probe_bpf_map_type(static_cast<bpf_map_type>(type), nullptr) == 1;
+  if (probe.device == 0)
+    return ::libbpf_probe_bpf_map_type(static_cast<bpf_map_type>(type), nullptr) == 1;
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_ifindex = probe.device);
-  return static_cast<bool>(UniqueFd(::bpf_map_create(static_cast<bpf_map_type>(type), nullptr, 4, 4, 1, &options)));
+  return static_cast<bool>(
+      UniqueFd(::bpf_map_create(static_cast<bpf_map_type>(type), nullptr, 4, 4, 1, &options)));
 }
 
 bool has_helper(const Probe& probe, uint32_t type, uint32_t helper) {
   if (probe.device == 0) {
-    return ::libbpf_probe_bpf_helper(static_cast<bpf_prog_type>(type), static_cast<bpf_func_id>(helper), nullptr) == 1;
+    return ::libbpf_probe_bpf_helper(static_cast<bpf_prog_type>(type),
+                                     static_cast<bpf_func_id>(helper), nullptr) == 1;
   }
   char log[4096] = "";
   const Insn insns[] = {make(BPF_JMP | BPF_CALL, 0, 0, 0, static_cast<int>(helper)), kExit};
   if (load(probe, type, insns, log, sizeof log)) return true;
   // A helper that is there is refused for its arguments alone.
   const std::string_view text(log);
-  return !text.empty() && text.find("invalid func ") == text.npos && text.find("unknown func ") == text.npos;
+  return !text.empty() && text.find("invalid func ") == text.npos &&
+         text.find("unknown func ") == text.npos;
 }
 
 std::vector<uint32_t> probe_program_types(Probe& probe) {
@@ -98,14 +106,16 @@ void probe_map_types(Probe& probe) {
   for (const uint32_t type : known(1, ::libbpf_bpf_map_type_str)) {
     if (probe.device != 0 && type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_ARRAY) continue;
     const std::string name = map_type_name(type);
-    probe.out.answer("have_" + name + "_map_type", "eBPF map_type " + name, has_map_type(probe, type));
+    probe.out.answer("have_" + name + "_map_type", "eBPF map_type " + name,
+                     has_map_type(probe, type));
   }
   probe.out.end();
 }
 
 // These leave a note in a kernel's log whenever they are loaded: only a full probe tries them.
 bool noisy(uint32_t helper) {
-  return helper == BPF_FUNC_trace_printk || helper == BPF_FUNC_trace_vprintk || helper == BPF_FUNC_probe_write_user;
+  return helper == BPF_FUNC_trace_printk || helper == BPF_FUNC_trace_vprintk ||
+         helper == BPF_FUNC_probe_write_user;
 }
 
 void probe_helpers(Probe& probe, const std::vector<uint32_t>& available) {
@@ -136,7 +146,8 @@ void probe_misc(Probe& probe) {
   probe.out.answer("have_large_insn_limit", "Large program size limit", loads(large));
   // for (r0 = 10; --r0 != 0;)
   probe.out.answer("have_bounded_loops", "Bounded loop support",
-                   loads({make(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 10), make(BPF_ALU64 | BPF_SUB | BPF_K, 0, 0, 0, 1),
+                   loads({make(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 10),
+                          make(BPF_ALU64 | BPF_SUB | BPF_K, 0, 0, 0, 1),
                           make(BPF_JMP | BPF_JNE | BPF_K, 0, 0, -2, 0), kExit}));
   probe.out.answer("have_v2_isa_extension", "ISA extension v2",
                    loads({kSetR0, make(BPF_JMP | BPF_JLT | BPF_K, 0, 0, 1, 0), kSetR0, kExit}));
@@ -190,12 +201,15 @@ Status feature_probe(Context& context, Words& words) {
   if (request->unprivileged) {
     if (auto status = context.connection.drop_privileges(); !status) return status;
   }
-  Probe probe{FeatureWriter(context, request->macros, request->prefix), request->device, request->full};
+  Probe probe{FeatureWriter(context, request->macros, request->prefix), request->device,
+              request->full};
   if (!context.plain()) context.json.begin_object();
   // A command that none knows: where bpf(2) is answered at all its error is not ENOSYS.
   uint32_t id = 0;
-  probe.out.begin({"syscall_config", "Scanning system call availability...", "System call availability"});
-  probe.out.answer("have_bpf_syscall", "bpf() syscall", ::bpf_prog_get_next_id(0, &id) == 0 || errno != ENOSYS);
+  probe.out.begin(
+      {"syscall_config", "Scanning system call availability...", "System call availability"});
+  probe.out.answer("have_bpf_syscall", "bpf() syscall",
+                   ::bpf_prog_get_next_id(0, &id) == 0 || errno != ENOSYS);
   probe.out.end();
   const auto available = probe_program_types(probe);
   probe_map_types(probe);

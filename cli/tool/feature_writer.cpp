@@ -36,8 +36,12 @@ void FeatureWriter::answer(const std::string& member, const std::string& sentenc
   std::transform(macro.begin(), macro.end(), macro.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   switch (form_) {
-    case Form::sentences: std::printf("%s is %savailable\n", sentence.c_str(), available ? "" : "NOT "); break;
-    case Form::macros: std::printf("#define %s%s%s\n", prefix_.c_str(), available ? "" : "NO_", macro.c_str()); break;
+    case Form::sentences:
+      std::printf("%s is %savailable\n", sentence.c_str(), available ? "" : "NOT ");
+      break;
+    case Form::macros:
+      std::printf("#define %s%s%s\n", prefix_.c_str(), available ? "" : "NO_", macro.c_str());
+      break;
     case Form::json: json_.member(member, available); break;
   }
 }
@@ -69,8 +73,8 @@ void FeatureWriter::begin_helpers(const std::string& type, bool supported) {
 
 void FeatureWriter::helper(const std::string& type, const std::string& helper, bool available) {
   if (form_ == Form::macros) {
-    std::printf("#define %sBPF__PROG_TYPE_%s__HELPER_%s %d\n", prefix_.c_str(), type.c_str(), helper.c_str(),
-                available ? 1 : 0);
+    std::printf("#define %sBPF__PROG_TYPE_%s__HELPER_%s %d\n", prefix_.c_str(), type.c_str(),
+                helper.c_str(), available ? 1 : 0);
   }
   if (!available) return;
   if (form_ == Form::json) json_.string(helper);

@@ -10,7 +10,8 @@ namespace sluice::cli {
 
 class FeatureWriter {
  public:
-  // `macros`: C instead of sentences, each name behind `prefix`. JSON where the command line wants it.
+  // `macros`: C instead of sentences, each name behind `prefix`. JSON where the command line wants
+  // it.
   FeatureWriter(Context& context, bool macros, std::string prefix);
 
   // `name` is a level of JSON; `scan` and `macro` are the headings of the others.

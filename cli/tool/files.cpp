@@ -30,7 +30,8 @@ Result<std::string> read_input(const std::string& path) {
   if (path == "-") return read_stream(std::cin, "read standard input");
   struct stat status {};
   // A folder opens, and only its reading fails.
-  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return fail(errno_error(EISDIR, "read " + path));
+  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+    return fail(errno_error(EISDIR, "read " + path));
   std::ifstream file(path, std::ios::binary);
   if (!file) return fail(errno_error(errno, "open " + path));
   return read_stream(file, "read " + path);
@@ -38,7 +39,8 @@ Result<std::string> read_input(const std::string& path) {
 
 Status write_file(const std::string& path, std::span<const uint8_t> bytes) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
   file.close();
   if (!file) return fail(errno_error(errno, "write " + path));
   return {};

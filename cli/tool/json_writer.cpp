@@ -30,7 +30,8 @@ void JsonWriter::new_line() {
   for (size_t i = 0; i < levels_.size(); i++) std::fputs("    ", stream_);
 }
 
-// What stands in front of a value or a key: scalars of an array stay on one line, as do the brackets of its objects.
+// What stands in front of a value or a key: scalars of an array stay on one line, as do the
+// brackets of its objects.
 void JsonWriter::separate() {
   values_++;
   if (after_key_) {

@@ -1,5 +1,6 @@
-// JSON to a stream, as it is made: on one line, or pretty with four spaces a level. One thread, one writer a stream.
-// The plain form of decoded values is the pretty one with numbers that JSON has no words for (0x1f) unquoted.
+// JSON to a stream, as it is made: on one line, or pretty with four spaces a level. One thread, one
+// writer a stream. The plain form of decoded values is the pretty one with numbers that JSON has no
+// words for (0x1f) unquoted.
 #pragma once
 
 #include <cstdint>

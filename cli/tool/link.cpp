@@ -27,7 +27,8 @@ Result<LinkInfo> link_info(int fd) {
   LinkInfo info;
   std::memset(&info, 0, sizeof info);
   uint32_t size = sizeof info;
-  if (::bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return fail(errno_error(errno, "link information"));
+  if (::bpf_obj_get_info_by_fd(fd, &info, &size) != 0)
+    return fail(errno_error(errno, "link information"));
   return info;
 }
 
@@ -39,7 +40,8 @@ Status show_one(Context& context, int fd, const Pins& pins) {
   const std::string port = on_port ? context.connection.port_name(info->ifindex) : "";
   if (context.plain()) {
     std::printf("%u: %s  prog %u  ", info->id, type.c_str(), info->prog_id);
-    if (on_port) std::printf("\n\tifindex %s(%u)  ", port.empty() ? "gone" : port.c_str(), info->ifindex);
+    if (on_port)
+      std::printf("\n\tifindex %s(%u)  ", port.empty() ? "gone" : port.c_str(), info->ifindex);
     if (type == "tcx") std::printf("attach_type %s  ", attach_type_name(info->attach_type).c_str());
     print_pins(pins, Kind::link, info->id);
     std::printf("\n");
@@ -64,7 +66,8 @@ Status show_one(Context& context, int fd, const Pins& pins) {
 
 Status link_show(Context& context, Words& words) {
   const Pins pins = wanted_pins(context);
-  return show_objects(context, words, Kind::link, [&](int fd) { return show_one(context, fd, pins); });
+  return show_objects(context, words, Kind::link,
+                      [&](int fd) { return show_one(context, fd, pins); });
 }
 
 Status link_create(Context& context, Words& words) {

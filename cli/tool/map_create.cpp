@@ -12,11 +12,12 @@ namespace {
 Result<uint32_t> take_map_type(Words& words) {
   const auto word = words.take("type");
   if (!word) return fail(word.error());
-  for (uint32_t type = BPF_MAP_TYPE_HASH; ::libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type)) != nullptr;
-       type++) {
+  for (uint32_t type = BPF_MAP_TYPE_HASH;
+       ::libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type)) != nullptr; type++) {
     if (map_type_name(type) == *word) return type;
   }
-  return usage("type \"" + *word + "\" is not known; `sluice feature list_builtins map_types` lists them");
+  return usage("type \"" + *word +
+               "\" is not known; `sluice feature list_builtins map_types` lists them");
 }
 
 struct Spec {
@@ -34,8 +35,10 @@ Status take_spec(Words& words, Spec* spec) {
     const char* word;
     uint32_t* value;
   };
-  const std::array<Number, 4> numbers{
-      {{"key", &spec->key_size}, {"value", &spec->value_size}, {"entries", &spec->entries}, {"flags", &spec->flags}}};
+  const std::array<Number, 4> numbers{{{"key", &spec->key_size},
+                                       {"value", &spec->value_size},
+                                       {"entries", &spec->entries},
+                                       {"flags", &spec->flags}}};
   while (!words.empty()) {
     const Number* number = nullptr;
     for (const auto& candidate : numbers) {
@@ -63,10 +66,13 @@ Status take_spec(Words& words, Spec* spec) {
     }
   }
   if (spec->type == BPF_MAP_TYPE_UNSPEC) return usage("type is missing");
-  const bool holds_maps = spec->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || spec->type == BPF_MAP_TYPE_HASH_OF_MAPS;
-  if (holds_maps && !spec->inner) return usage("inner_map is missing: a map of the shape of those it shall hold");
+  const bool holds_maps =
+      spec->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || spec->type == BPF_MAP_TYPE_HASH_OF_MAPS;
+  if (holds_maps && !spec->inner)
+    return usage("inner_map is missing: a map of the shape of those it shall hold");
   if (spec->name.empty()) return usage("name is missing");
-  if (spec->name.size() >= BPF_OBJ_NAME_LEN) return usage("name \"" + spec->name + "\" is longer than 15 characters");
+  if (spec->name.size() >= BPF_OBJ_NAME_LEN)
+    return usage("name \"" + spec->name + "\" is longer than 15 characters");
   return {};
 }
 
@@ -79,8 +85,8 @@ Status map_create(Context& context, Words& words) {
   if (auto status = take_spec(words, &spec); !status) return status;
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = spec.flags);
   if (spec.inner) options.inner_map_fd = static_cast<uint32_t>(spec.inner.get());
-  const UniqueFd fd(::bpf_map_create(static_cast<bpf_map_type>(spec.type), spec.name.c_str(), spec.key_size,
-                                     spec.value_size, spec.entries, &options));
+  const UniqueFd fd(::bpf_map_create(static_cast<bpf_map_type>(spec.type), spec.name.c_str(),
+                                     spec.key_size, spec.value_size, spec.entries, &options));
   if (!fd) {
     const int code = errno;
     Error error = errno_error(code, "create map " + spec.name);

@@ -8,7 +8,9 @@
 namespace sluice::cli {
 namespace {
 
-Error map_error(const OpenMap& map, const char* what, int code) { return errno_error(code, what).in(map.title()); }
+Error map_error(const OpenMap& map, const char* what, int code) {
+  return errno_error(code, what).in(map.title());
+}
 
 Result<Bytes> take_key(const OpenMap& map, Words& words) {
   if (map.keyless()) return usage(with_article(map_type_name(map.info.type)) + " has no keys");
@@ -20,8 +22,8 @@ Result<Bytes> take_key(const OpenMap& map, Words& words) {
 Result<Bytes> take_reference(const OpenMap& map, Words& words, std::vector<UniqueFd>* kept) {
   const Kind kind = map.holds_programs() ? Kind::prog : Kind::map;
   if (!next_names_object(words, kind)) {
-    return usage("the value of " + with_article(map_type_name(map.info.type)) + " is a " + kind_name(kind) +
-                 ": id, pinned or name");
+    return usage("the value of " + with_article(map_type_name(map.info.type)) + " is a " +
+                 kind_name(kind) + ": id, pinned or name");
   }
   auto fd = take_object(words, kind);
   if (!fd) return fail(std::move(fd.error()));
@@ -88,11 +90,13 @@ Status map_update(Context& context, Words& words) {
   const auto flags = take_update_flags(words);
   if (!flags) return fail(flags.error());
   if (auto status = words.done(); !status) return status;
-  if (::bpf_map_update_elem(map->fd.get(), key.empty() ? nullptr : key.data(), value->data(), *flags) != 0) {
+  if (::bpf_map_update_elem(map->fd.get(), key.empty() ? nullptr : key.data(), value->data(),
+                            *flags) != 0) {
     const int code = errno;
     Error error = map_error(*map, "update", code);
     if (code == E2BIG)
-      error.text += ": it is full, or the key is beyond its " + std::to_string(map->info.max_entries) + " entries";
+      error.text += ": it is full, or the key is beyond its " +
+                    std::to_string(map->info.max_entries) + " entries";
     if (code == EPERM) error.text += ": it is frozen or the pin is read-only";
     return fail(std::move(error));
   }
@@ -166,7 +170,8 @@ Status map_delete(Context&, Words& words) {
   const auto key = take_key(*map, words);
   if (!key) return fail(key.error());
   if (auto status = words.done(); !status) return status;
-  if (::bpf_map_delete_elem(map->fd.get(), key->data()) != 0) return fail(map_error(*map, "delete", errno));
+  if (::bpf_map_delete_elem(map->fd.get(), key->data()) != 0)
+    return fail(map_error(*map, "delete", errno));
   return {};
 }
 
@@ -178,7 +183,8 @@ Status take_next(Context& context, Words& words, bool remove) {
   if (!map) return fail(map.error());
   if (auto status = words.done(); !status) return status;
   if (map->info.type != BPF_MAP_TYPE_QUEUE && map->info.type != BPF_MAP_TYPE_STACK)
-    return usage(with_article(map_type_name(map->info.type)) + " has no next element; a queue and a stack have");
+    return usage(with_article(map_type_name(map->info.type)) +
+                 " has no next element; a queue and a stack have");
   Bytes value(map->value_bytes());
   const int result = remove ? ::bpf_map_lookup_and_delete_elem(map->fd.get(), nullptr, value.data())
                             : ::bpf_map_lookup_elem(map->fd.get(), nullptr, value.data());

@@ -16,7 +16,9 @@ struct Extras {
   std::string owner_jited;
 };
 
-std::string digit_of(const Json& truth) { return truth.text().empty() ? "" : truth.text() == "true" ? "1" : "0"; }
+std::string digit_of(const Json& truth) {
+  return truth.text().empty() ? "" : truth.text() == "true" ? "1" : "0";
+}
 
 class AllExtras {
  public:
@@ -25,21 +27,24 @@ class AllExtras {
     const auto maps = text ? Json::parse(*text) : Result<Json>(fail(text.error()));
     if (!maps) return;
     for (const auto& map : maps->items()) {
-      told_[static_cast<uint32_t>(map["id"].count())] = {map["memory_bytes"].text(), digit_of(map["frozen"]),
-                                                         map["owner_prog_type"].text(), digit_of(map["owner_jited"])};
+      told_[static_cast<uint32_t>(map["id"].count())] = {
+          map["memory_bytes"].text(), digit_of(map["frozen"]), map["owner_prog_type"].text(),
+          digit_of(map["owner_jited"])};
     }
   }
   [[nodiscard]] Extras of(int fd, uint32_t id) const {
     if (const auto found = told_.find(id); found != told_.end()) return found->second;
-    return {fdinfo_field(fd, "memlock"), fdinfo_field(fd, "frozen"), fdinfo_field(fd, "owner_prog_type"),
-            fdinfo_field(fd, "owner_jited")};
+    return {fdinfo_field(fd, "memlock"), fdinfo_field(fd, "frozen"),
+            fdinfo_field(fd, "owner_prog_type"), fdinfo_field(fd, "owner_jited")};
   }
 
  private:
   std::map<uint32_t, Extras> told_;
 };
 
-uint32_t number(const std::string& text) { return static_cast<uint32_t>(std::strtoul(text.c_str(), nullptr, 10)); }
+uint32_t number(const std::string& text) {
+  return static_cast<uint32_t>(std::strtoul(text.c_str(), nullptr, 10));
+}
 
 void show_json(JsonWriter& out, const bpf_map_info& info, const Extras& extras, const Pins& pins) {
   out.begin_object();
@@ -52,7 +57,8 @@ void show_json(JsonWriter& out, const bpf_map_info& info, const Extras& extras, 
   out.member("max_entries", info.max_entries);
   if (!extras.memlock.empty())
     out.member("bytes_memlock", uint64_t{std::strtoull(extras.memlock.c_str(), nullptr, 10)});
-  if (!extras.owner_type.empty()) out.member("owner_prog_type", prog_type_name(number(extras.owner_type)));
+  if (!extras.owner_type.empty())
+    out.member("owner_prog_type", prog_type_name(number(extras.owner_type)));
   if (!extras.owner_jited.empty()) out.member("owner_jited", number(extras.owner_jited) != 0);
   out.member("frozen", number(extras.frozen));
   if (info.btf_id != 0) out.member("btf_id", info.btf_id);
@@ -63,11 +69,12 @@ void show_json(JsonWriter& out, const bpf_map_info& info, const Extras& extras, 
 void show_plain(const bpf_map_info& info, const Extras& extras, const Pins& pins) {
   std::printf("%u: %s  ", info.id, map_type_name(info.type).c_str());
   if (info.name[0] != 0) std::printf("name %s  ", info.name);
-  std::printf("flags 0x%x\n\tkey %uB  value %uB  max_entries %u", info.map_flags, info.key_size, info.value_size,
-              info.max_entries);
+  std::printf("flags 0x%x\n\tkey %uB  value %uB  max_entries %u", info.map_flags, info.key_size,
+              info.value_size, info.max_entries);
   if (!extras.memlock.empty()) std::printf("  memlock %sB", extras.memlock.c_str());
   if (!extras.owner_type.empty()) {
-    std::printf("\n\towner_prog_type %s  owner %sjited", prog_type_name(number(extras.owner_type)).c_str(),
+    std::printf("\n\towner_prog_type %s  owner %sjited",
+                prog_type_name(number(extras.owner_type)).c_str(),
                 number(extras.owner_jited) != 0 ? "" : "not ");
   }
   print_pins(pins, Kind::map, info.id);
@@ -94,7 +101,8 @@ Status show_one(Context& context, int fd, const AllExtras& extras, const Pins& p
 Status map_show(Context& context, Words& words) {
   const Pins pins = wanted_pins(context);
   const AllExtras extras(context.connection);
-  return show_objects(context, words, Kind::map, [&](int fd) { return show_one(context, fd, extras, pins); });
+  return show_objects(context, words, Kind::map,
+                      [&](int fd) { return show_one(context, fd, extras, pins); });
 }
 
 Status map_dump(Context& context, Words& words) {

@@ -54,7 +54,8 @@ Result<std::vector<UniqueFd>> find_all(Kind kind, bool by_tag, const std::string
   });
   if (!status) return fail(status.error());
   if (found.empty()) {
-    return fail(ENOENT, std::string("no ") + row(kind).name + (by_tag ? " of tag " : " named ") + wanted);
+    return fail(ENOENT,
+                std::string("no ") + row(kind).name + (by_tag ? " of tag " : " named ") + wanted);
   }
   return found;
 }
@@ -70,10 +71,12 @@ Result<std::vector<UniqueFd>> open_pinned(Kind kind, const std::string& path) {
   if (!fd && errno == EACCES) {
     // A file that is no pin and a pin without permission have the same errno.
     std::string text = "pinned " + path + ": ";
-    return fail(EACCES, text + (::access(path.c_str(), R_OK | W_OK) == 0 ? "it is no pin" : "Permission denied"));
+    return fail(EACCES, text + (::access(path.c_str(), R_OK | W_OK) == 0 ? "it is no pin"
+                                                                         : "Permission denied"));
   }
   if (!fd) return fail(errno_error(errno, "pinned " + path));
-  if (!is_kind(fd.get(), kind)) return fail(EINVAL, "pinned " + path + ": it is not a " + row(kind).name);
+  if (!is_kind(fd.get(), kind))
+    return fail(EINVAL, "pinned " + path + ": it is not a " + row(kind).name);
   return only(std::move(fd));
 }
 
@@ -92,7 +95,8 @@ const char* kind_name(Kind kind) { return row(kind).name; }
 
 bool is_kind(int fd, Kind kind) {
   char target[PATH_MAX];
-  const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
+  const ssize_t length =
+      ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
   if (length < 0) return false;
   std::string text(target, static_cast<size_t>(length));
   std::replace(text.begin(), text.end(), '_', '-');
@@ -112,7 +116,8 @@ Result<std::vector<UniqueFd>> take_objects(Words& words, Kind kind) {
     const auto id = words.take_number("id");
     if (!id) return fail(id.error());
     UniqueFd fd = open_by_id(kind, static_cast<uint32_t>(*id));
-    if (!fd) return fail(errno_error(errno, std::string(row(kind).name) + " id " + std::to_string(*id)));
+    if (!fd)
+      return fail(errno_error(errno, std::string(row(kind).name) + " id " + std::to_string(*id)));
     return only(std::move(fd));
   }
   if (kind != Kind::btf && words.accept("pinned")) {
@@ -142,7 +147,8 @@ Result<UniqueFd> take_object(Words& words, Kind kind) {
   auto fds = take_objects(words, kind);
   if (!fds) return fail(std::move(fds.error()));
   if (fds->size() > 1) {
-    return fail(EINVAL, std::to_string(fds->size()) + " " + row(kind).name + "s fit; name one by its id");
+    return fail(EINVAL,
+                std::to_string(fds->size()) + " " + row(kind).name + "s fit; name one by its id");
   }
   return std::move(fds->front());
 }
@@ -157,9 +163,12 @@ bool next_id(Kind kind, uint32_t* id, int* error) {
 UniqueFd open_by_id(Kind kind, uint32_t id) { return UniqueFd(row(kind).open(id)); }
 
 Result<bpf_map_info> map_info(int fd) { return info_of<bpf_map_info>(fd, "map information"); }
-Result<bpf_prog_info> prog_info(int fd) { return info_of<bpf_prog_info>(fd, "program information"); }
+Result<bpf_prog_info> prog_info(int fd) {
+  return info_of<bpf_prog_info>(fd, "program information");
+}
 
-Status show_objects(Context& context, Words& words, Kind kind, const std::function<Status(int)>& show) {
+Status show_objects(Context& context, Words& words, Kind kind,
+                    const std::function<Status(int)>& show) {
   const auto array = [&](bool wanted, const auto& fill) -> Status {
     if (wanted) context.json.begin_array();
     if (auto status = fill(); !status) return status;
@@ -201,7 +210,8 @@ std::string fdinfo_field(int fd, std::string_view name) {
 }
 
 std::string with_article(const std::string& noun) {
-  const bool vowel = !noun.empty() && std::string_view("aeiou").find(noun[0]) != std::string_view::npos;
+  const bool vowel =
+      !noun.empty() && std::string_view("aeiou").find(noun[0]) != std::string_view::npos;
   return (vowel ? "an " : "a ") + noun;
 }
 

@@ -1,4 +1,5 @@
-// Maps, programs, links and BTF as the command line names them: by id, pinned path, name or tag. The session's thread.
+// Maps, programs, links and BTF as the command line names them: by id, pinned path, name or tag.
+// The session's thread.
 #pragma once
 
 #include <linux/bpf.h>
@@ -17,7 +18,8 @@ namespace sluice::cli {
 enum class Kind { map, prog, link, btf };
 [[nodiscard]] const char* kind_name(Kind kind);
 
-// All `MAP`s the words name (a name or a tag may fit several), in order of id. errors: usage, ENOENT, EACCES.
+// All `MAP`s the words name (a name or a tag may fit several), in order of id. errors: usage,
+// ENOENT, EACCES.
 Result<std::vector<UniqueFd>> take_objects(Words& words, Kind kind);
 // The same for exactly one. EINVAL: several fit.
 Result<UniqueFd> take_object(Words& words, Kind kind);
@@ -34,7 +36,8 @@ UniqueFd open_by_id(Kind kind, uint32_t id);
 Result<bpf_map_info> map_info(int fd);
 Result<bpf_prog_info> prog_info(int fd);
 
-// Calls `show` with the descriptor of every object of the kind; those that go meanwhile are left out.
+// Calls `show` with the descriptor of every object of the kind; those that go meanwhile are left
+// out.
 template <class Show>
 Status for_each_object(Kind kind, Show&& show) {
   uint32_t id = 0;
@@ -42,16 +45,18 @@ Status for_each_object(Kind kind, Show&& show) {
   while (next_id(kind, &id, &error)) {
     const UniqueFd fd = open_by_id(kind, id);
     if (!fd && errno == ENOENT) continue;
-    if (!fd) return fail(errno_error(errno, std::string(kind_name(kind)) + " " + std::to_string(id)));
+    if (!fd)
+      return fail(errno_error(errno, std::string(kind_name(kind)) + " " + std::to_string(id)));
     if (auto status = show(fd.get()); !status) return status;
   }
   if (error != 0) return fail(errno_error(error, std::string("list ") + kind_name(kind) + "s"));
   return {};
 }
 
-// What the verbs `show` have in common: calls `show` for the objects that the words name, or for all; several are an
-// array of JSON.
-Status show_objects(Context& context, Words& words, Kind kind, const std::function<Status(int)>& show);
+// What the verbs `show` have in common: calls `show` for the objects that the words name, or for
+// all; several are an array of JSON.
+Status show_objects(Context& context, Words& words, Kind kind,
+                    const std::function<Status(int)>& show);
 
 // Lower-case hexadecimal of a tag's 8 bytes.
 [[nodiscard]] std::string tag_text(const uint8_t* tag);

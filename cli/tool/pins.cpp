@@ -14,7 +14,8 @@ Pins find_pins(Connection& connection) {
   if (directory.empty()) return pins;
   std::error_code error;
   namespace fs = std::filesystem;
-  for (auto at = fs::recursive_directory_iterator(directory, fs::directory_options::skip_permission_denied, error);
+  for (auto at = fs::recursive_directory_iterator(
+           directory, fs::directory_options::skip_permission_denied, error);
        !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
     if (at->path().filename().string().starts_with('.')) {
       at.disable_recursion_pending();
@@ -34,7 +35,9 @@ Pins find_pins(Connection& connection) {
         bpf_link_info link;
       } info;
       std::memset(&info, 0, sizeof info);
-      uint32_t size = kind == Kind::map ? sizeof info.map : kind == Kind::prog ? sizeof info.prog : sizeof info.link;
+      uint32_t size = kind == Kind::map    ? sizeof info.map
+                      : kind == Kind::prog ? sizeof info.prog
+                                           : sizeof info.link;
       if (::bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) continue;
       std::memcpy(head, &info, sizeof head);
       pins[{kind, head[1]}].push_back(at->path().string());
@@ -44,7 +47,9 @@ Pins find_pins(Connection& connection) {
   return pins;
 }
 
-Pins wanted_pins(Context& context) { return context.options.show_pins ? find_pins(context.connection) : Pins{}; }
+Pins wanted_pins(Context& context) {
+  return context.options.show_pins ? find_pins(context.connection) : Pins{};
+}
 
 void print_pins(const Pins& pins, Kind kind, uint32_t id) {
   const auto found = pins.find({kind, id});
@@ -83,7 +88,8 @@ Status pin_object(const Connection& connection, int fd, const std::string& path)
   if (code == EPERM) {
     const std::string why = wrong_place(connection, path);
     if (!why.empty()) error.text += ": " + why;
-    if (why.empty() && is_kind(fd, Kind::link)) error.text += ": links of the configuration cannot be pinned";
+    if (why.empty() && is_kind(fd, Kind::link))
+      error.text += ": links of the configuration cannot be pinned";
   }
   if (code == ENOENT) error.text += ": make the directory with mkdir first";
   return fail(std::move(error));

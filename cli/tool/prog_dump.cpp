@@ -19,7 +19,8 @@ struct DumpOptions {
 
 void print_source(const SourceLine& line, bool linum) {
   std::printf("; %s", line.text.c_str());
-  if (linum) std::printf(" [file:%s line_num:%u line_col:%u]", line.file.c_str(), line.line, line.column);
+  if (linum)
+    std::printf(" [file:%s line_num:%u line_col:%u]", line.file.c_str(), line.line, line.column);
   std::printf("\n");
 }
 
@@ -61,7 +62,8 @@ void dump_json(JsonWriter& out, const Program& program, const DumpOptions& optio
   for (uint32_t at = 0; at < total;) {
     const uint32_t count = std::min(bpf::insn_length(program.insns[at]), total - at);
     out.begin_object();
-    if (const std::string prototype = program.prototype_at(at); !prototype.empty()) out.member("proto", prototype);
+    if (const std::string prototype = program.prototype_at(at); !prototype.empty())
+      out.member("proto", prototype);
     if (const auto line = program.line_at(at)) write_source(out, *line, options.linum);
     out.member("disasm", program.disassemble_at(at));
     if (options.opcodes) write_opcodes(out, program, at, count);
@@ -163,7 +165,8 @@ void dump_machine_plain(const Program& program, const DumpOptions& options) {
     if (!function.prototype.empty()) std::printf("%s:\n", function.prototype.c_str());
     std::printf("%s:\n", function.symbol.c_str());
     for (const auto& insn : disassemble_machine_code(function.code)) {
-      if (const auto line = program.machine_line_at(function.index, insn.offset)) print_source(*line, options.linum);
+      if (const auto line = program.machine_line_at(function.index, insn.offset))
+        print_source(*line, options.linum);
       std::printf("%4llx:\t%s\n", static_cast<unsigned long long>(insn.offset), insn.text.c_str());
       if (options.opcodes) std::printf("\t%s\n", hex_text(insn.bytes).c_str());
     }
@@ -171,14 +174,17 @@ void dump_machine_plain(const Program& program, const DumpOptions& options) {
   }
 }
 
-Status dump_one(Context& context, const Program& program, bool machine, const DumpOptions& options) {
+Status dump_one(Context& context, const Program& program, bool machine,
+                const DumpOptions& options) {
   const std::string title = "prog id " + std::to_string(program.info.id);
   if (machine && program.jited.empty())
     return fail(ENODATA, title + ": it has no machine code (jit: off, or it never ran)");
-  if (!machine && program.insns.empty()) return fail(EPERM, title + ": its instructions are not shown to this user");
+  if (!machine && program.insns.empty())
+    return fail(EPERM, title + ": its instructions are not shown to this user");
   if (!options.file.empty()) {
-    return write_file(options.file, machine ? std::span<const uint8_t>(program.jited)
-                                            : bytes_of(program, 0, static_cast<uint32_t>(program.insns.size())));
+    return write_file(options.file,
+                      machine ? std::span<const uint8_t>(program.jited)
+                              : bytes_of(program, 0, static_cast<uint32_t>(program.insns.size())));
   }
   if (options.visual) return print_graph(program), Status{};
   if (machine && context.plain()) return dump_machine_plain(program, options), Status{};

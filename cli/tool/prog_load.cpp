@@ -13,7 +13,8 @@
 namespace sluice::cli {
 namespace {
 
-constexpr uint32_t kDebugLog = 1 | 2 | 4;  // the verifier's: branches, every instruction, statistics
+// the verifier's: branches, every instruction, statistics
+constexpr uint32_t kDebugLog = 1 | 2 | 4;
 
 struct CloseObject {
   void operator()(bpf_object* object) const { ::bpf_object__close(object); }
@@ -95,8 +96,9 @@ Status set_types(bpf_object* object, const std::string& type) {
       ::bpf_program__set_type(program, program_type);
       ::bpf_program__set_expected_attach_type(program, attach_type);
     } else if (::bpf_program__type(program) == BPF_PROG_TYPE_UNSPEC) {
-      return fail(EINVAL, std::string("program ") + ::bpf_program__name(program) + ": its section \"" +
-                              ::bpf_program__section_name(program) + "\" names no type; give one: type socket");
+      return fail(EINVAL, std::string("program ") + ::bpf_program__name(program) +
+                              ": its section \"" + ::bpf_program__section_name(program) +
+                              "\" names no type; give one: type socket");
     }
   }
   return {};
@@ -104,15 +106,19 @@ Status set_types(bpf_object* object, const std::string& type) {
 
 Status replace_maps(bpf_object* object, const std::vector<Replacement>& replacements) {
   for (const auto& replacement : replacements) {
-    bpf_map* map = replacement.by_index ? nullptr : ::bpf_object__find_map_by_name(object, replacement.name.c_str());
+    bpf_map* map = replacement.by_index
+                       ? nullptr
+                       : ::bpf_object__find_map_by_name(object, replacement.name.c_str());
     if (replacement.by_index) {
       uint64_t index = 0;
-      while ((map = ::bpf_object__next_map(object, map)) != nullptr && index < replacement.index) index++;
+      while ((map = ::bpf_object__next_map(object, map)) != nullptr && index < replacement.index)
+        index++;
     }
     if (map == nullptr) {
       return fail(ENOENT,
-                  "the object has no map " +
-                      (replacement.by_index ? "of index " + std::to_string(replacement.index) : replacement.name));
+                  "the object has no map " + (replacement.by_index
+                                                  ? "of index " + std::to_string(replacement.index)
+                                                  : replacement.name));
     }
     if (::bpf_map__reuse_fd(map, replacement.map.get()) != 0) {
       return fail(errno_error(errno, std::string("map ") + ::bpf_map__name(map) + ": reuse"));
@@ -129,8 +135,8 @@ std::vector<std::string> program_names(bpf_object* object) {
   return names;
 }
 
-// Pins of one object: all, or none is left. libbpf's own pinning changes every dot of a map's path to '_', the
-// directory's too, and says little of what is wrong.
+// Pins of one object: all, or none is left. libbpf's own pinning changes every dot of a map's path
+// to '_', the directory's too, and says little of what is wrong.
 class NewPins {
  public:
   explicit NewPins(Context& context) : context_(context) {}
@@ -148,7 +154,8 @@ class NewPins {
     }
     struct stat status {};
     const int code = errno;
-    if (code == EEXIST && ::stat(directory.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return {};
+    if (code == EEXIST && ::stat(directory.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+      return {};
     return fail(errno_error(code == EEXIST ? ENOTDIR : code, "make " + directory));
   }
   Status pin(int fd, const std::string& path) {
@@ -196,7 +203,8 @@ Status load_object(Context& context, const Request& request, bool all) {
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name.c_str());
   if (context.options.debug) options.kernel_log_level = kDebugLog;
   const Object object(::bpf_object__open_mem(file->data(), file->size(), &options));
-  if (object == nullptr) return fail(errno, "not a valid BPF object: " + context.connection.load_failure({}));
+  if (object == nullptr)
+    return fail(errno, "not a valid BPF object: " + context.connection.load_failure({}));
   if (auto status = set_types(object.get(), request.type); !status) return status;
   if (auto status = replace_maps(object.get(), request.replacements); !status) return status;
   const auto names = program_names(object.get());

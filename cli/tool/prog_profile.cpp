@@ -1,4 +1,5 @@
-// `sluice prog profile`: how often a program ran and how long, over a time, from what bpf(2) counts.
+// `sluice prog profile`: how often a program ran and how long, over a time, from what bpf(2)
+// counts.
 #include <bpf/bpf.h>
 
 #include <cstdio>
@@ -11,7 +12,8 @@
 namespace sluice::cli {
 namespace {
 
-// bpftool counts these with events of the CPU around each run, by a program on the program's entry and exit.
+// bpftool counts these with events of the CPU around each run, by a program on the program's entry
+// and exit.
 constexpr const char* kCpuEvents[] = {"cycles",     "instructions", "l1d_loads",
                                       "llc_misses", "itlb_misses",  "dtlb_misses"};
 
@@ -32,7 +34,8 @@ Status take_metrics(Words& words) {
 void print_reading(uint64_t runs, uint64_t nanoseconds) {
   std::printf("%18llu %-20s\n%18llu %-20s", static_cast<unsigned long long>(runs), "run_cnt",
               static_cast<unsigned long long>(nanoseconds), "run_time_ns");
-  if (runs != 0) std::printf("#  %.1f ns per run", static_cast<double>(nanoseconds) / static_cast<double>(runs));
+  if (runs != 0)
+    std::printf("#  %.1f ns per run", static_cast<double>(nanoseconds) / static_cast<double>(runs));
   std::printf("\n");
 }
 

@@ -86,7 +86,8 @@ void print_hexdump(std::span<const uint8_t> bytes) {
   }
 }
 
-Status put_output(Context& context, const char* name, const std::string& path, std::span<const uint8_t> bytes) {
+Status put_output(Context& context, const char* name, const std::string& path,
+                  std::span<const uint8_t> bytes) {
   if (path.empty()) return {};
   if (path != "-") return write_file(path, bytes);
   if (context.plain()) return print_hexdump(bytes), Status{};
@@ -121,9 +122,12 @@ Status prog_run(Context& context, Words& words) {
   LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = data.empty() ? nullptr : data.data(),
               .data_out = data_out.empty() ? nullptr : data_out.data(),
               .data_size_in = static_cast<uint32_t>(data.size()),
-              .data_size_out = static_cast<uint32_t>(data_out.size()), .ctx_in = ctx.empty() ? nullptr : ctx.data(),
-              .ctx_out = ctx_out.empty() ? nullptr : ctx_out.data(), .ctx_size_in = static_cast<uint32_t>(ctx.size()),
-              .ctx_size_out = static_cast<uint32_t>(ctx_out.size()), .repeat = static_cast<int>(request->repeat));
+              .data_size_out = static_cast<uint32_t>(data_out.size()),
+              .ctx_in = ctx.empty() ? nullptr : ctx.data(),
+              .ctx_out = ctx_out.empty() ? nullptr : ctx_out.data(),
+              .ctx_size_in = static_cast<uint32_t>(ctx.size()),
+              .ctx_size_out = static_cast<uint32_t>(ctx_out.size()),
+              .repeat = static_cast<int>(request->repeat));
   if (::bpf_prog_test_run_opts(fd->get(), &options) != 0) {
     const int code = errno;
     Error error = errno_error(code, "run");
@@ -133,13 +137,17 @@ Status prog_run(Context& context, Words& words) {
     return fail(std::move(error));
   }
   if (!context.plain()) context.json.begin_object();
-  const std::span<const uint8_t> data_made(data_out.data(), std::min<size_t>(data_out.size(), options.data_size_out));
-  const std::span<const uint8_t> ctx_made(ctx_out.data(), std::min<size_t>(ctx_out.size(), options.ctx_size_out));
-  if (auto status = put_output(context, "data_out", request->data_out, data_made); !status) return status;
-  if (auto status = put_output(context, "ctx_out", request->ctx_out, ctx_made); !status) return status;
+  const std::span<const uint8_t> data_made(
+      data_out.data(), std::min<size_t>(data_out.size(), options.data_size_out));
+  const std::span<const uint8_t> ctx_made(ctx_out.data(),
+                                          std::min<size_t>(ctx_out.size(), options.ctx_size_out));
+  if (auto status = put_output(context, "data_out", request->data_out, data_made); !status)
+    return status;
+  if (auto status = put_output(context, "ctx_out", request->ctx_out, ctx_made); !status)
+    return status;
   if (context.plain()) {
-    std::printf("Return value: %u, duration%s: %uns\n", options.retval, request->repeat > 1 ? " (average)" : "",
-                options.duration);
+    std::printf("Return value: %u, duration%s: %uns\n", options.retval,
+                request->repeat > 1 ? " (average)" : "", options.duration);
     return {};
   }
   context.json.member("retval", options.retval);

@@ -14,7 +14,8 @@ time_t loaded_at(uint64_t load_time_ns) {
   timespec boot;
   ::clock_gettime(CLOCK_REALTIME, &wall);
   ::clock_gettime(CLOCK_BOOTTIME, &boot);
-  const int64_t booted_ns = (wall.tv_sec - boot.tv_sec) * 1'000'000'000 + wall.tv_nsec - boot.tv_nsec;
+  const int64_t booted_ns =
+      (wall.tv_sec - boot.tv_sec) * 1'000'000'000 + wall.tv_nsec - boot.tv_nsec;
   return (booted_ns + static_cast<int64_t>(load_time_ns)) / 1'000'000'000;
 }
 
@@ -29,7 +30,8 @@ std::string time_text(time_t time) {
 void show_plain(const Program& program, const std::string& memlock, const Pins& pins) {
   const bpf_prog_info& info = program.info;
   print_prog_line(program);
-  std::printf("\tloaded_at %s  uid %u\n", time_text(loaded_at(info.load_time)).c_str(), info.created_by_uid);
+  std::printf("\tloaded_at %s  uid %u\n", time_text(loaded_at(info.load_time)).c_str(),
+              info.created_by_uid);
   std::printf("\txlated %uB", info.xlated_prog_len);
   if (info.jited_prog_len != 0) {
     std::printf("  jited %uB", info.jited_prog_len);
@@ -47,7 +49,8 @@ void show_plain(const Program& program, const std::string& memlock, const Pins& 
   std::printf("\n");
 }
 
-void show_json(JsonWriter& out, const Program& program, const std::string& memlock, const Pins& pins) {
+void show_json(JsonWriter& out, const Program& program, const std::string& memlock,
+               const Pins& pins) {
   const bpf_prog_info& info = program.info;
   out.begin_object();
   write_prog_head(out, program);
@@ -56,7 +59,8 @@ void show_json(JsonWriter& out, const Program& program, const std::string& memlo
   out.member("bytes_xlated", info.xlated_prog_len);
   out.member("jited", info.jited_prog_len != 0);
   if (info.jited_prog_len != 0) out.member("bytes_jited", info.jited_prog_len);
-  if (!memlock.empty()) out.member("bytes_memlock", uint64_t{std::strtoull(memlock.c_str(), nullptr, 10)});
+  if (!memlock.empty())
+    out.member("bytes_memlock", uint64_t{std::strtoull(memlock.c_str(), nullptr, 10)});
   if (!program.map_ids.empty()) {
     out.key("map_ids");
     out.begin_array();
@@ -109,7 +113,8 @@ void write_prog_head(JsonWriter& out, const Program& program) {
 
 Status prog_show(Context& context, Words& words) {
   const Pins pins = wanted_pins(context);
-  return show_objects(context, words, Kind::prog, [&](int fd) { return show_one(context, fd, pins); });
+  return show_objects(context, words, Kind::prog,
+                      [&](int fd) { return show_one(context, fd, pins); });
 }
 
 }  // namespace sluice::cli

@@ -38,12 +38,14 @@ Result<Program> read_program(int fd) {
   bpf_prog_info& info = program.info;
   std::memset(&info, 0, sizeof info);
   uint32_t size = sizeof info;
-  if (::bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return fail(errno_error(errno, "program information"));
+  if (::bpf_obj_get_info_by_fd(fd, &info, &size) != 0)
+    return fail(errno_error(errno, "program information"));
 
   const bpf_prog_info counts = info;
   std::vector<uint8_t> functions(size_t{counts.nr_func_info} * counts.func_info_rec_size);
   std::vector<uint8_t> lines(size_t{counts.nr_line_info} * counts.line_info_rec_size);
-  std::vector<uint8_t> jited_lines(size_t{counts.nr_jited_line_info} * counts.jited_line_info_rec_size);
+  std::vector<uint8_t> jited_lines(size_t{counts.nr_jited_line_info} *
+                                   counts.jited_line_info_rec_size);
   std::vector<uint8_t> tags(size_t{counts.nr_prog_tags} * BPF_TAG_SIZE);
   program.insns.resize(counts.xlated_prog_len / sizeof(bpf::Insn));
   program.jited.resize(counts.jited_prog_len);
@@ -73,12 +75,15 @@ Result<Program> read_program(int fd) {
   info.nr_prog_tags = counts.nr_prog_tags;
   info.prog_tags = address(&tags);
   size = sizeof info;
-  if (::bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return fail(errno_error(errno, "program information"));
+  if (::bpf_obj_get_info_by_fd(fd, &info, &size) != 0)
+    return fail(errno_error(errno, "program information"));
 
   program.functions = records<bpf_func_info>(functions, info.nr_func_info, info.func_info_rec_size);
   program.lines = records<bpf_line_info>(lines, info.nr_line_info, info.line_info_rec_size);
-  program.jited_lines = records<uint64_t>(jited_lines, info.nr_jited_line_info, info.jited_line_info_rec_size);
-  for (size_t i = 0; i + BPF_TAG_SIZE <= tags.size(); i += BPF_TAG_SIZE) program.tags.push_back(tag_text(&tags[i]));
+  program.jited_lines =
+      records<uint64_t>(jited_lines, info.nr_jited_line_info, info.jited_line_info_rec_size);
+  for (size_t i = 0; i + BPF_TAG_SIZE <= tags.size(); i += BPF_TAG_SIZE)
+    program.tags.push_back(tag_text(&tags[i]));
   if (info.btf_id != 0) {
     // Types are a convenience: without them only names and source lines are missing.
     if (auto btf = load_btf(info.btf_id)) program.btf = std::move(*btf);
@@ -103,8 +108,8 @@ std::optional<SourceLine> Program::source_of(const bpf_line_info& line) const {
   std::string text = btf_text(*btf, line.line_off);
   text.erase(0, text.find_first_not_of(" \t"));
   if (text.empty()) return std::nullopt;
-  return SourceLine{std::move(text), btf_text(*btf, line.file_name_off), BPF_LINE_INFO_LINE_NUM(line.line_col),
-                    BPF_LINE_INFO_LINE_COL(line.line_col)};
+  return SourceLine{std::move(text), btf_text(*btf, line.file_name_off),
+                    BPF_LINE_INFO_LINE_NUM(line.line_col), BPF_LINE_INFO_LINE_COL(line.line_col)};
 }
 
 std::optional<SourceLine> Program::line_at(uint32_t insn) const {
@@ -116,7 +121,8 @@ std::optional<SourceLine> Program::line_at(uint32_t insn) const {
 }
 
 std::optional<SourceLine> Program::machine_line_at(size_t function, uint64_t offset) const {
-  if (btf == nullptr || function >= jited_addresses.size() || jited_addresses[function] == 0) return std::nullopt;
+  if (btf == nullptr || function >= jited_addresses.size() || jited_addresses[function] == 0)
+    return std::nullopt;
   for (size_t i = 0; i < std::min(jited_lines.size(), lines.size()); i++) {
     if (jited_lines[i] == jited_addresses[function] + offset) return source_of(lines[i]);
   }
@@ -136,8 +142,10 @@ std::string Program::function_symbol(size_t index) const {
 std::optional<uint32_t> Program::callee_at(uint32_t at) const {
   const bpf::Insn& insn = insns[at];
   int64_t callee = -1;
-  if (bpf::is_load_imm64(insn) && insn.src_reg == BPF_PSEUDO_FUNC) callee = int64_t{at} + 1 + insn.imm;
-  // Where the kernel has compiled the function, its imm is another number and the distance stands in off.
+  if (bpf::is_load_imm64(insn) && insn.src_reg == BPF_PSEUDO_FUNC)
+    callee = int64_t{at} + 1 + insn.imm;
+  // Where the kernel has compiled the function, its imm is another number and the distance stands
+  // in off.
   if (bpf::is_local_call(insn)) callee = int64_t{at} + 1 + (insn.off != 0 ? insn.off : insn.imm);
   if (callee < 0 || callee >= static_cast<int64_t>(insns.size())) return std::nullopt;
   return static_cast<uint32_t>(callee);
@@ -146,7 +154,9 @@ std::optional<uint32_t> Program::callee_at(uint32_t at) const {
 std::string Program::disassemble_at(uint32_t at, bool symbols) const {
   const bpf::Insn& insn = insns[at];
   const auto low = static_cast<uint32_t>(insn.imm);
-  const auto signed_text = [](int number) { return (number < 0 ? "" : "+") + std::to_string(number); };
+  const auto signed_text = [](int number) {
+    return (number < 0 ? "" : "+") + std::to_string(number);
+  };
   if (bpf::is_load_imm64(insn)) {
     if (at + 1 >= insns.size()) return "(18) cut short";
     const std::string load = "(18) r" + std::to_string(insn.dst_reg) + " = ";

@@ -1,4 +1,5 @@
-// All that bpf(2) tells of a program: its instructions, machine code, functions and source lines. The session's thread.
+// All that bpf(2) tells of a program: its instructions, machine code, functions and source lines.
+// The session's thread.
 #pragma once
 
 #include <linux/bpf.h>
@@ -41,7 +42,8 @@ struct Program {
   // "bpf_prog_TAG_name" of function `index`.
   [[nodiscard]] std::string function_symbol(size_t index) const;
   [[nodiscard]] std::optional<size_t> function_at(uint32_t insn) const;
-  // An instruction in the kernel's notation, with map ids and, where `symbols`, the names of called functions.
+  // An instruction in the kernel's notation, with map ids and, where `symbols`, the names of called
+  // functions.
   [[nodiscard]] std::string disassemble_at(uint32_t insn, bool symbols = true) const;
   // Where the function begins that `insn` calls or names as a callback.
   [[nodiscard]] std::optional<uint32_t> callee_at(uint32_t insn) const;

@@ -27,7 +27,8 @@ double increase(double before, double after) { return after >= before ? after - 
 // Differences of one object's members, a second.
 class Rate {
  public:
-  Rate(const Json& before, const Json& after, double seconds) : before_(before), after_(after), seconds_(seconds) {}
+  Rate(const Json& before, const Json& after, double seconds)
+      : before_(before), after_(after), seconds_(seconds) {}
   double operator()(const char* member) const {
     return increase(before_[member].number(), after_[member].number()) / seconds_;
   }
@@ -38,15 +39,17 @@ class Rate {
   const double seconds_;
 };
 
-double elapsed(const Sample& before, const Sample& after) { return std::max(after.seconds - before.seconds, 1e-3); }
+double elapsed(const Sample& before, const Sample& after) {
+  return std::max(after.seconds - before.seconds, 1e-3);
+}
 
 }  // namespace
 
 uint64_t dropped_packets(const Json& port) {
   uint64_t dropped = 0;
   for (const auto& queue : port["queues"].items()) {
-    for (const char* why : {"dropped_verdict", "dropped_action", "dropped_tx_full", "dropped_no_memory",
-                            "dropped_redirect"})
+    for (const char* why : {"dropped_verdict", "dropped_action", "dropped_tx_full",
+                            "dropped_no_memory", "dropped_redirect"})
       dropped += queue[why].count();
   }
   return dropped;
@@ -54,8 +57,9 @@ uint64_t dropped_packets(const Json& port) {
 
 Result<Sample> take_sample(Connection& connection) {
   Sample sample;
-  for (auto [what, to] :
-       {std::pair{"ports", &sample.ports}, {"workers", &sample.workers}, {"chains", &sample.chains}}) {
+  for (auto [what, to] : {std::pair{"ports", &sample.ports},
+                          {"workers", &sample.workers},
+                          {"chains", &sample.chains}}) {
     auto answer = ask(connection, what);
     if (!answer) return fail(std::move(answer.error()));
     *to = std::move(*answer);
@@ -70,10 +74,11 @@ std::vector<PortRate> port_rates(const Sample& before, const Sample& after) {
   for (const auto& port : after.ports.items()) {
     const Json& old = named(before.ports, "name", port["name"].text());
     const Rate rate(old, port, seconds);
-    const double dropped =
-        increase(static_cast<double>(dropped_packets(old)), static_cast<double>(dropped_packets(port)));
-    rates.push_back({port["name"].text(), rate("rx_packets"), rate("rx_bytes") * 8, rate("tx_packets"),
-                     rate("tx_bytes") * 8, rate("rx_missed") + rate("rx_no_buffer"), dropped / seconds});
+    const double dropped = increase(static_cast<double>(dropped_packets(old)),
+                                    static_cast<double>(dropped_packets(port)));
+    rates.push_back({port["name"].text(), rate("rx_packets"), rate("rx_bytes") * 8,
+                     rate("tx_packets"), rate("tx_bytes") * 8,
+                     rate("rx_missed") + rate("rx_no_buffer"), dropped / seconds});
   }
   return rates;
 }
@@ -81,9 +86,10 @@ std::vector<PortRate> port_rates(const Sample& before, const Sample& after) {
 std::vector<WorkerRate> worker_rates(const Sample& before, const Sample& after) {
   std::vector<WorkerRate> rates;
   for (const auto& worker : after.workers.items()) {
-    const Rate rate(named(before.workers, "worker", worker["worker"].text()), worker, elapsed(before, after));
-    rates.push_back({worker["worker"].text(), worker["core"].text(), rate("packets"), rate("bursts"), rate("sleeps"),
-                     rate("busy_seconds")});
+    const Rate rate(named(before.workers, "worker", worker["worker"].text()), worker,
+                    elapsed(before, after));
+    rates.push_back({worker["worker"].text(), worker["core"].text(), rate("packets"),
+                     rate("bursts"), rate("sleeps"), rate("busy_seconds")});
   }
   return rates;
 }
@@ -96,12 +102,14 @@ std::vector<ProgramRate> program_rates(const Sample& before, const Sample& after
     const double busy = Rate(old_chain, chain, seconds)("run_seconds");
     double packets = 0;  // of the chain: its first program sees all of them
     for (const auto& program : chain["programs"].items()) {
-      const Rate rate(named(old_chain["programs"], "name", program["name"].text()), program, seconds);
+      const Rate rate(named(old_chain["programs"], "name", program["name"].text()), program,
+                      seconds);
       const double run = rate("run");
       packets = std::max(packets, run);
-      rates.push_back({program["name"].text(), chain["port"].text(), run, rate("passed"),
-                       std::max(0.0, run - rate("passed") - rate("transmitted") - rate("redirected")), rate("trimmed"),
-                       packets > 0 ? busy * 1e9 / packets : 0, busy});
+      rates.push_back(
+          {program["name"].text(), chain["port"].text(), run, rate("passed"),
+           std::max(0.0, run - rate("passed") - rate("transmitted") - rate("redirected")),
+           rate("trimmed"), packets > 0 ? busy * 1e9 / packets : 0, busy});
     }
   }
   return rates;

@@ -31,13 +31,15 @@ void print_section(const char* heading, const Rows& rows) {
 const char* link_text(const Json& port) { return port["link_up"].text() == "true" ? "up" : "down"; }
 
 void print_ports(const Json& ports) {
-  Rows rows{{"port", "ifindex", "link", "driver", "rx packets", "tx packets", "missed", "dropped", "trimmed"}};
+  Rows rows{{"port", "ifindex", "link", "driver", "rx packets", "tx packets", "missed", "dropped",
+             "trimmed"}};
   for (const auto& port : ports.items()) {
     uint64_t trimmed = 0;
     for (const auto& queue : port["queues"].items()) trimmed += queue["trimmed"].count();
-    rows.push_back({port["name"].text(), port["ifindex"].text(), link_text(port), port["driver"].text(),
-                    port["rx_packets"].text(), port["tx_packets"].text(), port["rx_missed"].text(),
-                    std::to_string(dropped_packets(port)), std::to_string(trimmed)});
+    rows.push_back({port["name"].text(), port["ifindex"].text(), link_text(port),
+                    port["driver"].text(), port["rx_packets"].text(), port["tx_packets"].text(),
+                    port["rx_missed"].text(), std::to_string(dropped_packets(port)),
+                    std::to_string(trimmed)});
   }
   print_table(rows);
 }
@@ -62,9 +64,11 @@ void print_chains(const Json& chains) {
       const uint64_t run = program["run"].count();
       uint64_t kept = 0;
       for (const char* how : {"passed", "transmitted", "redirected"}) kept += program[how].count();
-      rows.push_back({chain["port"].text(), program["name"].text(), std::to_string(run), program["passed"].text(),
-                      std::to_string(run - kept), program["trimmed"].text(), program["transmitted"].text(),
-                      program["redirected"].text(), std::exchange(cost, ""), chain["action"].text()});
+      rows.push_back({chain["port"].text(), program["name"].text(), std::to_string(run),
+                      program["passed"].text(), std::to_string(run - kept),
+                      program["trimmed"].text(), program["transmitted"].text(),
+                      program["redirected"].text(), std::exchange(cost, ""),
+                      chain["action"].text()});
     }
   }
   print_table(rows);
@@ -100,7 +104,8 @@ double fill_of(const Json& map) {
 
 // The objects that live in the daemon, counted through bpf(2) like any client would.
 Status count_objects(Context& context, Picture* picture) {
-  for (auto [kind, name] : {std::pair{Kind::prog, "programs"}, {Kind::map, "maps"}, {Kind::link, "links"}}) {
+  for (auto [kind, name] :
+       {std::pair{Kind::prog, "programs"}, {Kind::map, "maps"}, {Kind::link, "links"}}) {
     uint32_t id = 0;
     uint64_t count = 0;
     int error = 0;
@@ -138,34 +143,39 @@ Result<Picture> take_picture(Context& context) {
 }
 
 void print_rates(const Picture& picture) {
-  Rows ports{{"port", "link", "rx/s", "rx Mbit/s", "tx/s", "tx Mbit/s", "missed/s", "dropped/s", "missed", "dropped"}};
+  Rows ports{{"port", "link", "rx/s", "rx Mbit/s", "tx/s", "tx Mbit/s", "missed/s", "dropped/s",
+              "missed", "dropped"}};
   const auto& now = picture.now.ports.items();
   const auto rates = port_rates(picture.before, picture.now);
   for (size_t i = 0; i < rates.size(); i++) {
     const PortRate& rate = rates[i];
-    ports.push_back({rate.port, link_text(now[i]), fixed(rate.rx_packets, 0), fixed(rate.rx_bits / 1e6, 1),
-                     fixed(rate.tx_packets, 0), fixed(rate.tx_bits / 1e6, 1), fixed(rate.missed, 0),
-                     fixed(rate.dropped, 0), now[i]["rx_missed"].text(), std::to_string(dropped_packets(now[i]))});
+    ports.push_back({rate.port, link_text(now[i]), fixed(rate.rx_packets, 0),
+                     fixed(rate.rx_bits / 1e6, 1), fixed(rate.tx_packets, 0),
+                     fixed(rate.tx_bits / 1e6, 1), fixed(rate.missed, 0), fixed(rate.dropped, 0),
+                     now[i]["rx_missed"].text(), std::to_string(dropped_packets(now[i]))});
   }
   print_section("ports", ports);
   Rows workers{{"worker", "core", "busy %", "packets/s", "packets a burst", "sleeps/s"}};
   for (const auto& rate : worker_rates(picture.before, picture.now)) {
     workers.push_back({rate.worker, rate.core, fixed(rate.busy * 100, 1), fixed(rate.packets, 0),
-                       rate.bursts > 0 ? fixed(rate.packets / rate.bursts, 1) : "-", fixed(rate.sleeps, 0)});
+                       rate.bursts > 0 ? fixed(rate.packets / rate.bursts, 1) : "-",
+                       fixed(rate.sleeps, 0)});
   }
   print_section("workers", workers);
   Rows programs{{"program", "port", "run/s", "passed/s", "dropped/s", "chain ns", "chain cpu %"}};
   for (const auto& rate : program_rates(picture.before, picture.now)) {
-    programs.push_back({rate.program, rate.port, fixed(rate.run, 0), fixed(rate.passed, 0), fixed(rate.dropped, 0),
-                        fixed(rate.chain_nanoseconds, 1), fixed(rate.chain_cpu * 100, 1)});
+    programs.push_back({rate.program, rate.port, fixed(rate.run, 0), fixed(rate.passed, 0),
+                        fixed(rate.dropped, 0), fixed(rate.chain_nanoseconds, 1),
+                        fixed(rate.chain_cpu * 100, 1)});
   }
   print_section("programs on ports", programs);
 }
 
 void print_picture(const Picture& picture) {
   const Json& daemon = picture.daemon;
-  std::printf("sluice %s  pid %s  up %s  jit %s  %s\n", daemon["version"].text().c_str(), daemon["pid"].text().c_str(),
-              duration(daemon["uptime_seconds"].number()).c_str(), daemon["jit"].text() == "true" ? "on" : "off",
+  std::printf("sluice %s  pid %s  up %s  jit %s  %s\n", daemon["version"].text().c_str(),
+              daemon["pid"].text().c_str(), duration(daemon["uptime_seconds"].number()).c_str(),
+              daemon["jit"].text() == "true" ? "on" : "off",
               daemon["configuration"].text().c_str());
   const char* gap = "";
   for (const auto& [name, count] : picture.objects) {
@@ -177,7 +187,8 @@ void print_picture(const Picture& picture) {
   print_rates(picture);
   Rows maps{{"map", "id", "type", "entries", "capacity", "full %", "refused"}};
   for (const auto& map : picture.tight) {
-    maps.push_back({map["name"].text(), map["id"].text(), map_type_name(static_cast<uint32_t>(map["type"].count())),
+    maps.push_back({map["name"].text(), map["id"].text(),
+                    map_type_name(static_cast<uint32_t>(map["type"].count())),
                     map["entries"].text(), map["max_entries"].text(), fixed(fill_of(map) * 100, 1),
                     map["full_errors"].text()});
   }
@@ -206,29 +217,35 @@ void write_rates(JsonWriter& out, const Picture& picture) {
   write_list(out, "ports", port_rates(picture.before, picture.now), [&](const PortRate& rate) {
     out.begin_object();
     out.member("port", rate.port);
-    write_numbers(out, {{"rx_packets", rate.rx_packets}, {"rx_bits", rate.rx_bits}, {"tx_packets", rate.tx_packets},
-                        {"tx_bits", rate.tx_bits}, {"missed", rate.missed}, {"dropped", rate.dropped}});
+    write_numbers(out, {{"rx_packets", rate.rx_packets},
+                        {"rx_bits", rate.rx_bits},
+                        {"tx_packets", rate.tx_packets},
+                        {"tx_bits", rate.tx_bits},
+                        {"missed", rate.missed},
+                        {"dropped", rate.dropped}});
     out.end_object();
   });
-  write_list(out, "workers", worker_rates(picture.before, picture.now), [&](const WorkerRate& rate) {
-    out.begin_object();
-    out.member("worker", rate.worker);
-    write_numbers(out, {{"packets", rate.packets},
-                        {"bursts", rate.bursts},
-                        {"sleeps", rate.sleeps},
-                        {"busy", rate.busy}});
-    out.end_object();
-  });
-  write_list(out, "programs", program_rates(picture.before, picture.now), [&](const ProgramRate& rate) {
-    out.begin_object();
-    out.member("program", rate.program);
-    out.member("port", rate.port);
-    write_numbers(out, {{"run", rate.run},
-                        {"passed", rate.passed},
-                        {"dropped", rate.dropped},
-                        {"trimmed", rate.trimmed}});
-    out.end_object();
-  });
+  write_list(out, "workers", worker_rates(picture.before, picture.now),
+             [&](const WorkerRate& rate) {
+               out.begin_object();
+               out.member("worker", rate.worker);
+               write_numbers(out, {{"packets", rate.packets},
+                                   {"bursts", rate.bursts},
+                                   {"sleeps", rate.sleeps},
+                                   {"busy", rate.busy}});
+               out.end_object();
+             });
+  write_list(out, "programs", program_rates(picture.before, picture.now),
+             [&](const ProgramRate& rate) {
+               out.begin_object();
+               out.member("program", rate.program);
+               out.member("port", rate.port);
+               write_numbers(out, {{"run", rate.run},
+                                   {"passed", rate.passed},
+                                   {"dropped", rate.dropped},
+                                   {"trimmed", rate.trimmed}});
+               out.end_object();
+             });
   out.end_object();
 }
 
@@ -260,10 +277,15 @@ Status status_show(Context& context, Words& words) {
   return write_picture(context.json, *picture), Status{};
 }
 
-Status port_show(Context& context, Words& words) { return show_query(context, words, "ports", print_ports); }
-Status chain_show(Context& context, Words& words) { return show_query(context, words, "chains", print_chains); }
+Status port_show(Context& context, Words& words) {
+  return show_query(context, words, "ports", print_ports);
+}
+Status chain_show(Context& context, Words& words) {
+  return show_query(context, words, "chains", print_chains);
+}
 Status metrics_show(Context& context, Words& words) {
-  return show_query(context, words, "metrics", [](const Json& text) { std::fputs(text.text().c_str(), stdout); });
+  return show_query(context, words, "metrics",
+                    [](const Json& text) { std::fputs(text.text().c_str(), stdout); });
 }
 
 }  // namespace sluice::cli

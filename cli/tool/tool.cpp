@@ -32,7 +32,8 @@ Status dispatch(Context& context, std::vector<std::string> words) {
   auto status = verb.run(context, arguments);
   if (status || status.error().text.empty()) return status;
   const bool single = subject.verbs.size() == 1;
-  return fail(std::move(status.error()).in(single ? subject.name : std::string(subject.name) + " " + verb.name));
+  return fail(std::move(status.error())
+                  .in(single ? subject.name : std::string(subject.name) + " " + verb.name));
 }
 
 void report(Context& context, const Error& error, size_t depth, uint64_t values) {
@@ -51,7 +52,8 @@ void report(Context& context, const Error& error, size_t depth, uint64_t values)
 
 libbpf_print_fn_t quiet_print = nullptr;  // what heard libbpf before -d
 
-__attribute__((format(printf, 2, 0))) int print_debug(libbpf_print_level level, const char* format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) int print_debug(libbpf_print_level level, const char* format,
+                                                      va_list arguments) {
   va_list copy;
   va_copy(copy, arguments);
   std::vfprintf(stderr, format, copy);
@@ -69,7 +71,8 @@ void listen_to_libbpf() {
 
 Result<Command> find_command(std::vector<std::string> words) {
   const Subject* subject = words.empty() ? nullptr : find_subject(words[0]);
-  if (subject == nullptr) return usage(words.empty() ? "a command is missing" : "what is \"" + words[0] + "\"?");
+  if (subject == nullptr)
+    return usage(words.empty() ? "a command is missing" : "what is \"" + words[0] + "\"?");
   words.erase(words.begin());
   // No verb is the first one: show.
   const Verb* verb = &subject->verbs[0];
@@ -78,9 +81,11 @@ Result<Command> find_command(std::vector<std::string> words) {
     verb = find_verb(*subject, words[0]);
     words.erase(words.begin());
   } else if (!optional || (!words.empty() && subject->verbs.size() > 1)) {
-    const std::string hint = std::string("; `sluice ") + subject->name + " help` lists the commands";
+    const std::string hint =
+        std::string("; `sluice ") + subject->name + " help` lists the commands";
     return usage(std::string(subject->name) +
-                 (words.empty() ? ": a command is missing" : ": what is \"" + words[0] + "\"?") + hint);
+                 (words.empty() ? ": a command is missing" : ": what is \"" + words[0] + "\"?") +
+                 hint);
   }
   return Command{*subject, *verb, std::move(words)};
 }
@@ -127,7 +132,8 @@ namespace {
 std::vector<std::string> split_letters(const std::vector<std::string>& words) {
   std::vector<std::string> split;
   for (const auto& word : words) {
-    const bool several = word.size() > 2 && word[0] == '-' && word.find_first_not_of("jpfdn", 1) == word.npos;
+    const bool several =
+        word.size() > 2 && word[0] == '-' && word.find_first_not_of("jpfdn", 1) == word.npos;
     if (!several) split.push_back(word);
     for (size_t i = 1; several && i < word.size(); i++) split.push_back({'-', word[i]});
   }
@@ -151,8 +157,9 @@ Status take_options(std::vector<std::string>* words, ToolOptions* options) {
   std::vector<std::string> rest;
   for (size_t i = 0; i < words->size(); i++) {
     std::string& word = (*words)[i];
-    const auto* option = std::find_if(std::begin(kOptions), std::end(kOptions),
-                                      [&](const Option& row) { return word == row.letter || word == row.name; });
+    const auto* option =
+        std::find_if(std::begin(kOptions), std::end(kOptions),
+                     [&](const Option& row) { return word == row.letter || word == row.name; });
     if (option != std::end(kOptions)) {
       if (option->value != nullptr) options->*option->value = true;
       options->json |= options->pretty;

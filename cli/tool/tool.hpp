@@ -1,6 +1,6 @@
-// The verbs in bpftool's grammar: `sluice map dump pinned /x`. They speak bpf(2) through libbpf's functions; where
-// those calls end is the business of whoever makes the Connection (the daemon for `sluice`). One thread, the
-// Connection's.
+// The verbs in bpftool's grammar: `sluice map dump pinned /x`. They speak bpf(2) through libbpf's
+// functions; where those calls end is the business of whoever makes the Connection (the daemon for
+// `sluice`). One thread, the Connection's.
 #pragma once
 
 #include <string>
@@ -22,7 +22,8 @@ class Connection {
   virtual Result<std::string> query(std::string_view what) = 0;
   // Where pins are; empty: nowhere.
   [[nodiscard]] virtual std::string pin_directory() const = 0;
-  // Why a load through libbpf failed: of the first of `programs` that was refused, of a map, or libbpf's own words.
+  // Why a load through libbpf failed: of the first of `programs` that was refused, of a map, or
+  // libbpf's own words.
   virtual std::string load_failure(const std::vector<std::string>& programs) = 0;
   // A port's index from its name, or the number itself. ENODEV.
   virtual Result<uint32_t> port_index(const std::string& name) = 0;
@@ -38,7 +39,8 @@ struct ToolOptions {
   bool json = false;
   bool pretty = false;
   bool show_pins = false;
-  bool debug = false;     // libbpf's words and the verifier's log of programs that load, on standard error
+  // libbpf's words and the verifier's log of programs that load, on standard error
+  bool debug = false;
   std::string base_btf;   // a file: what BTF_SRC's types build upon
 };
 
@@ -54,7 +56,8 @@ struct Verb {
   const char* name;
   const char* arguments;  // for the help
   Status (*run)(Context&, Words&);
-  // The word behind the verb with which it needs no daemon; "" where it never does, null where it always does.
+  // The word behind the verb with which it needs no daemon; "" where it never does, null where it
+  // always does.
   const char* alone = nullptr;
 };
 
@@ -81,11 +84,13 @@ struct Command {
 };
 // errors: usage.
 Result<Command> find_command(std::vector<std::string> words);
-// Runs one command (words: "map", "show", ...) and prints its result or error. Exit status: 0 done, 1 failed, 2 usage.
+// Runs one command (words: "map", "show", ...) and prints its result or error. Exit status: 0 done,
+// 1 failed, 2 usage.
 int run_command(Context& context, std::vector<std::string> words);
 // Says what went wrong as JSON or on standard error, and gives the exit status.
 int report_error(Context& context, const Error& error);
-// Takes the options out of a command line, wherever they stand. errors: usage; those before the mistake count.
+// Takes the options out of a command line, wherever they stand. errors: usage; those before the
+// mistake count.
 Status take_options(std::vector<std::string>* words, ToolOptions* options);
 // True: it is for help, which was printed and needs no daemon.
 bool print_help(const std::vector<std::string>& words);

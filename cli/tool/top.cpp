@@ -1,4 +1,5 @@
-// `sluice top`: programs by what they cost and decide, again and again on a terminal, once into a pipe.
+// `sluice top`: programs by what they cost and decide, again and again on a terminal, once into a
+// pipe.
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -46,12 +47,13 @@ struct Column {
   int digits;
   double factor;
 };
-constexpr Column kColumns[] = {{"run/s", "run_per_second", &ProgramRate::run, 0, 1},
-                               {"dropped/s", "dropped_per_second", &ProgramRate::dropped, 0, 1},
-                               {"chain cpu %", "chain_cpu_percent", &ProgramRate::chain_cpu, 1, 100},
-                               {"chain ns", "chain_nanoseconds_per_packet", &ProgramRate::chain_nanoseconds, 1, 1},
-                               {"passed/s", "passed_per_second", &ProgramRate::passed, 0, 1},
-                               {"trimmed/s", "trimmed_per_second", &ProgramRate::trimmed, 0, 1}};
+constexpr Column kColumns[] = {
+    {"run/s", "run_per_second", &ProgramRate::run, 0, 1},
+    {"dropped/s", "dropped_per_second", &ProgramRate::dropped, 0, 1},
+    {"chain cpu %", "chain_cpu_percent", &ProgramRate::chain_cpu, 1, 100},
+    {"chain ns", "chain_nanoseconds_per_packet", &ProgramRate::chain_nanoseconds, 1, 1},
+    {"passed/s", "passed_per_second", &ProgramRate::passed, 0, 1},
+    {"trimmed/s", "trimmed_per_second", &ProgramRate::trimmed, 0, 1}};
 
 std::string table_of(const std::vector<ProgramRate>& rows, size_t columns) {
   Rows table{{"program", "port"}};
@@ -79,12 +81,14 @@ std::vector<std::string> fit_table(const std::vector<ProgramRate>& rows, size_t 
   for (size_t columns = std::size(kColumns);; columns--) {
     const std::string text = table_of(rows, columns);
     const auto whole = lines_of(text, text.npos);
-    const bool fits = std::all_of(whole.begin(), whole.end(), [&](const auto& line) { return line.size() <= width; });
+    const bool fits = std::all_of(whole.begin(), whole.end(),
+                                  [&](const auto& line) { return line.size() <= width; });
     if (fits || columns == 1) return lines_of(text, width);
   }
 }
 
-std::string headline(const Sample& before, const Sample& after, const Order& order, double interval) {
+std::string headline(const Sample& before, const Sample& after, const Order& order,
+                     double interval) {
   const auto ports = port_rates(before, after);
   const auto workers = worker_rates(before, after);
   const auto sum = [](const auto& rows, auto member) {
@@ -92,9 +96,10 @@ std::string headline(const Sample& before, const Sample& after, const Order& ord
                            [&](double all, const auto& row) { return all + row.*member; });
   };
   return std::to_string(ports.size()) + (ports.size() == 1 ? " port, " : " ports, ") +
-         fixed(sum(ports, &PortRate::rx_packets), 0) + " packets/s, " + std::to_string(workers.size()) +
-         (workers.size() == 1 ? " worker, " : " workers, ") + fixed(sum(workers, &WorkerRate::busy) * 100, 1) +
-         " cpu %, by " + order.name + ", every " + fixed(interval, 0) + " s";
+         fixed(sum(ports, &PortRate::rx_packets), 0) + " packets/s, " +
+         std::to_string(workers.size()) + (workers.size() == 1 ? " worker, " : " workers, ") +
+         fixed(sum(workers, &WorkerRate::busy) * 100, 1) + " cpu %, by " + order.name + ", every " +
+         fixed(interval, 0) + " s";
 }
 
 void draw(const Sample& before, const Sample& after, const Order& order, double interval) {
@@ -104,10 +109,12 @@ void draw(const Sample& before, const Sample& after, const Order& order, double 
   auto rows = program_rates(before, after);
   sort_rows(rows, order);
   auto table = fit_table(rows, width);
-  const size_t room = size.ws_row > 5 ? size.ws_row - 4u : 1;  // beside the headline, a blank line and the keys
+  // beside the headline, a blank line and the keys
+  const size_t room = size.ws_row > 5 ? size.ws_row - 4u : 1;
   const size_t hidden = table.size() > room ? table.size() - room : 0;
   table.resize(table.size() - hidden);
-  std::string frame = "\033[H\033[J" + headline(before, after, order, interval).substr(0, width) + "\n\n";
+  std::string frame =
+      "\033[H\033[J" + headline(before, after, order, interval).substr(0, width) + "\n\n";
   for (const auto& line : table) frame += line + "\n";
   std::string keys = hidden > 0 ? std::to_string(hidden) + " more; " : "";
   keys += "q ends it; by c cpu, r run, p passed, d dropped, n name";
@@ -176,8 +183,8 @@ Status run_live(Connection& connection, Sample before, const Order* order, doubl
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - Clock::now());
     const char key = keys.wait(std::max(0, static_cast<int>(left.count())));
     if (key == 'q') return {};
-    const auto* wanted =
-        std::find_if(std::begin(kOrders), std::end(kOrders), [&](const Order& row) { return row.key == key; });
+    const auto* wanted = std::find_if(std::begin(kOrders), std::end(kOrders),
+                                      [&](const Order& row) { return row.key == key; });
     if (wanted != std::end(kOrders)) order = wanted;
     if (key == 0) {
       auto next = take_sample(connection);
@@ -204,7 +211,8 @@ Status top_show(Context& context, Words& words) {
     } else if (words.accept("sort")) {
       order = std::find_if(std::begin(kOrders), std::end(kOrders),
                            [&](const Order& row) { return words.next_is(row.name); });
-      if (order == std::end(kOrders)) return usage("sort: expected cpu, run, passed, dropped or name");
+      if (order == std::end(kOrders))
+        return usage("sort: expected cpu, run, passed, dropped or name");
       (void)words.take("sort");
     } else {
       return words.done();

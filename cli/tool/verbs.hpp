@@ -1,4 +1,5 @@
-// The verbs, one function each: words after the verb in, output by the context. The tables are in subjects.cpp.
+// The verbs, one function each: words after the verb in, output by the context. The tables are in
+// subjects.cpp.
 #pragma once
 
 #include "cli/tool/tool.hpp"

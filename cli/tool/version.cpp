@@ -8,7 +8,8 @@ namespace sluice::cli {
 
 Status version_show(Context& context, Words& words) {
   if (auto status = words.done(); !status) return status;
-  const std::string libbpf = std::to_string(::libbpf_major_version()) + "." + std::to_string(::libbpf_minor_version());
+  const std::string libbpf =
+      std::to_string(::libbpf_major_version()) + "." + std::to_string(::libbpf_minor_version());
   if (context.plain()) {
     std::printf("sluice v%s\nusing libbpf v%s\n", SLUICE_VERSION, libbpf.c_str());
     return {};

@@ -10,7 +10,8 @@
 namespace sluice::cli {
 namespace {
 
-// Functions begin where something calls them, where a callback is named, and where the types say so.
+// Functions begin where something calls them, where a callback is named, and where the types say
+// so.
 std::set<uint32_t> function_starts(const Program& program) {
   const auto total = static_cast<uint32_t>(program.insns.size());
   std::set<uint32_t> starts{0};
@@ -37,13 +38,15 @@ std::map<uint32_t, Block> split_blocks(const Program& program, uint32_t begin, u
     if (!bpf::is_jump(insn) || bpf::is_call(insn)) continue;
     if (at + 1 < end) leaders.insert(at + 1);
     const int64_t target = bpf::jump_target(insn, at);
-    if (!bpf::is_exit(insn) && target >= begin && target < end) leaders.insert(static_cast<uint32_t>(target));
+    if (!bpf::is_exit(insn) && target >= begin && target < end)
+      leaders.insert(static_cast<uint32_t>(target));
   }
   std::map<uint32_t, Block> blocks;
   for (auto leader = leaders.begin(); leader != leaders.end(); ++leader) {
     const uint32_t next = std::next(leader) == leaders.end() ? end : *std::next(leader);
     Block block{*leader, next, *leader};
-    for (uint32_t at = block.begin; at < next; at += bpf::insn_length(program.insns[at])) block.last = at;
+    for (uint32_t at = block.begin; at < next; at += bpf::insn_length(program.insns[at]))
+      block.last = at;
     blocks[*leader] = block;
   }
   return blocks;
@@ -63,7 +66,10 @@ std::string escaped(const std::string& text) {
 class FunctionGraph {
  public:
   FunctionGraph(const Program& program, size_t index, uint32_t begin, uint32_t end)
-      : program_(program), index_(index), begin_(begin), blocks_(split_blocks(program, begin, end)) {
+      : program_(program),
+        index_(index),
+        begin_(begin),
+        blocks_(split_blocks(program, begin, end)) {
     for (const auto& [leader, block] : blocks_) numbers_.emplace(leader, numbers_.size() + 2);
   }
 
@@ -77,12 +83,14 @@ class FunctionGraph {
     mark(1, "EXIT");
     edge(0, 2);
     for (const auto& [leader, block] : blocks_) print_edges(block);
-    std::printf("\tfn_%zu_bb_0:s -> fn_%zu_bb_1:n [style=\"invis\", constraint=true];\n}\n", index_, index_);
+    std::printf("\tfn_%zu_bb_0:s -> fn_%zu_bb_1:n [style=\"invis\", constraint=true];\n}\n", index_,
+                index_);
   }
 
  private:
   void mark(size_t node, const char* text) const {
-    std::printf("\tfn_%zu_bb_%zu [shape=Mdiamond,style=filled,label=\"%s\"];\n\n", index_, node, text);
+    std::printf("\tfn_%zu_bb_%zu [shape=Mdiamond,style=filled,label=\"%s\"];\n\n", index_, node,
+                text);
   }
   void edge(size_t from, size_t to) const {
     std::printf(
@@ -96,7 +104,8 @@ class FunctionGraph {
   }
 
   void print_block(const Block& block) const {
-    std::printf("\tfn_%zu_bb_%zu [shape=record,style=filled,label=\"{", index_, numbers_.at(block.begin));
+    std::printf("\tfn_%zu_bb_%zu [shape=record,style=filled,label=\"{", index_,
+                numbers_.at(block.begin));
     for (uint32_t at = block.begin; at < block.end; at += bpf::insn_length(program_.insns[at])) {
       std::printf("%s%4u: %s\\l\\\n", at == block.begin ? "" : " | ", at - begin_,
                   escaped(program_.disassemble_at(at, false)).c_str());
@@ -108,7 +117,8 @@ class FunctionGraph {
     const bpf::Insn& last = program_.insns[block.last];
     if (bpf::is_exit(last)) return edge(numbers_.at(block.begin), 1);
     if (!bpf::is_goto(last)) edge_to(block, block.end);
-    if (bpf::is_goto(last) || bpf::is_conditional_jump(last)) edge_to(block, bpf::jump_target(last, block.last));
+    if (bpf::is_goto(last) || bpf::is_conditional_jump(last))
+      edge_to(block, bpf::jump_target(last, block.last));
   }
 
   const Program& program_;
@@ -125,7 +135,8 @@ void print_graph(const Program& program) {
   std::printf("digraph \"DOT graph for eBPF program\" {\n");
   size_t index = 0;
   for (auto start = starts.begin(); start != starts.end(); ++start) {
-    const auto end = std::next(start) == starts.end() ? static_cast<uint32_t>(program.insns.size()) : *std::next(start);
+    const auto end = std::next(start) == starts.end() ? static_cast<uint32_t>(program.insns.size())
+                                                      : *std::next(start);
     FunctionGraph(program, index++, *start, end).print();
   }
   std::printf("}\n");

@@ -24,7 +24,9 @@ bool parse_number(std::string_view word, int base, uint64_t* value) {
 
 }  // namespace
 
-bool is_prefix(std::string_view word, std::string_view keyword) { return !word.empty() && keyword.starts_with(word); }
+bool is_prefix(std::string_view word, std::string_view keyword) {
+  return !word.empty() && keyword.starts_with(word);
+}
 
 bool Words::accept(std::string_view keyword) {
   if (!next_is(keyword)) return false;
@@ -54,8 +56,10 @@ Result<uint64_t> Words::take_number(std::string_view what, uint64_t most) {
   const auto word = take(what);
   if (!word) return fail(word.error());
   uint64_t value = 0;
-  if (!parse_number(*word, 0, &value)) return usage(std::string(what) + ": \"" + *word + "\" is not a number");
-  if (value > most) return usage(std::string(what) + ": " + *word + " is more than " + std::to_string(most));
+  if (!parse_number(*word, 0, &value))
+    return usage(std::string(what) + ": \"" + *word + "\" is not a number");
+  if (value > most)
+    return usage(std::string(what) + ": " + *word + " is more than " + std::to_string(most));
   return value;
 }
 
@@ -69,15 +73,17 @@ Result<std::vector<uint8_t>> Words::take_bytes(std::string_view what, size_t siz
       if (!bytes.empty()) break;
       return usage(std::string(what) + ": \"" + std::string(peek()) + "\" is not a byte");
     }
-    if (value > 255) return usage(std::string(what) + ": " + std::string(peek()) + " does not fit a byte");
+    if (value > 255)
+      return usage(std::string(what) + ": " + std::string(peek()) + " does not fit a byte");
     bytes.push_back(static_cast<uint8_t>(value));
     at_++;
   }
   const bool more = !peek().empty() && std::isdigit(static_cast<unsigned char>(peek()[0])) != 0;
   if (bytes.size() == size && !more) return bytes;
-  if (bytes.size() == size) return usage(std::string(what) + " expected " + std::to_string(size) + " bytes, got more");
-  std::string text =
-      std::string(what) + " expected " + std::to_string(size) + " bytes, got " + std::to_string(bytes.size());
+  if (bytes.size() == size)
+    return usage(std::string(what) + " expected " + std::to_string(size) + " bytes, got more");
+  std::string text = std::string(what) + " expected " + std::to_string(size) + " bytes, got " +
+                     std::to_string(bytes.size());
   if (!empty()) text += " before \"" + std::string(peek()) + "\"";
   return usage(text);
 }

@@ -1,4 +1,5 @@
-// The words of a command line in bpftool's grammar, read from left to right. Keywords may be cut short. Pure.
+// The words of a command line in bpftool's grammar, read from left to right. Keywords may be cut
+// short. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,9 @@ namespace sluice::cli {
 
 // The code of an Error about the command line itself: no errno, exit status 2.
 inline constexpr int kUsageCode = 0;
-[[nodiscard]] inline tl::unexpected<Error> usage(std::string text) { return fail(kUsageCode, std::move(text)); }
+[[nodiscard]] inline tl::unexpected<Error> usage(std::string text) {
+  return fail(kUsageCode, std::move(text));
+}
 
 // "sh" is one of "show"; nothing is one of anything.
 [[nodiscard]] bool is_prefix(std::string_view word, std::string_view keyword);
@@ -24,7 +27,9 @@ class Words {
   [[nodiscard]] bool empty() const { return at_ >= words_.size(); }
   [[nodiscard]] size_t left() const { return words_.size() - at_; }
   // The next word; empty where there is none.
-  [[nodiscard]] std::string_view peek() const { return empty() ? std::string_view() : std::string_view(words_[at_]); }
+  [[nodiscard]] std::string_view peek() const {
+    return empty() ? std::string_view() : std::string_view(words_[at_]);
+  }
   [[nodiscard]] bool next_is(std::string_view keyword) const { return is_prefix(peek(), keyword); }
   // Takes the keyword if it is next.
   bool accept(std::string_view keyword);
@@ -46,11 +51,12 @@ class Words {
   size_t at_ = 0;
 };
 
-// A line of a batch file into words: blanks separate, '...' and "..." hold together, # begins a comment. EINVAL: a
-// quote that does not end.
+// A line of a batch file into words: blanks separate, '...' and "..." hold together, # begins a
+// comment. EINVAL: a quote that does not end.
 [[nodiscard]] Result<std::vector<std::string>> split_line(std::string_view line);
 
-// The commands of a batch file, one a line; a backslash at its end joins the next one. EINVAL: line number and reason.
+// The commands of a batch file, one a line; a backslash at its end joins the next one. EINVAL: line
+// number and reason.
 struct BatchCommand {
   size_t line = 0;
   std::vector<std::string> words;  // at least one

@@ -1,7 +1,8 @@
-// A client of bpf(2) that measures one thing and prints its nanoseconds: bpf_client HOW WHAT COUNT. HOW: "syscall" (the
-// kernel's, or under `sluice exec` the daemon's), "socket" (the daemon's, by the client library). WHAT: "lookup" (a hash,
-// ns a lookup), "load" (an mmap'd array, ns a load), "dump" (COUNT entries of a hash by batches, ns for all), "bpftool" (the
-// same by bpftool's dump, elements one by one). Ends with 77 and a word where the way is not open.
+// A client of bpf(2) that measures one thing and prints its nanoseconds: bpf_client HOW WHAT COUNT.
+// HOW: "syscall" (the kernel's, or under `sluice exec` the daemon's), "socket" (the daemon's, by
+// the client library). WHAT: "lookup" (a hash, ns a lookup), "load" (an mmap'd array, ns a load),
+// "dump" (COUNT entries of a hash by batches, ns for all), "bpftool" (the same by bpftool's dump,
+// elements one by one). Ends with 77 and a word where the way is not open.
 #include <errno.h>
 #include <linux/bpf.h>
 #include <sys/mman.h>
@@ -59,11 +60,14 @@ long element(const Bpf& bpf, int cmd, int map, const uint64_t* key, const uint64
   return bpf(cmd, &attr);
 }
 
-double since(Clock::time_point start) { return std::chrono::duration<double, std::nano>(Clock::now() - start).count(); }
+double since(Clock::time_point start) {
+  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+}
 
 int filled_hash(const Bpf& bpf, uint64_t entries) {
   const int map = create(bpf, BPF_MAP_TYPE_HASH, 8, static_cast<uint32_t>(entries), 0);
-  for (uint64_t key = 0; key < entries; key++) check("fill", element(bpf, BPF_MAP_UPDATE_ELEM, map, &key, &key));
+  for (uint64_t key = 0; key < entries; key++)
+    check("fill", element(bpf, BPF_MAP_UPDATE_ELEM, map, &key, &key));
   return map;
 }
 

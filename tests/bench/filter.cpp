@@ -1,4 +1,5 @@
-// Kinds `filter` (packets hot, context ready) and `filter_mbuf` (the same from rte_mbufs, as a worker sees them).
+// Kinds `filter` (packets hot, context ready) and `filter_mbuf` (the same from rte_mbufs, as a
+// worker sees them).
 #include <algorithm>
 
 #include "base/limits.hpp"
@@ -35,7 +36,8 @@ constexpr const char* kExpressions[] = {
     "not (tcp port 22 or tcp port 25 or udp port 123)",
     "tcp port 80 and (((ip[2:2] - ((ip[0] & 0xf) << 2)) - ((tcp[12] & 0xf0) >> 2)) != 0)",
     "host 192.168.0.1 or host 192.168.0.2 or host 192.168.0.3 or host 192.168.0.4",
-    "(tcp dst port 80 or 443 or 8080 or 25 or 22) and not net 10.8.0.0/16 and not net 172.16.0.0/12 and less 1000",
+    "(tcp dst port 80 or 443 or 8080 or 25 or 22) and not net 10.8.0.0/16 and not net "
+    "172.16.0.0/12 and less 1000",
 };
 using Verdicts = std::vector<uint32_t>;
 using NativeBurst = void (*)(void* const*, uint32_t, uint32_t*);
@@ -53,18 +55,19 @@ class Contest {
 
   void add(const char* name, const std::function<void()>& pass) {
     const uint32_t differing = difference(pass);
-    if (differing != 0) give_up(std::string(filter_.expression) + ": sluice and " + name + " differ");
+    if (differing != 0)
+      give_up(std::string(filter_.expression) + ": sluice and " + name + " differ");
     contestants_.push_back(timed(name, effort_, kPackets, pass));
   }
-  // rte_bpf's conversion is wrong for some expressions. libpcap, whose expressions they are, is the judge: it must agree
-  // with sluice in the same row.
+  // rte_bpf's conversion is wrong for some expressions. libpcap, whose expressions they are, is the
+  // judge: it must agree with sluice in the same row.
   void add_rte_bpf(Row& row, FilterPeer* peer, const std::string& refusal) {
     if (peer == nullptr) return row.absent.push_back("rte_bpf: " + refusal);
     const auto pass = [this, peer] { peer->run(filter_.verdicts.data()); };
     const uint32_t differing = difference(pass);
     if (differing == 0) return contestants_.push_back(timed("rte_bpf", effort_, kPackets, pass));
-    row.absent.push_back("rte_bpf: decides " + std::to_string(differing) + " of " + std::to_string(kPackets) +
-                         " packets otherwise than libpcap");
+    row.absent.push_back("rte_bpf: decides " + std::to_string(differing) + " of " +
+                         std::to_string(kPackets) + " packets otherwise than libpcap");
   }
   std::vector<Value> measure() { return bench::measure(effort_, contestants_); }
 
@@ -87,7 +90,8 @@ class Contest {
   std::vector<Contestant> contestants_;
 };
 
-std::unique_ptr<Runner> make_runner(const Filter& filter, const bpf::PacketLayout& layout, const std::vector<void*>& packets) {
+std::unique_ptr<Runner> make_runner(const Filter& filter, const bpf::PacketLayout& layout,
+                                    const std::vector<void*>& packets) {
   auto runner = Runner::make(filter.loaded.program, layout, packets);
   if (!runner) give_up(std::move(runner.error()).in(filter.expression).text);
   return std::move(*runner);
@@ -100,11 +104,13 @@ void context_row(Bench& bench, const Traffic& traffic, const Mbufs& mbufs, Filte
   contest.add("sluice", [&] { ours->run(verdicts); });
   Row row{"filter", filter.expression, "ns/packet", {}, {}};
 
-  const auto code = bench.workshop.native_code(print_native_filter(compile_expression(filter.expression)), "c");
+  const auto code =
+      bench.workshop.native_code(print_native_filter(compile_expression(filter.expression)), "c");
   if (!code) give_up(code.error().text);
   const auto native = reinterpret_cast<NativeBurst>(*code);
   contest.add("native", [&] {
-    for (uint32_t i = 0; i < kPackets; i += kBurst) native(traffic.packets.data() + i, kBurst, verdicts + i);
+    for (uint32_t i = 0; i < kPackets; i += kBurst)
+      native(traffic.packets.data() + i, kBurst, verdicts + i);
   });
   std::string why;
   const auto rte = make_rte_bpf_peer(filter.expression, mbufs, &why);

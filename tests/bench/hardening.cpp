@@ -1,4 +1,5 @@
-// Kind `hardening`: what masked array indices and blinded immediates cost, beside the same program as root loads it.
+// Kind `hardening`: what masked array indices and blinded immediates cost, beside the same program
+// as root loads it.
 #include "tests/bench/kinds.hpp"
 #include "tests/bench/program_rows.hpp"
 #include "tests/bench/runner.hpp"
@@ -12,13 +13,14 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {{"indices masked", {.mask_indices = true}},
                            {"immediates blinded", {.blinding_seed = 1}}};
-constexpr const char* kPrograms[] = {"protocol count", "size histogram", "TCP port filter", "5-tuple ACL"};
+constexpr const char* kPrograms[] = {"protocol count", "size histogram", "TCP port filter",
+                                     "5-tuple ACL"};
 
 constexpr uint32_t kPackets = 512;
 constexpr uint32_t kFlows = 512;
 
-std::unique_ptr<Runner> runner_of(const bpf::AnnotatedProgram& program, const bpf::Hardening& hardening,
-                                  const Traffic& traffic) {
+std::unique_ptr<Runner> runner_of(const bpf::AnnotatedProgram& program,
+                                  const bpf::Hardening& hardening, const Traffic& traffic) {
   auto copy = std::make_shared<bpf::AnnotatedProgram>(program);
   copy->hardening = hardening;
   auto runner = Runner::make(std::move(copy), bpf::kLinearLayout, traffic.packets);
@@ -38,12 +40,17 @@ void measure_row(Bench& bench, const ProgramRow& row, const Kind& kind, const Tr
   std::vector<uint32_t> verdicts(kPackets);
   plain->run(expected.data());
   hardened->run(verdicts.data());
-  if (verdicts != expected) give_up(std::string(row.name) + ", " + kind.name + ": other verdicts than without");
+  if (verdicts != expected)
+    give_up(std::string(row.name) + ", " + kind.name + ": other verdicts than without");
   const auto contestant = [&](const char* name, Runner& runner) {
     return timed(name, bench.effort, kPackets, [&] { runner.run(verdicts.data()); });
   };
-  report({"hardening", std::string(row.name) + ", " + kind.name, "ns/packet",
-          measure(bench.effort, {contestant("sluice", *hardened), contestant("plain", *plain)}), {}, kind.name});
+  report({"hardening",
+          std::string(row.name) + ", " + kind.name,
+          "ns/packet",
+          measure(bench.effort, {contestant("sluice", *hardened), contestant("plain", *plain)}),
+          {},
+          kind.name});
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The kinds of benchmark that run in this process: one file each, one row of the table in sluice_bench.cpp.
+// The kinds of benchmark that run in this process: one file each, one row of the table in
+// sluice_bench.cpp.
 #pragma once
 
 #include <memory>

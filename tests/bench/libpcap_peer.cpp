@@ -22,7 +22,8 @@ class LibpcapPeer : public FilterPeer {
   bool compile_program(const std::string& expression) { return compile(expression, &program_); }
   void run(uint32_t* verdicts) override {
     for (size_t i = 0; i < frames_.size(); i++) {
-      verdicts[i] = bpf_filter(program_.bf_insns, frames_[i].data, frames_[i].length, frames_[i].length);
+      verdicts[i] =
+          bpf_filter(program_.bf_insns, frames_[i].data, frames_[i].length, frames_[i].length);
     }
   }
 
@@ -45,7 +46,8 @@ std::vector<ClassicInsn> compile_expression(const std::string& expression) {
   return insns;
 }
 
-std::unique_ptr<FilterPeer> make_libpcap_peer(const std::string& expression, const std::vector<Frame>& frames) {
+std::unique_ptr<FilterPeer> make_libpcap_peer(const std::string& expression,
+                                              const std::vector<Frame>& frames) {
   auto peer = std::make_unique<LibpcapPeer>(frames);
   if (!peer->compile_program(expression)) return nullptr;
   return peer;

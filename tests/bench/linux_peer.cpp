@@ -4,8 +4,8 @@
 
 namespace sluice::bench {
 
-Result<std::unique_ptr<LinuxPeer>> make_linux_peer(const std::string& object, const std::string& entry,
-                                                   uint32_t filters_as) {
+Result<std::unique_ptr<LinuxPeer>> make_linux_peer(const std::string& object,
+                                                   const std::string& entry, uint32_t filters_as) {
   // DEEPBIND: the module's libbpf must not find its functions in this executable.
   static void* const module = dlopen(SLUICE_LINUX_PEER, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
   if (module == nullptr) return fail(ENOENT, SLUICE_LINUX_PEER " cannot be loaded");

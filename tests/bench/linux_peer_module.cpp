@@ -26,7 +26,8 @@ class KernelProgram final : public LinuxPeer {
   KernelProgram(const KernelProgram&) = delete;
   KernelProgram& operator=(const KernelProgram&) = delete;
 
-  bool load(const std::string& path, const std::string& entry, uint32_t filters_as, std::string* why) {
+  bool load(const std::string& path, const std::string& entry, uint32_t filters_as,
+            std::string* why) {
     libbpf_set_print(print_nothing);
     object_ = bpf_object__open_file(path.c_str(), nullptr);
     if (object_ == nullptr) return *why = "cannot be opened", false;
@@ -49,14 +50,16 @@ class KernelProgram final : public LinuxPeer {
     const int error = bpf_prog_test_run_opts(bpf_program__fd(program_), &options);
     const double ns = cpu_ns() - start;
     if (error != 0) return fail(-error, std::string("BPF_PROG_TEST_RUN: ") + strerror(-error));
-    // The kernel's figure is by the clock on the wall: it counts what else ran on a machine that is not idle.
+    // The kernel's figure is by the clock on the wall: it counts what else ran on a machine that is
+    // not idle.
     return TestRun{options.retval, std::min(static_cast<double>(options.duration), ns / repeat)};
   }
 
   Status update(const std::string& map, const void* key, const void* value) override {
     return update_batch(map, key, value, 1);
   }
-  Status update_batch(const std::string& map, const void* keys, const void* values, uint32_t count) override {
+  Status update_batch(const std::string& map, const void* keys, const void* values,
+                      uint32_t count) override {
     const bpf_map* found = bpf_object__find_map_by_name(object_, map.c_str());
     if (found == nullptr) return fail(ENOENT, "no map " + map);
     const auto* key = static_cast<const uint8_t*>(keys);
@@ -73,8 +76,10 @@ class KernelProgram final : public LinuxPeer {
   Result<std::map<std::string, std::string>> contents(const std::string& name) override {
     const bpf_map* map = bpf_object__find_map_by_name(object_, name.c_str());
     if (map == nullptr) return fail(ENOENT, "no map " + name);
-    const bool per_cpu = bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY || bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_HASH;
-    const uint32_t size = per_cpu ? (bpf_map__value_size(map) + 7) / 8 * 8 : bpf_map__value_size(map);
+    const bool per_cpu = bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY ||
+                         bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_HASH;
+    const uint32_t size =
+        per_cpu ? (bpf_map__value_size(map) + 7) / 8 * 8 : bpf_map__value_size(map);
     const uint32_t copies = per_cpu ? static_cast<uint32_t>(libbpf_num_possible_cpus()) : 1;
     std::map<std::string, std::string> all;
     std::string key(bpf_map__key_size(map), '\0');
@@ -84,16 +89,19 @@ class KernelProgram final : public LinuxPeer {
     while (bpf_map_get_next_key(bpf_map__fd(map), last, next.data()) == 0) {
       key = next;
       last = key.data();
-      if (bpf_map_lookup_elem(bpf_map__fd(map), key.data(), value.data()) == 0) all[key] = sum(value, size, copies);
+      if (bpf_map_lookup_elem(bpf_map__fd(map), key.data(), value.data()) == 0)
+        all[key] = sum(value, size, copies);
     }
     return all;
   }
 
   Result<double> load_ns() override {
-    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = bpf_program__expected_attach_type(program_));
+    LIBBPF_OPTS(bpf_prog_load_opts, options,
+                .expected_attach_type = bpf_program__expected_attach_type(program_));
     const double start = cpu_ns();
-    const int fd = bpf_prog_load(bpf_program__type(program_), nullptr, "GPL", bpf_program__insns(program_),
-                                 bpf_program__insn_cnt(program_), &options);
+    const int fd =
+        bpf_prog_load(bpf_program__type(program_), nullptr, "GPL", bpf_program__insns(program_),
+                      bpf_program__insn_cnt(program_), &options);
     const double ns = cpu_ns() - start;
     if (fd < 0) return fail(-fd, std::string("BPF_PROG_LOAD: ") + strerror(-fd));
     close(fd);
@@ -123,8 +131,9 @@ class KernelProgram final : public LinuxPeer {
 }  // namespace
 }  // namespace sluice::bench
 
-extern "C" sluice::bench::LinuxPeer* sluice_make_linux_peer(const std::string& object, const std::string& entry,
-                                                           uint32_t filters_as, std::string* why) {
+extern "C" sluice::bench::LinuxPeer* sluice_make_linux_peer(const std::string& object,
+                                                            const std::string& entry,
+                                                            uint32_t filters_as, std::string* why) {
   auto peer = std::make_unique<sluice::bench::KernelProgram>();
   if (!peer->load(object, entry, filters_as, why)) return nullptr;
   return peer.release();

@@ -31,23 +31,38 @@ void bench_load(Bench& bench) {
   effort.rounds = std::min(effort.rounds, 11);
   effort.round_ns = 0;  // one at a time
   for (const Size& size : kSizes) {
-    const auto object = bench.workshop.bpf_object("tests/bench/programs/blocks.bpf.c",
-                                                  "-DBLOCKS=" + std::to_string(size.blocks) + " -DLOOKUPS=" + std::to_string(size.lookups));
+    const auto object = bench.workshop.bpf_object(
+        "tests/bench/programs/blocks.bpf.c",
+        "-DBLOCKS=" + std::to_string(size.blocks) + " -DLOOKUPS=" + std::to_string(size.lookups));
     if (!object) give_up(object.error().text);
     auto loaded = bpf::load_object(bench.surface, {"blocks", *object, ""});
     if (!loaded) give_up(loaded.error().text);
     const auto& program = *loaded->program;
-    const bpf::VerifierInput input{.name = program.name, .type = program.type, .gpl_compatible = true,
-                                   .insns = program.insns, .maps = program.maps};
+    const bpf::VerifierInput input{.name = program.name,
+                                   .type = program.type,
+                                   .gpl_compatible = true,
+                                   .insns = program.insns,
+                                   .maps = program.maps};
     const std::string name = size.name + (" (" + std::to_string(program.insns.size())) + ")";
     const auto compile = [&] {
-      if (!bpf::jit::compile({{loaded->program}, bpf::kLinearLayout})) give_up(name + ": does not compile");
+      if (!bpf::jit::compile({{loaded->program}, bpf::kLinearLayout}))
+        give_up(name + ": does not compile");
     };
     const auto check = [&] {
       if (bpf::verify(input).program == nullptr) give_up(name + ": does not verify");
     };
-    report({"load", name + ", compile", "ms", measure(effort, {timed("sluice", effort, kNsInMs, compile)}), {}, ""});
-    report({"load", name + ", verify", "ms", measure(effort, {timed("sluice", effort, kNsInMs, check)}), {}, ""});
+    report({"load",
+            name + ", compile",
+            "ms",
+            measure(effort, {timed("sluice", effort, kNsInMs, compile)}),
+            {},
+            ""});
+    report({"load",
+            name + ", verify",
+            "ms",
+            measure(effort, {timed("sluice", effort, kNsInMs, check)}),
+            {},
+            ""});
   }
 }
 

@@ -1,5 +1,5 @@
-// Kinds `map_lookup`, `map_lookup_burst` and `map_update`: maps driven by a BPF program, as they are in use. The same object
-// runs in the kernel; rte_hash is called in a loop over the same keys.
+// Kinds `map_lookup`, `map_lookup_burst` and `map_update`: maps driven by a BPF program, as they
+// are in use. The same object runs in the kernel; rte_hash is called in a loop over the same keys.
 #include <linux/bpf.h>
 
 #include <algorithm>
@@ -36,24 +36,34 @@ struct Shape {
   bool hash;  // rte_hash can do it
 };
 constexpr Shape kShapes[] = {
-    {"BPF_MAP_TYPE_HASH", "hash", 4, 1024, false, true},      {"BPF_MAP_TYPE_HASH", "hash", 8, 1024, false, true},
-    {"BPF_MAP_TYPE_HASH", "hash", 20, 1024, false, true},     {"BPF_MAP_TYPE_HASH", "hash", 40, 1024, false, true},
-    {"BPF_MAP_TYPE_HASH", "hash", 4, 65536, false, true},     {"BPF_MAP_TYPE_HASH", "hash", 8, 65536, false, true},
-    {"BPF_MAP_TYPE_HASH", "hash", 20, 65536, false, true},    {"BPF_MAP_TYPE_HASH", "hash", 40, 65536, false, true},
-    {"BPF_MAP_TYPE_HASH", "hash", 4, 4194304, true, true},    {"BPF_MAP_TYPE_HASH", "hash", 8, 4194304, true, true},
-    {"BPF_MAP_TYPE_HASH", "hash", 20, 4194304, true, true},   {"BPF_MAP_TYPE_HASH", "hash", 40, 4194304, true, true},
-    {"BPF_MAP_TYPE_LRU_HASH", "LRU", 20, 65536, false, false}, {"BPF_MAP_TYPE_LPM_TRIE", "LPM", 8, 1048576, true, false},
+    {"BPF_MAP_TYPE_HASH", "hash", 4, 1024, false, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 8, 1024, false, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 20, 1024, false, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 40, 1024, false, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 4, 65536, false, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 8, 65536, false, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 20, 65536, false, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 40, 65536, false, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 4, 4194304, true, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 8, 4194304, true, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 20, 4194304, true, true},
+    {"BPF_MAP_TYPE_HASH", "hash", 40, 4194304, true, true},
+    {"BPF_MAP_TYPE_LRU_HASH", "LRU", 20, 65536, false, false},
+    {"BPF_MAP_TYPE_LPM_TRIE", "LPM", 8, 1048576, true, false},
     {"BPF_MAP_TYPE_LPM_TRIE", "LPM", 8, 65536, false, false},
 };
 
 std::string thousands(uint32_t count) {
-  return count >= 1u << 20 ? std::to_string(count >> 20) + " M" : std::to_string(count >> 10) + " K";
+  return count >= 1u << 20 ? std::to_string(count >> 20) + " M"
+                           : std::to_string(count >> 10) + " K";
 }
 
-// Keys that are in the table, then as many that are not. Random, distinct by construction of their first word.
+// Keys that are in the table, then as many that are not. Random, distinct by construction of their
+// first word.
 class Keys {
  public:
-  Keys(const Shape& shape, bool prefixes) : size_(shape.key_size), bytes_(size_t{shape.entries} * 2 * shape.key_size) {
+  Keys(const Shape& shape, bool prefixes)
+      : size_(shape.key_size), bytes_(size_t{shape.entries} * 2 * shape.key_size) {
     std::mt19937_64 random(11);
     const uint32_t count = shape.entries * 2;
     for (uint32_t i = 0; i < count; i++) {
@@ -70,7 +80,8 @@ class Keys {
   // A route table's lengths: mostly /24, some shorter, some host routes.
   static void make_prefix(uint8_t* key, uint32_t number) {
     const uint32_t length = number % 16 == 0 ? 32 : number % 5 == 0 ? 16 + number % 8 : 24;
-    const uint32_t address = __builtin_bswap32(length == 32 ? number : number & ~0u << (32 - length));
+    const uint32_t address =
+        __builtin_bswap32(length == 32 ? number : number & ~0u << (32 - length));
     std::memcpy(key, &length, 4);
     std::memcpy(key + 4, &address, 4);
   }
@@ -82,11 +93,16 @@ class Keys {
 class Tables {
  public:
   Tables(Bench& bench, const Shape& shape, const std::string& name)
-      : bench_(bench), shape_(shape), name_(name), prefixes_(std::strstr(shape.type, "LPM") != nullptr),
-        keys_(shape, prefixes_), half_(std::min(kRingMost, shape.entries)) {
-    const std::string flags = std::string("-DMAP_TYPE=") + shape.type + " -DKEY_SIZE=" + std::to_string(shape.key_size) +
-                              " -DENTRIES=" + std::to_string(shape.entries) + " -DSTEP=" + std::to_string(kStep) +
-                              " -DBATCHES=" + std::to_string(2 * half_ / kStep) + (prefixes_ ? " -DLPM" : "");
+      : bench_(bench),
+        shape_(shape),
+        name_(name),
+        prefixes_(std::strstr(shape.type, "LPM") != nullptr),
+        keys_(shape, prefixes_),
+        half_(std::min(kRingMost, shape.entries)) {
+    const std::string flags =
+        std::string("-DMAP_TYPE=") + shape.type + " -DKEY_SIZE=" + std::to_string(shape.key_size) +
+        " -DENTRIES=" + std::to_string(shape.entries) + " -DSTEP=" + std::to_string(kStep) +
+        " -DBATCHES=" + std::to_string(2 * half_ / kStep) + (prefixes_ ? " -DLPM" : "");
     auto object = bench.workshop.bpf_object("tests/bench/programs/map_loop.bpf.c", flags);
     if (!object) give_up(object.error().text);
     object_ = *object;
@@ -98,7 +114,10 @@ class Tables {
   // False: sluice cannot do it, and the row says why.
   bool load(const char* kind) {
     auto loaded = bpf::load_object(bench_.surface, {"map", object_, ""});
-    if (!loaded) return report_missing(kind, name_, loaded.error().text.substr(0, loaded.error().text.find('\n'))), false;
+    if (!loaded)
+      return report_missing(kind, name_,
+                            loaded.error().text.substr(0, loaded.error().text.find('\n'))),
+             false;
     loaded_ = std::move(*loaded);
     for (uint32_t i = 0; i < 32; i++) packets_.push_back(&packet_);
     auto runner = Runner::make(loaded_.program, bpf::kLinearLayout, packets_);
@@ -118,10 +137,12 @@ class Tables {
   // All elements in, each value 1.
   void fill() {
     const uint64_t one = 1;
-    for (uint32_t i = 0; i < shape_.entries; i++) check(loaded_.maps.at("table")->update(keys_.at(i), &one, BPF_ANY));
+    for (uint32_t i = 0; i < shape_.entries; i++)
+      check(loaded_.maps.at("table")->update(keys_.at(i), &one, BPF_ANY));
     if (rte_ != nullptr) rte_->insert(keys_.at(0), shape_.entries);
     const std::vector<uint64_t> ones(shape_.entries, 1);
-    if (linux_ != nullptr) check(linux_->update_batch("table", keys_.at(0), ones.data(), shape_.entries));
+    if (linux_ != nullptr)
+      check(linux_->update_batch("table", keys_.at(0), ones.data(), shape_.entries));
   }
 
   // Batches [first, first + count) of the ring, count a power of two, by the next runs.
@@ -163,7 +184,9 @@ class Tables {
   }
 
   [[nodiscard]] uint32_t half() const { return half_; }
-  [[nodiscard]] uint8_t* ring(uint32_t i) { return i < half_ ? keys_.at(i) : keys_.at(shape_.entries + i - half_); }
+  [[nodiscard]] uint8_t* ring(uint32_t i) {
+    return i < half_ ? keys_.at(i) : keys_.at(shape_.entries + i - half_);
+  }
   [[nodiscard]] RteHash* rte() const { return rte_.get(); }
   [[nodiscard]] LinuxPeer* linux_peer() const { return linux_.get(); }
   [[nodiscard]] const Shape& shape() const { return shape_; }
@@ -173,7 +196,8 @@ class Tables {
 
   std::vector<std::string> absent() const {
     std::vector<std::string> reasons;
-    if (rte_ == nullptr) reasons.push_back("rte_hash: " + (shape_.hash ? rte_why_ : std::string("has no such table")));
+    if (rte_ == nullptr)
+      reasons.push_back("rte_hash: " + (shape_.hash ? rte_why_ : std::string("has no such table")));
     if (linux_ == nullptr) reasons.push_back("linux: " + linux_why_);
     return reasons;
   }
@@ -193,7 +217,8 @@ class Tables {
   std::unique_ptr<LinuxPeer> linux_;
   std::string rte_why_;
   std::string linux_why_;
-  // A run counts nothing of its packet but its length, which bounds the verdict: one so long that no sum is cut.
+  // A run counts nothing of its packet but its length, which bounds the verdict: one so long that
+  // no sum is cut.
   uint8_t frame_[64] = {};
   bpf::LinearPacket packet_{.buffer = frame_, .captured = 1u << 17, .wire_length = 1u << 17};
   std::vector<void*> packets_;
@@ -208,13 +233,15 @@ void lookup_row(Tables& tables, bool hits) {
   tables.set(hits ? 0 : batches, batches, kLookup);
   const auto first = [&, keys] { return tables.ring(hits ? 0 : keys); };
   const uint64_t expected = tables.run_sluice(std::max(32u, batches));
-  if (tables.shape().hash && expected != (hits ? std::max(32u, batches) * kStep : 0)) give_up(tables.name() + ": wrong lookups");
+  if (tables.shape().hash && expected != (hits ? std::max(32u, batches) * kStep : 0))
+    give_up(tables.name() + ": wrong lookups");
   std::vector<Contestant> contestants{
       timed("sluice", bench.effort, 32.0 * kStep, [&] { (void)tables.run_sluice(32); })};
   uint64_t sink = 0;
   uint32_t at = 0;
   if (tables.rte() != nullptr) {
-    if (tables.rte()->lookup(first(), keys) != (hits ? keys : 0)) give_up(tables.name() + ": rte_hash differs");
+    if (tables.rte()->lookup(first(), keys) != (hits ? keys : 0))
+      give_up(tables.name() + ": rte_hash differs");
     contestants.push_back(timed("rte_hash", bench.effort, kStep, [&] {
       sink += tables.rte()->lookup(first() + size_t{at} * tables.shape().key_size, kStep);
       at = (at + kStep) % keys;
@@ -223,12 +250,13 @@ void lookup_row(Tables& tables, bool hits) {
   if (tables.linux_peer() != nullptr) {
     uint32_t retval = 0;
     tables.run_linux(1, &retval);
-    if (tables.shape().hash && retval != (hits ? kStep : 0)) give_up(tables.name() + ": linux differs");
+    if (tables.shape().hash && retval != (hits ? kStep : 0))
+      give_up(tables.name() + ": linux differs");
     contestants.push_back({"linux", [&] { return tables.run_linux(kLinuxRuns); }});
   }
   const std::string group = tables.shape().hash ? "hash" : "";
-  report({"map_lookup", tables.name() + (hits ? ", hit" : ", miss"), "ns/lookup", measure(bench.effort, contestants),
-          tables.absent(), group});
+  report({"map_lookup", tables.name() + (hits ? ", hit" : ", miss"), "ns/lookup",
+          measure(bench.effort, contestants), tables.absent(), group});
 }
 
 // A burst of packets, each a key.
@@ -238,7 +266,8 @@ void burst_row(Tables& tables, bool hits) {
   if (!loaded) give_up(loaded.error().text);
   const uint64_t one = 1;
   for (uint32_t i = 0; i < tables.shape().entries; i++) {
-    Tables::check(loaded->maps.at("table")->update(tables.ring(0) + size_t{i} * tables.shape().key_size, &one, BPF_ANY));
+    Tables::check(loaded->maps.at("table")->update(
+        tables.ring(0) + size_t{i} * tables.shape().key_size, &one, BPF_ANY));
   }
   const uint32_t count = tables.half();
   HugeMemory memory(size_t{count} * kKeyLine);
@@ -256,13 +285,21 @@ void burst_row(Tables& tables, bool hits) {
   if (!runner) give_up(runner.error().text);
   std::vector<uint32_t> verdicts(count);
   (*runner)->run(verdicts.data());
-  if ((*runner)->counters().passed != (hits ? count : 0)) give_up(tables.name() + ": wrong lookups in bursts");
-  std::vector<Contestant> contestants{timed("sluice", bench.effort, count, [&] { (*runner)->run(verdicts.data()); })};
+  if ((*runner)->counters().passed != (hits ? count : 0))
+    give_up(tables.name() + ": wrong lookups in bursts");
+  std::vector<Contestant> contestants{
+      timed("sluice", bench.effort, count, [&] { (*runner)->run(verdicts.data()); })};
   uint64_t sink = 0;
   contestants.push_back(timed("rte_hash_bulk", bench.effort, count, [&] {
-    for (uint32_t i = 0; i < count; i += kBurst) sink += tables.rte()->lookup_bulk(keys.data() + i, kBurst);
+    for (uint32_t i = 0; i < count; i += kBurst)
+      sink += tables.rte()->lookup_bulk(keys.data() + i, kBurst);
   }));
-  report({"map_lookup_burst", tables.name() + (hits ? ", hit" : ", miss"), "ns/lookup", measure(bench.effort, contestants), {}, ""});
+  report({"map_lookup_burst",
+          tables.name() + (hits ? ", hit" : ", miss"),
+          "ns/lookup",
+          measure(bench.effort, contestants),
+          {},
+          ""});
 }
 
 struct Update {
@@ -270,7 +307,9 @@ struct Update {
   Op before;  // what makes the table ready for a pass
   Op op;
 };
-constexpr Update kUpdates[] = {{"insert", kDelete, kInsert}, {"overwrite", kOverwrite, kOverwrite}, {"delete", kOverwrite, kDelete}};
+constexpr Update kUpdates[] = {{"insert", kDelete, kInsert},
+                               {"overwrite", kOverwrite, kOverwrite},
+                               {"delete", kOverwrite, kDelete}};
 
 // Every key of the ring's first half once a pass.
 void update_row(Tables& tables, const Update& update) {
@@ -278,7 +317,8 @@ void update_row(Tables& tables, const Update& update) {
   const uint32_t batches = tables.half() / kStep;
   const double operations = tables.half();
   const auto rte = [&](Op op) {
-    return op == kDelete ? tables.rte()->erase(tables.ring(0), tables.half()) : tables.rte()->insert(tables.ring(0), tables.half());
+    return op == kDelete ? tables.rte()->erase(tables.ring(0), tables.half())
+                         : tables.rte()->insert(tables.ring(0), tables.half());
   };
   std::vector<Contestant> contestants{prepared(
       "sluice", operations,
@@ -288,13 +328,15 @@ void update_row(Tables& tables, const Update& update) {
         tables.set(0, batches, update.op);
       },
       [&] {
-        if (tables.run_sluice(batches) != operations) give_up(tables.name() + ": sluice does not " + update.name);
+        if (tables.run_sluice(batches) != operations)
+          give_up(tables.name() + ": sluice does not " + update.name);
       })};
   if (tables.rte() != nullptr) {
     contestants.push_back(prepared(
         "rte_hash", operations, [&] { (void)rte(update.before); },
         [&] {
-          if (rte(update.op) != operations) give_up(tables.name() + ": rte_hash does not " + update.name);
+          if (rte(update.op) != operations)
+            give_up(tables.name() + ": rte_hash does not " + update.name);
         }));
   }
   if (tables.linux_peer() != nullptr) {
@@ -305,10 +347,12 @@ void update_row(Tables& tables, const Update& update) {
                              return tables.run_linux(batches);
                            }});
   }
-  report({"map_update", tables.name() + ", " + update.name, "ns/update", measure(bench.effort, contestants), tables.absent(), ""});
+  report({"map_update", tables.name() + ", " + update.name, "ns/update",
+          measure(bench.effort, contestants), tables.absent(), ""});
 }
 
-// One key goes, another comes, in a table that is 95 % full; the window of keys that are in it moves along the ring.
+// One key goes, another comes, in a table that is 95 % full; the window of keys that are in it
+// moves along the ring.
 void churn_row(Tables& tables) {
   Bench& bench = tables.bench();
   const uint32_t ring = 2 * tables.half() / kStep;  // batches
@@ -323,12 +367,14 @@ void churn_row(Tables& tables) {
   uint32_t at = 0;
   if (tables.rte() != nullptr) {
     (void)tables.rte()->erase(tables.ring(0), tables.half());
-    for (uint32_t batch = 0; batch < full; batch++) (void)tables.rte()->insert(tables.ring(batch * kStep), kStep);
+    for (uint32_t batch = 0; batch < full; batch++)
+      (void)tables.rte()->insert(tables.ring(batch * kStep), kStep);
     contestants.push_back(timed("rte_hash", bench.effort, kPairs, [&] {
       const uint8_t* going = tables.ring(at * kStep);
       const uint8_t* coming = tables.ring((at + full) % ring * kStep);
       uint64_t done = 0;
-      for (uint32_t i = 0; i < kStep; i++, going += tables.shape().key_size, coming += tables.shape().key_size) {
+      for (uint32_t i = 0; i < kStep;
+           i++, going += tables.shape().key_size, coming += tables.shape().key_size) {
         done += tables.rte()->erase(going, 1) + tables.rte()->insert(coming, 1);
       }
       at = (at + 1) % ring;
@@ -339,17 +385,22 @@ void churn_row(Tables& tables) {
     contestants.push_back({"linux", [&] {
                              uint32_t retval = 0;
                              const double ns = tables.run_linux(kLinuxRuns, &retval) / 2;
-                             if (retval != kPairs) give_up(tables.name() + ": linux does not churn");
+                             if (retval != kPairs)
+                               give_up(tables.name() + ": linux does not churn");
                              return ns;
                            }});
   }
-  report({"map_update", tables.name() + ", churn", "ns/update", measure(bench.effort, contestants), tables.absent(), ""});
+  report({"map_update", tables.name() + ", churn", "ns/update", measure(bench.effort, contestants),
+          tables.absent(), ""});
 }
 
-bool wanted(const Bench& bench, const Shape& shape) { return bench.effort.full || !shape.full_only; }
+bool wanted(const Bench& bench, const Shape& shape) {
+  return bench.effort.full || !shape.full_only;
+}
 
 std::string name_of(const Shape& shape) {
-  return std::string(shape.name) + " of " + thousands(shape.entries) + ", " + std::to_string(shape.key_size) + "-byte keys";
+  return std::string(shape.name) + " of " + thousands(shape.entries) + ", " +
+         std::to_string(shape.key_size) + "-byte keys";
 }
 
 }  // namespace
@@ -369,7 +420,8 @@ void bench_map_lookup(Bench& bench) {
 
 void bench_map_update(Bench& bench) {
   for (const Shape& shape : kShapes) {
-    if (!wanted(bench, shape) || shape.entries < 65536 || std::strstr(shape.type, "LPM") != nullptr) continue;
+    if (!wanted(bench, shape) || shape.entries < 65536 || std::strstr(shape.type, "LPM") != nullptr)
+      continue;
     Tables tables(bench, shape, name_of(shape));
     if (!tables.load("map_update")) continue;
     for (const Update& update : kUpdates) update_row(tables, update);

@@ -33,7 +33,8 @@ std::string json_text(const std::string& text) {
 
 }  // namespace
 
-Contestant timed(std::string name, const Effort& effort, double operations, std::function<void()> pass) {
+Contestant timed(std::string name, const Effort& effort, double operations,
+                 std::function<void()> pass) {
   for (int i = 0; i < 2; i++) pass();
   const auto passes = static_cast<uint32_t>(std::max(1.0, effort.round_ns / elapsed_ns(pass, 1)));
   return {std::move(name), [pass = std::move(pass), passes, operations] {
@@ -41,7 +42,8 @@ Contestant timed(std::string name, const Effort& effort, double operations, std:
           }};
 }
 
-Contestant prepared(std::string name, double operations, std::function<void()> prepare, std::function<void()> pass) {
+Contestant prepared(std::string name, double operations, std::function<void()> prepare,
+                    std::function<void()> pass) {
   return {std::move(name), [prepare = std::move(prepare), pass = std::move(pass), operations] {
             prepare();
             return elapsed_ns(pass, 1) / operations;
@@ -72,11 +74,12 @@ std::vector<Value> measure(const Effort& effort, const std::vector<Contestant>& 
 }
 
 void report(const Row& row) {
-  std::printf("{\"kind\": %s, \"name\": %s, \"unit\": %s, \"group\": %s, \"values\": {", json_text(row.kind).c_str(),
-              json_text(row.name).c_str(), json_text(row.unit).c_str(), json_text(row.group).c_str());
+  std::printf("{\"kind\": %s, \"name\": %s, \"unit\": %s, \"group\": %s, \"values\": {",
+              json_text(row.kind).c_str(), json_text(row.name).c_str(), json_text(row.unit).c_str(),
+              json_text(row.group).c_str());
   for (size_t i = 0; i < row.values.size(); i++) {
-    std::printf("%s%s: [%.4f, %.4f]", i == 0 ? "" : ", ", json_text(row.values[i].name).c_str(), row.values[i].median,
-                row.values[i].spread);
+    std::printf("%s%s: [%.4f, %.4f]", i == 0 ? "" : ", ", json_text(row.values[i].name).c_str(),
+                row.values[i].median, row.values[i].spread);
   }
   std::printf("}, \"absent\": [");
   for (size_t i = 0; i < row.absent.size(); i++) {

@@ -1,5 +1,6 @@
-// Timing of contestants side by side: interleaved rounds, medians with spread. A row goes to standard output as one line of
-// JSON, which run.py collects; what else there is to say goes to standard error.
+// Timing of contestants side by side: interleaved rounds, medians with spread. A row goes to
+// standard output as one line of JSON, which run.py collects; what else there is to say goes to
+// standard error.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +25,11 @@ struct Contestant {
 };
 
 // A contestant whose pass does `operations` of them: as many passes a round as fill it.
-Contestant timed(std::string name, const Effort& effort, double operations, std::function<void()> pass);
+Contestant timed(std::string name, const Effort& effort, double operations,
+                 std::function<void()> pass);
 // The same where each pass has to be prepared, which is not timed: one pass a round.
-Contestant prepared(std::string name, double operations, std::function<void()> prepare, std::function<void()> pass);
+Contestant prepared(std::string name, double operations, std::function<void()> prepare,
+                    std::function<void()> pass);
 
 struct Value {
   std::string name;

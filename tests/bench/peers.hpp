@@ -1,4 +1,5 @@
-// The peers of a filter row. Their headers clash with each other and with linux/bpf.h, so each has a file of its own.
+// The peers of a filter row. Their headers clash with each other and with linux/bpf.h, so each has
+// a file of its own.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +25,12 @@ struct ClassicInsn {
 // What libpcap makes of the expression, optimised, for Ethernet. Empty: it does not compile.
 std::vector<ClassicInsn> compile_expression(const std::string& expression);
 
-// The same as C text with a function `void burst(void* const* packets, uint32_t count, uint32_t* verdicts)` over
-// bpf::LinearPacket; a verdict is at most the packet's length.
+// The same as C text with a function `void burst(void* const* packets, uint32_t count, uint32_t*
+// verdicts)` over bpf::LinearPacket; a verdict is at most the packet's length.
 std::string print_native_filter(const std::vector<ClassicInsn>& program);
 
-// Verdicts of a classic filter over packets that the peer was given at first, in the form it likes best.
+// Verdicts of a classic filter over packets that the peer was given at first, in the form it likes
+// best.
 class FilterPeer {
  public:
   virtual ~FilterPeer() = default;
@@ -36,7 +38,8 @@ class FilterPeer {
 };
 
 // libpcap's interpreter, bpf_filter(). Null: the expression does not compile.
-std::unique_ptr<FilterPeer> make_libpcap_peer(const std::string& expression, const std::vector<Frame>& frames);
+std::unique_ptr<FilterPeer> make_libpcap_peer(const std::string& expression,
+                                              const std::vector<Frame>& frames);
 
 // Frames as rte_mbufs, without a pool behind them: headroom, then the frame.
 class Mbufs {
@@ -47,6 +50,7 @@ class Mbufs {
 std::unique_ptr<Mbufs> make_mbufs(const std::vector<Frame>& frames);
 
 // DPDK's JIT of the same classic program, over rte_mbufs. Null: rte_bpf refuses it; `why` says.
-std::unique_ptr<FilterPeer> make_rte_bpf_peer(const std::string& expression, const Mbufs& mbufs, std::string* why);
+std::unique_ptr<FilterPeer> make_rte_bpf_peer(const std::string& expression, const Mbufs& mbufs,
+                                              std::string* why);
 
 }  // namespace sluice::bench

@@ -1,6 +1,6 @@
-// Kind `program`: real programs over mixed traffic, packets hot and 64 K distinct ones. The same C source three times: as BPF
-// through our JIT, as BPF in the kernel, and natively against sluice's own maps, whose shapes and places are constants there
-// as they are for the JIT.
+// Kind `program`: real programs over mixed traffic, packets hot and 64 K distinct ones. The same C
+// source three times: as BPF through our JIT, as BPF in the kernel, and natively against sluice's
+// own maps, whose shapes and places are constants there as they are for the JIT.
 #include <linux/bpf.h>
 
 #include <algorithm>
@@ -22,7 +22,8 @@ constexpr uint32_t kSampled = 64;        // packets of the hot set that the kern
 constexpr uint32_t kRepeat = 2000;       // runs of each
 constexpr double kNetFloorNs = 5;        // below, the difference of two kernel figures says nothing
 using Verdicts = std::vector<uint32_t>;
-using Empties = std::map<uint32_t, Value>;  // the kernel's figures of programs that do nothing, by type
+// the kernel's figures of programs that do nothing, by type
+using Empties = std::map<uint32_t, Value>;
 using NativeBurst = void (*)(void* const*, uint32_t, uint32_t*, bpf::RunEnv*);
 
 struct Set {
@@ -44,14 +45,17 @@ std::string core_text(const std::string& name, const bpf::MapCore& core) {
 }
 
 std::string native_text(const ProgramRow& row, const bpf::LoadedProgram& loaded) {
-  std::string text = "#include \"tests/bench/programs/native.hpp\"\n#include \"" + std::string(row.source) + "\"\n";
+  std::string text = "#include \"tests/bench/programs/native.hpp\"\n#include \"" +
+                     std::string(row.source) + "\"\n";
   std::string choice;
   for (const auto& [name, map] : loaded.maps) {
     if (name.find('.') != std::string::npos) continue;  // global data, which is plain data there
     text += core_text(name, map->core());
-    choice += "  if (map == &" + name + ") return (const sluice::bpf::MapCore*)core_" + name + ";\n";
+    choice +=
+        "  if (map == &" + name + ") return (const sluice::bpf::MapCore*)core_" + name + ";\n";
   }
-  text += "const sluice::bpf::MapCore* core_of(const void* map) {\n" + choice + "  return nullptr;\n}\n";
+  text += "const sluice::bpf::MapCore* core_of(const void* map) {\n" + choice +
+          "  return nullptr;\n}\n";
   return text + "NATIVE_BURST(" + row.entry + ", " + std::to_string(loaded.program->type) + ")\n";
 }
 
@@ -101,8 +105,10 @@ class Contest {
     }
     runner_->run(verdicts_.data());
     expected_ = verdicts_;
-    for (const char* map : row_.compared) expected_contents_[map] = contents_of(*loaded_.maps.at(map));
-    contestants_.push_back(timed("sluice", bench_.effort, set_.packets, [this] { runner_->run(verdicts_.data()); }));
+    for (const char* map : row_.compared)
+      expected_contents_[map] = contents_of(*loaded_.maps.at(map));
+    contestants_.push_back(
+        timed("sluice", bench_.effort, set_.packets, [this] { runner_->run(verdicts_.data()); }));
     return true;
   }
 
@@ -114,12 +120,14 @@ class Contest {
     const auto burst = reinterpret_cast<NativeBurst>(*code);
     const auto pass = [this, burst] {
       for (uint32_t i = 0; i < set_.packets; i += kBurst) {
-        burst(traffic_.packets.data() + i, std::min(kBurst, set_.packets - i), verdicts_.data() + i, &env_);
+        burst(traffic_.packets.data() + i, std::min(kBurst, set_.packets - i), verdicts_.data() + i,
+              &env_);
       }
     };
     pass();
     compare("native", verdicts_);
-    for (const char* map : row_.compared) compare("native", map, contents_of(*native_loaded_.maps.at(map)));
+    for (const char* map : row_.compared)
+      compare("native", map, contents_of(*native_loaded_.maps.at(map)));
     contestants_.push_back(timed("native", bench_.effort, set_.packets, pass));
   }
 
@@ -135,7 +143,8 @@ class Contest {
     });
     Verdicts verdicts;
     for (const auto& frame : traffic_.frames) {
-      verdicts.push_back(verdict_of(loaded_.program->type, run_linux(frame, 1).retval, frame.length));
+      verdicts.push_back(
+          verdict_of(loaded_.program->type, run_linux(frame, 1).retval, frame.length));
     }
     compare("linux", verdicts);
     for (const char* map : row_.compared) {
@@ -145,7 +154,8 @@ class Contest {
     }
     contestants_.push_back({"linux", [this] {
                               double ns = 0;
-                              for (uint32_t i = 0; i < kSampled; i++) ns += run_linux(traffic_.frames[i], kRepeat).ns;
+                              for (uint32_t i = 0; i < kSampled; i++)
+                                ns += run_linux(traffic_.frames[i], kRepeat).ns;
                               return ns / kSampled;
                             }});
   }
@@ -169,13 +179,15 @@ class Contest {
   }
 
   void compare(const char* peer, const Verdicts& verdicts) {
-    const auto at = std::mismatch(expected_.begin(), expected_.end(), verdicts.begin()).first - expected_.begin();
+    const auto at = std::mismatch(expected_.begin(), expected_.end(), verdicts.begin()).first -
+                    expected_.begin();
     if (static_cast<size_t>(at) == expected_.size()) return;
-    give_up(result_.name + ": packet " + std::to_string(at) + ": sluice keeps " + std::to_string(expected_[at]) + ", " +
-            peer + " " + std::to_string(verdicts[at]));
+    give_up(result_.name + ": packet " + std::to_string(at) + ": sluice keeps " +
+            std::to_string(expected_[at]) + ", " + peer + " " + std::to_string(verdicts[at]));
   }
   void compare(const char* peer, const std::string& map, const Contents& contents) {
-    if (expected_contents_[map] != contents) give_up(result_.name + ": map " + map + " differs from " + peer + "'s");
+    if (expected_contents_[map] != contents)
+      give_up(result_.name + ": map " + map + " differs from " + peer + "'s");
   }
 
   Bench& bench_;
@@ -197,9 +209,18 @@ class Contest {
 }  // namespace
 
 void bench_program(Bench& bench) {
-  static const ProgramRow kEmpty[] = {
-      {"empty", "tests/bench/programs/empty.bpf.c", "empty", [](const Traffic&, const Put&) {}, {}, false},
-      {"empty xdp", "tests/bench/programs/empty.bpf.c", "empty_xdp", [](const Traffic&, const Put&) {}, {}, false}};
+  static const ProgramRow kEmpty[] = {{"empty",
+                                       "tests/bench/programs/empty.bpf.c",
+                                       "empty",
+                                       [](const Traffic&, const Put&) {},
+                                       {},
+                                       false},
+                                      {"empty xdp",
+                                       "tests/bench/programs/empty.bpf.c",
+                                       "empty_xdp",
+                                       [](const Traffic&, const Put&) {},
+                                       {},
+                                       false}};
   Empties empties;
   for (const Set& set : kSets) {
     const Traffic traffic(set.packets, set.flows);

@@ -72,8 +72,9 @@ void fill_services(const Traffic&, const Put& put) {
 
 void fill_classes(const Traffic&, const Put& put) {
   enum : uint32_t { kWeb = 2, kInteractive, kBulk };  // as in tc_classify.bpf.c
-  const std::pair<uint16_t, uint32_t> classes[] = {{80, kWeb}, {443, kWeb}, {8080, kWeb}, {22, kInteractive},
-                                                   {53, kInteractive}, {25, kBulk}, {873, kBulk}};
+  const std::pair<uint16_t, uint32_t> classes[] = {
+      {80, kWeb},         {443, kWeb}, {8080, kWeb}, {22, kInteractive},
+      {53, kInteractive}, {25, kBulk}, {873, kBulk}};
   for (const auto& [port, kind] : classes) {
     const uint16_t wire = htons(port);
     put("port_classes", &wire, &kind);
@@ -95,7 +96,8 @@ void fill_names(const Traffic&, const Put& put) {
   const uint64_t none = 0;
   for (const uint8_t letter : {'a', 'k'}) {
     uint32_t hash = 2166136261u;
-    for (const uint8_t byte : {uint8_t{3}, uint8_t{'w'}, uint8_t{'w'}, uint8_t{'w'}, uint8_t{2}, letter, uint8_t{'b'}}) {
+    for (const uint8_t byte :
+         {uint8_t{3}, uint8_t{'w'}, uint8_t{'w'}, uint8_t{'w'}, uint8_t{2}, letter, uint8_t{'b'}}) {
       hash = (hash ^ byte) * 16777619u;
     }
     put("blocked_names", &hash, &none);
@@ -111,29 +113,80 @@ void fill_ring(const Traffic&, const Put& put) {
 }
 
 const ProgramRow kRows[] = {
-    {"protocol count", "bpf/programs/proto_count.bpf.c", "count_protocols", fill_nothing, {"proto_packets", "proto_bytes"}},
-    {"flow count", "bpf/programs/flow_count.bpf.c", "count_flows", fill_nothing, {"flows", "flows_missed"}},
+    {"protocol count",
+     "bpf/programs/proto_count.bpf.c",
+     "count_protocols",
+     fill_nothing,
+     {"proto_packets", "proto_bytes"}},
+    {"flow count",
+     "bpf/programs/flow_count.bpf.c",
+     "count_flows",
+     fill_nothing,
+     {"flows", "flows_missed"}},
     {"5-tuple ACL", "tests/bench/programs/acl_exact.bpf.c", "acl_exact", fill_blocked, {"blocked"}},
-    {"prefix ACL", "tests/bench/programs/acl_prefix.bpf.c", "acl_prefix", fill_prefixes, {"prefixes"}},
+    {"prefix ACL",
+     "tests/bench/programs/acl_prefix.bpf.c",
+     "acl_prefix",
+     fill_prefixes,
+     {"prefixes"}},
     {"VLAN filter", "bpf/programs/vlan_filter.bpf.c", "filter_vlans", fill_vlans, {"vlan_packets"}},
-    {"TCP port filter", "tests/bench/programs/tcp_ports.bpf.c", "tcp_ports", fill_nothing, {}, false},
-    {"port filter with map", "bpf/programs/port_filter.bpf.c", "filter_ports", fill_ports, {"allowed_ports"}},
+    {"TCP port filter",
+     "tests/bench/programs/tcp_ports.bpf.c",
+     "tcp_ports",
+     fill_nothing,
+     {},
+     false},
+    {"port filter with map",
+     "bpf/programs/port_filter.bpf.c",
+     "filter_ports",
+     fill_ports,
+     {"allowed_ports"}},
     {"header sanity", "tests/bench/programs/sanity.bpf.c", "sanity", fill_nothing, {}, false},
     {"DNS count", "bpf/programs/dns_count.bpf.c", "count_queries", fill_nothing, {"dns_queries"}},
-    {"DNS name filter", "tests/bench/programs/dns_block.bpf.c", "dns_block", fill_names, {"blocked_names"}},
-    {"size histogram", "bpf/programs/size_histogram.bpf.c", "count_sizes", fill_nothing, {"size_packets", "size_bytes"}},
+    {"DNS name filter",
+     "tests/bench/programs/dns_block.bpf.c",
+     "dns_block",
+     fill_names,
+     {"blocked_names"}},
+    {"size histogram",
+     "bpf/programs/size_histogram.bpf.c",
+     "count_sizes",
+     fill_nothing,
+     {"size_packets", "size_bytes"}},
     {"SYN limiter", "tests/bench/programs/syn_limit.bpf.c", "syn_limit", fill_nothing, {}},
     {"token bucket", "tests/bench/programs/token_bucket.bpf.c", "token_bucket", fill_nothing, {}},
-    {"per-CPU count", "tests/bench/programs/percpu_count.bpf.c", "percpu_count", fill_nothing, {"protocols"}},
-    {"subprograms", "tests/bench/programs/subprograms.bpf.c", "subprograms", fill_nothing, {"classes"}},
-    {"L4 balancer", "tests/bench/programs/balancer.bpf.c", "balancer", fill_ring, {"backends", "sticky"}},
+    {"per-CPU count",
+     "tests/bench/programs/percpu_count.bpf.c",
+     "percpu_count",
+     fill_nothing,
+     {"protocols"}},
+    {"subprograms",
+     "tests/bench/programs/subprograms.bpf.c",
+     "subprograms",
+     fill_nothing,
+     {"classes"}},
+    {"L4 balancer",
+     "tests/bench/programs/balancer.bpf.c",
+     "balancer",
+     fill_ring,
+     {"backends", "sticky"}},
     {"count-min sketch", "tests/bench/programs/sketch.bpf.c", "sketch", fill_nothing, {"cells"}},
     {"LRU flows", "tests/bench/programs/lru_flows.bpf.c", "lru_flows", fill_nothing, {"flows"}},
-    {"tail-call dispatcher", "tests/bench/programs/dispatcher.bpf.c", "dispatch", fill_services,
+    {"tail-call dispatcher",
+     "tests/bench/programs/dispatcher.bpf.c",
+     "dispatch",
+     fill_services,
      {"services", "resolvers", "next_headers", "ethertypes"}},
-    {"xdp filter", "tests/bench/programs/xdp_filter.bpf.c", "xdp_filter", fill_blocked_ports,
+    {"xdp filter",
+     "tests/bench/programs/xdp_filter.bpf.c",
+     "xdp_filter",
+     fill_blocked_ports,
      {"blocked_ports", "blocked", "actions"}},
-    {"tc classifier", "tests/bench/programs/tc_classify.bpf.c", "tc_classify", fill_classes, {"classes"}},
+    {"tc classifier",
+     "tests/bench/programs/tc_classify.bpf.c",
+     "tc_classify",
+     fill_classes,
+     {"classes"}},
 };
 
 }  // namespace
@@ -146,7 +199,8 @@ Contents contents_of(bpf::Map& map) {
   Contents all;
   std::string key(map.spec().key_size, '\0');
   std::string value(map.user_value_size(), '\0');
-  for (int more = map.next_key(nullptr, key.data()); more == 0; more = map.next_key(key.data(), key.data())) {
+  for (int more = map.next_key(nullptr, key.data()); more == 0;
+       more = map.next_key(key.data(), key.data())) {
     if (map.lookup(key.data(), value.data()) != 0) continue;
     std::vector<uint64_t> sum((size + 7) / 8);
     for (size_t at = 0; per_cpu && at < value.size(); at += 8) {
@@ -159,8 +213,8 @@ Contents contents_of(bpf::Map& map) {
   return all;
 }
 
-bpf::LoadedProgram load_row(Bench& bench, const std::string& object, const ProgramRow& row, const Traffic& traffic,
-                            std::string* why) {
+bpf::LoadedProgram load_row(Bench& bench, const std::string& object, const ProgramRow& row,
+                            const Traffic& traffic, std::string* why) {
   auto loaded = bpf::load_object(bench.surface, {row.name, object, row.entry});
   if (!loaded) {
     *why = loaded.error().text.substr(0, loaded.error().text.find('\n'));

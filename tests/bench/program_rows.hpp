@@ -21,15 +21,17 @@ struct ProgramRow {
   const char* source;  // relative to the project's root
   const char* entry;   // its function
   void (*fill)(const Traffic& traffic, const Put& put);
-  std::vector<const char*> compared;  // maps whose contents must agree; those with times in them cannot
+  // maps whose contents must agree; those with times in them cannot
+  std::vector<const char*> compared;
   bool maps = true;
 };
 
 std::span<const ProgramRow> program_rows();
 
-// The row's program, loaded from `object` with maps of its own and filled. *why: it cannot be loaded.
-bpf::LoadedProgram load_row(Bench& bench, const std::string& object, const ProgramRow& row, const Traffic& traffic,
-                            std::string* why);
+// The row's program, loaded from `object` with maps of its own and filled. *why: it cannot be
+// loaded.
+bpf::LoadedProgram load_row(Bench& bench, const std::string& object, const ProgramRow& row,
+                            const Traffic& traffic, std::string* why);
 
 // A map's values by their keys, of per-CPU maps the sums.
 using Contents = std::map<std::string, std::string>;

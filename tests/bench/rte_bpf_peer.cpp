@@ -47,15 +47,19 @@ class RteBpfPeer : public FilterPeer {
     if (failed != 0) return *why = "the expression does not compile", false;
     rte_bpf_prm* parameters = rte_bpf_convert(&classic);
     pcap_freecode(&classic);
-    if (parameters == nullptr) return *why = std::string("rte_bpf_convert: ") + rte_strerror(rte_errno), false;
+    if (parameters == nullptr)
+      return *why = std::string("rte_bpf_convert: ") + rte_strerror(rte_errno), false;
     bpf_ = rte_bpf_load(parameters);
     rte_free(parameters);
-    if (bpf_ == nullptr) return *why = std::string("rte_bpf_load: ") + rte_strerror(rte_errno), false;
-    if (rte_bpf_get_jit(bpf_, &jit_) != 0 || jit_.func == nullptr) return *why = "rte_bpf has no JIT here", false;
+    if (bpf_ == nullptr)
+      return *why = std::string("rte_bpf_load: ") + rte_strerror(rte_errno), false;
+    if (rte_bpf_get_jit(bpf_, &jit_) != 0 || jit_.func == nullptr)
+      return *why = "rte_bpf has no JIT here", false;
     return true;
   }
   void run(uint32_t* verdicts) override {
-    for (size_t i = 0; i < packets_.size(); i++) verdicts[i] = static_cast<uint32_t>(jit_.func(packets_[i]));
+    for (size_t i = 0; i < packets_.size(); i++)
+      verdicts[i] = static_cast<uint32_t>(jit_.func(packets_[i]));
   }
 
  private:
@@ -66,9 +70,12 @@ class RteBpfPeer : public FilterPeer {
 
 }  // namespace
 
-std::unique_ptr<Mbufs> make_mbufs(const std::vector<Frame>& frames) { return std::make_unique<PlainMbufs>(frames); }
+std::unique_ptr<Mbufs> make_mbufs(const std::vector<Frame>& frames) {
+  return std::make_unique<PlainMbufs>(frames);
+}
 
-std::unique_ptr<FilterPeer> make_rte_bpf_peer(const std::string& expression, const Mbufs& mbufs, std::string* why) {
+std::unique_ptr<FilterPeer> make_rte_bpf_peer(const std::string& expression, const Mbufs& mbufs,
+                                              std::string* why) {
   auto peer = std::make_unique<RteBpfPeer>(mbufs);
   if (!peer->compile(expression, why)) return nullptr;
   return peer;

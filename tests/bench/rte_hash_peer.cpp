@@ -28,7 +28,8 @@ class Peer final : public RteHash {
     uint64_t hits = 0;
     uint64_t sum = 0;
     rte_hash_lookup_bulk_data(hash_, const_cast<const void**>(places), count, &hits, values);
-    for (; hits != 0; hits &= hits - 1) sum += reinterpret_cast<uint64_t>(values[__builtin_ctzll(hits)]);
+    for (; hits != 0; hits &= hits - 1)
+      sum += reinterpret_cast<uint64_t>(values[__builtin_ctzll(hits)]);
     return sum;
   }
   uint64_t insert(const uint8_t* keys, uint32_t count) override {
@@ -64,7 +65,8 @@ std::unique_ptr<RteHash> RteHash::make(uint32_t entries, uint32_t key_size, std:
   // The second lets it hold all its entries, as a hash map does.
   parameters.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE;
   rte_hash* hash = rte_hash_create(&parameters);
-  if (hash == nullptr) return *why = std::string("rte_hash_create: ") + rte_strerror(rte_errno), nullptr;
+  if (hash == nullptr)
+    return *why = std::string("rte_hash_create: ") + rte_strerror(rte_errno), nullptr;
   return std::make_unique<Peer>(hash, key_size);
 }
 

@@ -1,4 +1,5 @@
-// rte_hash with lock-free readers and its default hash function, as a peer of hash maps. One thread.
+// rte_hash with lock-free readers and its default hash function, as a peer of hash maps. One
+// thread.
 #pragma once
 
 #include <cstdint>

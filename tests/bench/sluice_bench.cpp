@@ -1,5 +1,5 @@
-// The benchmarks that run in one process: sluice_bench [--full] KIND... Rows go to standard output as lines of JSON; run.py
-// starts this, shows the table and writes bench.json.
+// The benchmarks that run in one process: sluice_bench [--full] KIND... Rows go to standard output
+// as lines of JSON; run.py starts this, shows the table and writes bench.json.
 #include <rte_eal.h>
 #include <rte_memory.h>
 #include <sys/mman.h>
@@ -22,16 +22,27 @@ constexpr Kind kKinds[] = {
     {"map_update", bench_map_update}, {"load", bench_load},        {"verify", bench_verify},
     {"hardening", bench_hardening},   {"counters", bench_counters}};
 
-// DPDK's peers get the huge pages that sluice's maps have, without which their tables would be at a disadvantage.
+// DPDK's peers get the huge pages that sluice's maps have, without which their tables would be at a
+// disadvantage.
 int advise_huge(const rte_memseg_list* list, void*) {
   (void)madvise(list->base_va, list->len, MADV_HUGEPAGE);
   return 0;
 }
 
 void start_dpdk(bool full) {
-  const char* eal[] = {"sluice_bench", "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", full ? "4096" : "1024",
-                       "--log-level=error", "--file-prefix=sluice_bench", "-l", "0"};
-  if (rte_eal_init(static_cast<int>(std::size(eal)), const_cast<char**>(eal)) < 0) give_up("rte_eal_init failed");
+  const char* eal[] = {"sluice_bench",
+                       "--no-huge",
+                       "--no-shconf",
+                       "--no-pci",
+                       "--no-telemetry",
+                       "-m",
+                       full ? "4096" : "1024",
+                       "--log-level=error",
+                       "--file-prefix=sluice_bench",
+                       "-l",
+                       "0"};
+  if (rte_eal_init(static_cast<int>(std::size(eal)), const_cast<char**>(eal)) < 0)
+    give_up("rte_eal_init failed");
   rte_memseg_list_walk(advise_huge, nullptr);
 }
 

@@ -37,13 +37,15 @@ class FrameMaker {
 
  private:
   void put(uint32_t value, uint32_t bytes) {
-    for (uint32_t i = bytes; i > 0; i--) *at_++ = i > 4 ? 0 : static_cast<uint8_t>(value >> (8 * (i - 1)));
+    for (uint32_t i = bytes; i > 0; i--)
+      *at_++ = i > 4 ? 0 : static_cast<uint8_t>(value >> (8 * (i - 1)));
   }
   static uint32_t protocol_of(uint32_t flow) { return flow % 31 == 0 ? 1 : flow % 3 == 0 ? 17 : 6; }
 
   void ipv4(uint32_t flow, uint32_t length) {
     put(0x0800, 2), put(0x45, 1), put(0, 1), put(length - 14, 2), put(flow & 0xffff, 2);
-    put(flow % 97 == 0 ? 0x2000 : 0x4000, 2), put(flow % 50 == 0 ? 1 : 64, 1), put(protocol_of(flow), 1), put(0, 2);
+    put(flow % 97 == 0 ? 0x2000 : 0x4000, 2), put(flow % 50 == 0 ? 1 : 64, 1),
+        put(protocol_of(flow), 1), put(0, 2);
     put(0x0a000000 + flow * 2654435761u % 0xfffff, 4), put(0xc0a80000 + flow % 4096, 4);
     transport(flow);
   }
@@ -64,10 +66,12 @@ class FrameMaker {
     put(source, 2), put(kPorts[flow % std::size(kPorts)], 2), put(flow, 4), put(0, 4), put(0x50, 1);
     put(random_() % 10 == 0 ? 0x02 : 0x10, 1), put(8192, 2);
   }
-  // "hostN.net A": short enough for a frame of 64 bytes to be cut inside it now and then, as on the wire.
+  // "hostN.net A": short enough for a frame of 64 bytes to be cut inside it now and then, as on the
+  // wire.
   void dns_query(uint32_t flow) {
     put(flow & 0xffff, 2), put(0x0100, 2), put(1, 2), put(0, 5), put(0, 1);
-    put(3, 1), put('w' << 16 | 'w' << 8 | 'w', 3), put(2, 1), put(('a' + flow % 26) << 8 | 'b', 2), put(0, 1);
+    put(3, 1), put('w' << 16 | 'w' << 8 | 'w', 3), put(2, 1), put(('a' + flow % 26) << 8 | 'b', 2),
+        put(0, 1);
     put(flow % 4 == 0 ? 28 : 1, 2), put(1, 2);
   }
 
@@ -78,8 +82,10 @@ class FrameMaker {
 
 }  // namespace
 
-HugeMemory::HugeMemory(size_t bytes) : bytes_((bytes + kHugePage - 1) / kHugePage * kHugePage + kHugePage) {
-  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+HugeMemory::HugeMemory(size_t bytes)
+    : bytes_((bytes + kHugePage - 1) / kHugePage * kHugePage + kHugePage) {
+  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) give_up("no memory for packets");
   (void)madvise(memory, bytes_, MADV_HUGEPAGE);
   data_ = static_cast<uint8_t*>(memory);

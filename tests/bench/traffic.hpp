@@ -1,4 +1,5 @@
-// The packets of the benchmarks: 64 to 1,514 bytes of IPv4, IPv6 and VLAN traffic, TCP, UDP with DNS queries, ICMP.
+// The packets of the benchmarks: 64 to 1,514 bytes of IPv4, IPv6 and VLAN traffic, TCP, UDP with
+// DNS queries, ICMP.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,8 @@
 
 namespace sluice::bench {
 
-// Memory on huge pages where the system gives them, so that no contestant pays for the benchmark's own page walks.
+// Memory on huge pages where the system gives them, so that no contestant pays for the benchmark's
+// own page walks.
 class HugeMemory {
  public:
   explicit HugeMemory(size_t bytes);

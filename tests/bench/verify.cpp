@@ -1,4 +1,5 @@
-// Kind `verify`: our verification beside the kernel's BPF_PROG_LOAD of the same objects, which includes its JIT.
+// Kind `verify`: our verification beside the kernel's BPF_PROG_LOAD of the same objects, which
+// includes its JIT.
 #include <linux/bpf.h>
 
 #include <algorithm>
@@ -16,12 +17,14 @@ namespace {
 constexpr double kNsInUs = 1e3;
 constexpr double kNsInS = 1e9;
 
-void verify_row(Bench& bench, const std::string& name, const std::string& source, const std::string& entry,
-                const std::string& flags) {
+void verify_row(Bench& bench, const std::string& name, const std::string& source,
+                const std::string& entry, const std::string& flags) {
   const auto object = bench.workshop.bpf_object(source, flags);
   if (!object) give_up(object.error().text);
   auto loaded = bpf::load_object(bench.surface, {name, *object, entry});
-  if (!loaded) return report_missing("verify", name, loaded.error().text.substr(0, loaded.error().text.find('\n')));
+  if (!loaded)
+    return report_missing("verify", name,
+                          loaded.error().text.substr(0, loaded.error().text.find('\n')));
   auto peer = make_linux_peer(*object, entry, BPF_PROG_TYPE_SOCKET_FILTER);
   if (!peer) give_up(name + ": sluice loads it, linux does not: " + peer.error().text);
   const auto& program = *loaded->program;
@@ -39,8 +42,12 @@ void verify_row(Bench& bench, const std::string& name, const std::string& source
     if (!ns) give_up(name + ": " + ns.error().text);
     return *ns / kNsInUs;
   };
-  report({"verify", name, "us",
-          measure(bench.effort, {timed("sluice", bench.effort, kNsInUs, ours), {"linux", theirs}}), {}, ""});
+  report({"verify",
+          name,
+          "us",
+          measure(bench.effort, {timed("sluice", bench.effort, kNsInUs, ours), {"linux", theirs}}),
+          {},
+          ""});
 }
 
 using bpf::build::Code;
@@ -51,16 +58,19 @@ Code doubling_paths() {
   Code code;
   code << mov_reg(6, 1) << mov(7, 0);
   for (int i = 0; i < 40; i++) {
-    code << load(BPF_W, 1, 6, 0) << alu(BPF_LSH, 7, 1) << jump(BPF_JEQ, 1, i, 1) << alu(BPF_OR, 7, 1);
+    code << load(BPF_W, 1, 6, 0) << alu(BPF_LSH, 7, 1) << jump(BPF_JEQ, 1, i, 1)
+         << alu(BPF_OR, 7, 1);
   }
-  code << alu(BPF_AND, 7, 31) << mov_reg(2, 10) << alu(BPF_ADD, 2, -32) << alu_reg(BPF_ADD, 2, 7) << load(BPF_B, 0, 2, 0);
+  code << alu(BPF_AND, 7, 31) << mov_reg(2, 10) << alu(BPF_ADD, 2, -32) << alu_reg(BPF_ADD, 2, 7)
+       << load(BPF_B, 0, 2, 0);
   return code << exit();
 }
 
 Code long_loop() {
   using namespace bpf::build;
   Code code;
-  return code << mov(7, 0) << alu(BPF_ADD, 7, 1) << jump(BPF_JLT, 7, 10'000'000, -2) << mov(0, 0) << exit();
+  return code << mov(7, 0) << alu(BPF_ADD, 7, 1) << jump(BPF_JLT, 7, 10'000'000, -2) << mov(0, 0)
+              << exit();
 }
 
 // Many addresses that rest on one number, and no jump between them.
@@ -77,7 +87,8 @@ Code straight_code() {
 }
 
 // Made to take long. refusal: a part of what is said of it; empty: it is accepted.
-void hostile_row(Bench& bench, const std::string& name, const Code& code, const std::string& refusal) {
+void hostile_row(Bench& bench, const std::string& name, const Code& code,
+                 const std::string& refusal) {
   Effort effort = bench.effort;
   effort.rounds = std::min(effort.rounds, 5);
   effort.round_ns = 0;  // one at a time
@@ -87,18 +98,26 @@ void hostile_row(Bench& bench, const std::string& name, const Code& code, const 
   input.insns = code;
   const auto pass = [&] {
     const bpf::VerifierResult result = bpf::verify(input);
-    const bool expected = refusal.empty() ? result.program != nullptr : result.report.reason.find(refusal) != std::string::npos;
+    const bool expected = refusal.empty() ? result.program != nullptr
+                                          : result.report.reason.find(refusal) != std::string::npos;
     if (!expected) give_up(name + ": " + result.report.reason);
   };
-  report({"verify", "hostile: " + name, "s", measure(effort, {timed("sluice", effort, kNsInS, pass)}), {}, ""});
+  report({"verify",
+          "hostile: " + name,
+          "s",
+          measure(effort, {timed("sluice", effort, kNsInS, pass)}),
+          {},
+          ""});
 }
 
 }  // namespace
 
 void bench_verify(Bench& bench) {
-  for (const ProgramRow& row : program_rows()) verify_row(bench, row.name, row.source, row.entry, "");
+  for (const ProgramRow& row : program_rows())
+    verify_row(bench, row.name, row.source, row.entry, "");
   for (const char* blocks : {"100", "400"}) {
-    verify_row(bench, std::string(blocks) + " blocks of 10 instructions", "tests/bench/programs/blocks.bpf.c", "blocks",
+    verify_row(bench, std::string(blocks) + " blocks of 10 instructions",
+               "tests/bench/programs/blocks.bpf.c", "blocks",
                std::string("-DLOOKUPS=0 -DBLOCKS=") + blocks);
   }
   hostile_row(bench, "paths that double", doubling_paths(), "too large");

@@ -1,4 +1,5 @@
-// Any bytes as a capture file: records within bounds, or an error; never a crash or an endless read.
+// Any bytes as a capture file: records within bounds, or an error; never a crash or an endless
+// read.
 #include <sys/mman.h>
 #include <unistd.h>
 

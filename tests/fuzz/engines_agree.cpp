@@ -1,5 +1,6 @@
-// Random programs on the interpreter and the JIT: those the verifier accepts must leave the same verdicts and the same
-// maps. SLUICE_SEED: another sequence, SLUICE_PROGRAMS: how many. The first difference is printed and fails the run.
+// Random programs on the interpreter and the JIT: those the verifier accepts must leave the same
+// verdicts and the same maps. SLUICE_SEED: another sequence, SLUICE_PROGRAMS: how many. The first
+// difference is printed and fails the run.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -54,7 +55,8 @@ std::string disagreement(const AnnotatedProgram& program, uint64_t seed) {
     const uint32_t expected = reference.run(input.packets[i]);
     const uint32_t got = jit.run(input.packets[i]);
     const std::string at = "packet " + std::to_string(i) + ": ";
-    if (expected != got) return at + "verdict " + std::to_string(expected) + " and " + std::to_string(got);
+    if (expected != got)
+      return at + "verdict " + std::to_string(expected) + " and " + std::to_string(got);
     if (contents(reference.maps) != contents(jit.maps)) return at + "maps differ";
   }
   return {};
@@ -112,7 +114,8 @@ TEST(Engines, AgreeOnRandomPrograms) {
     const auto verified = verify_insns(random.insns, shapes, random.type, hardening);
     if (verified.program == nullptr) {
       if (std::getenv("SLUICE_VERBOSE") != nullptr) {
-        std::printf("%lu: insn %u: %s\n", seed, verified.report.insn, verified.report.reason.c_str());
+        std::printf("%lu: insn %u: %s\n", seed, verified.report.insn,
+                    verified.report.reason.c_str());
       }
       continue;
     }

@@ -1,6 +1,6 @@
-// Random programs through our verifier and the kernel's: verdicts must be the same, and what both accept must leave the
-// same result and the same maps. SLUICE_SEED: another sequence, SLUICE_KERNEL_PROGRAMS: how many, SLUICE_VERBOSE: each
-// difference with the kernel's log.
+// Random programs through our verifier and the kernel's: verdicts must be the same, and what both
+// accept must leave the same result and the same maps. SLUICE_SEED: another sequence,
+// SLUICE_KERNEL_PROGRAMS: how many, SLUICE_VERBOSE: each difference with the kernel's log.
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -34,7 +34,9 @@ uint64_t number_from(const char* variable, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
 }
 
-long kernel_bpf(int command, bpf_attr* attr) { return syscall(SYS_bpf, command, attr, sizeof *attr); }
+long kernel_bpf(int command, bpf_attr* attr) {
+  return syscall(SYS_bpf, command, attr, sizeof *attr);
+}
 
 struct Shape {
   uint32_t type, key_size, value_size, entries;
@@ -127,14 +129,19 @@ class OurMaps : public Maps {
       if (map) maps.push_back(*map);
     }
   }
-  int update(uint32_t map, uint32_t key, const void* value) override { return maps[map]->update(&key, value, BPF_ANY); }
-  bool lookup(uint32_t map, uint32_t key, void* value) override { return maps[map]->lookup(&key, value) == 0; }
+  int update(uint32_t map, uint32_t key, const void* value) override {
+    return maps[map]->update(&key, value, BPF_ANY);
+  }
+  bool lookup(uint32_t map, uint32_t key, void* value) override {
+    return maps[map]->lookup(&key, value) == 0;
+  }
   void erase(uint32_t map, uint32_t key) override { maps[map]->erase(&key); }
   std::vector<std::shared_ptr<Map>> maps;
 };
 
 struct Packet {
-  uint8_t bytes[kHeader + kPacketBytes];  // the first 14 twice: the kernel takes them off a socket filter's packet
+  // the first 14 twice: the kernel takes them off a socket filter's packet
+  uint8_t bytes[kHeader + kPacketBytes];
   uint32_t length;                        // without the copy
 };
 
@@ -154,7 +161,8 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-// What a log says of a number: "scalar(smin=smin32=-4,umax=0xff,var_off=(0x0; 0xff))", a field a bound.
+// What a log says of a number: "scalar(smin=smin32=-4,umax=0xff,var_off=(0x0; 0xff))", a field a
+// bound.
 using Bounds = std::map<std::string, uint64_t>;
 
 // One executed instruction as a log of level 2 tells it: "12: (07) r8 += 1 ; R8=scalar(...) ...".
@@ -237,13 +245,16 @@ class Comparison {
     const KernelProgram program = kernel_program(seed);
     const VerifierResult ours = verify(input_of(program));
     // A helper without a body has been verified.
-    const bool accepted = ours.program != nullptr || ours.report.reason.find("is not implemented") != std::string::npos;
+    const bool accepted = ours.program != nullptr ||
+                          ours.report.reason.find("is not implemented") != std::string::npos;
     int error = 0;
     const UniqueFd fd = load_kernel(program, 0, &error);
-    if (accepted != static_cast<bool>(fd)) return note_verdict(seed, program, ours, static_cast<bool>(fd));
+    if (accepted != static_cast<bool>(fd))
+      return note_verdict(seed, program, ours, static_cast<bool>(fd));
     count(program, accepted ? "both accept" : "both refuse");
     if (!accepted || ours.program == nullptr || !program.runs) return;
-    for (uint64_t i = 0; i < 2; i++) compare_runs(seed, program, *ours.program, fd.get(), make_packet(seed * 2 + i));
+    for (uint64_t i = 0; i < 2; i++)
+      compare_runs(seed, program, *ours.program, fd.get(), make_packet(seed * 2 + i));
   }
 
   // What is known of each number after each instruction.
@@ -263,9 +274,10 @@ class Comparison {
         if (found == kernel[i].numbers.end() || found->second == bounds) continue;
         differing++;
         std::printf("seed %lu insn %u %s: %s is%s, the kernel's%s\n", seed, ours[i].insn,
-                    disassemble(&program.insns[ours[i].insn]).c_str(), name.c_str(), text_of(bounds).c_str(),
-                    text_of(found->second).c_str());
-        if (std::getenv("SLUICE_VERBOSE") != nullptr) std::printf("%s\nOURS\n%s\n", log_.data(), our_log.c_str());
+                    disassemble(&program.insns[ours[i].insn]).c_str(), name.c_str(),
+                    text_of(bounds).c_str(), text_of(found->second).c_str());
+        if (std::getenv("SLUICE_VERBOSE") != nullptr)
+          std::printf("%s\nOURS\n%s\n", log_.data(), our_log.c_str());
         return count(program, "numbers differ");
       }
     }
@@ -295,10 +307,12 @@ class Comparison {
   UniqueFd load_kernel(const KernelProgram& program, uint32_t log_level, int* error) {
     return load_kernel(program, kernel_, log_level, error);
   }
-  UniqueFd load_kernel(const KernelProgram& program, const KernelMaps& maps, uint32_t log_level, int* error) {
+  UniqueFd load_kernel(const KernelProgram& program, const KernelMaps& maps, uint32_t log_level,
+                       int* error) {
     std::vector<Insn> insns = program.insns;
     for (size_t i = 0; i < insns.size(); i += insn_length(insns[i])) {
-      if (is_load_imm64(insns[i]) && insns[i].src_reg != 0) insns[i].imm = maps.fd(static_cast<uint32_t>(insns[i].imm));
+      if (is_load_imm64(insns[i]) && insns[i].src_reg != 0)
+        insns[i].imm = maps.fd(static_cast<uint32_t>(insns[i].imm));
     }
     bpf_attr attr{};
     attr.prog_type = program.type;
@@ -314,14 +328,16 @@ class Comparison {
   }
 
   void count(const KernelProgram& program, const char* what) {
-    counts_[std::string(program.kind) + ", " + std::string(find_program_type(program.type)->name) + ": " + what]++;
+    counts_[std::string(program.kind) + ", " + std::string(find_program_type(program.type)->name) +
+            ": " + what]++;
     counts_[std::string("all: ") + what]++;
   }
 
   // kptrs, dynptrs, timers and kernel objects are left out of sluice.
   static bool out_of_scope(const VerifierResult& ours) { return ours.report.code == EOPNOTSUPP; }
 
-  void note_verdict(uint64_t seed, const KernelProgram& program, const VerifierResult& ours, bool kernel_accepts) {
+  void note_verdict(uint64_t seed, const KernelProgram& program, const VerifierResult& ours,
+                    bool kernel_accepts) {
     int error = 0;
     if (kernel_accepts && out_of_scope(ours)) return count(program, "out of scope");
     load_kernel(program, 2, &error);
@@ -329,8 +345,9 @@ class Comparison {
     // A program over the kernel's budget says nothing.
     (kernel_accepts ? kernel_alone : ours_alone)++;
     count(program, kernel_accepts ? "the kernel alone accepts" : "we alone accept");
-    std::printf("seed %lu: %s accepts; insn %u: %s\n", seed, kernel_accepts ? "the kernel alone" : "ours alone",
-                ours.report.insn, ours.report.reason.c_str());
+    std::printf("seed %lu: %s accepts; insn %u: %s\n", seed,
+                kernel_accepts ? "the kernel alone" : "ours alone", ours.report.insn,
+                ours.report.reason.c_str());
     if (std::getenv("SLUICE_VERBOSE") != nullptr) std::printf("%s\n", log.c_str());
     if (std::getenv("SLUICE_VERBOSE") != nullptr) {
       VerifierInput input = input_of(program);
@@ -366,11 +383,12 @@ class Comparison {
     return {true, result, ours_.contents()};
   }
 
-  void compare_runs(uint64_t seed, const KernelProgram& program, const AnnotatedProgram& annotated, int fd,
-                    const Packet& packet) {
+  void compare_runs(uint64_t seed, const KernelProgram& program, const AnnotatedProgram& annotated,
+                    int fd, const Packet& packet) {
     const Outcome kernel = run_kernel(program, fd, packet);
     // What the kernel does not repeat, such as a number made of an address, cannot be compared.
-    if (!kernel.ran || !(kernel == run_kernel(program, fd, packet))) return count(program, "run is not repeatable");
+    if (!kernel.ran || !(kernel == run_kernel(program, fd, packet)))
+      return count(program, "run is not repeatable");
     const Outcome ours = run_ours(annotated, packet);
     if (ours == kernel) return count(program, "runs agree");
     // With maps elsewhere a number made of their addresses is another.
@@ -381,12 +399,14 @@ class Comparison {
     }
     differing++;
     count(program, "runs differ");
-    std::printf("seed %lu: %s, result %u, the kernel's %u%s\n", seed, find_program_type(program.type)->name.data(),
-                ours.result, kernel.result, ours.maps == kernel.maps ? "" : ", maps differ");
+    std::printf("seed %lu: %s, result %u, the kernel's %u%s\n", seed,
+                find_program_type(program.type)->name.data(), ours.result, kernel.result,
+                ours.maps == kernel.maps ? "" : ", maps differ");
     if (std::getenv("SLUICE_VERBOSE") == nullptr) return;
     for (size_t i = 0; i < ours.maps.size() && i < kernel.maps.size(); i++) {
       if (ours.maps[i] == kernel.maps[i]) continue;
-      std::printf("byte %zu: %02x, the kernel's %02x\n", i, ours.maps[i] & 0xff, kernel.maps[i] & 0xff);
+      std::printf("byte %zu: %02x, the kernel's %02x\n", i, ours.maps[i] & 0xff,
+                  kernel.maps[i] & 0xff);
     }
     for (size_t i = 0; i < program.insns.size(); i += insn_length(program.insns[i])) {
       std::printf("%zu: %s\n", i, disassemble(&program.insns[i]).c_str());

@@ -19,8 +19,9 @@ class Generator : private RandomNumbers {
   explicit Generator(uint64_t seed) : RandomNumbers(std::mt19937_64(seed)) {}
 
   KernelProgram program() {
-    static const uint32_t kTypes[] = {BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP,
-                                      BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP,
+    static const uint32_t kTypes[] = {BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_SCHED_CLS,
+                                      BPF_PROG_TYPE_XDP,           BPF_PROG_TYPE_SOCKET_FILTER,
+                                      BPF_PROG_TYPE_SCHED_CLS,     BPF_PROG_TYPE_XDP,
                                       BPF_PROG_TYPE_KPROBE,        BPF_PROG_TYPE_TRACEPOINT};
     KernelProgram out;
     out.type = type_ = kTypes[below(8)];
@@ -79,7 +80,8 @@ class Generator : private RandomNumbers {
     for (int16_t off = -64; off < 0; off = static_cast<int16_t>(off + 8)) {
       code_ << load(BPF_DW, 1, 10, off) << alu(BPF_MUL, 7, 31) << alu_reg(BPF_ADD, 7, 1);
     }
-    code_ << mov_reg(0, 7) << alu_reg(BPF_XOR, 0, 8) << alu(BPF_MUL, 0, 31) << alu_reg(BPF_XOR, 0, 9);
+    code_ << mov_reg(0, 7) << alu_reg(BPF_XOR, 0, 8) << alu(BPF_MUL, 0, 31)
+          << alu_reg(BPF_XOR, 0, 9);
     code_ << map_value(1, 0) << store(BPF_DW, 1, 0, 0) << exit();
     finish_calls();
   }
@@ -110,12 +112,12 @@ class Generator : private RandomNumbers {
         return;
       }
       case 2:  // R3 points at memory
-        code_ << load(size(), 0, 3, static_cast<int16_t>(small())) << store(size(), 3, static_cast<int16_t>(small()), 0)
-              << exit();
+        code_ << load(size(), 0, 3, static_cast<int16_t>(small()))
+              << store(size(), 3, static_cast<int16_t>(small()), 0) << exit();
         return;
       default:
-        code_ << store(BPF_DW, 10, -8, 1) << alu(BPF_AND, 2, 7) << mov_reg(0, 10) << alu_reg(BPF_ADD, 0, 2)
-              << load(BPF_B, 0, 0, -8) << exit();
+        code_ << store(BPF_DW, 10, -8, 1) << alu(BPF_AND, 2, 7) << mov_reg(0, 10)
+              << alu_reg(BPF_ADD, 0, 2) << load(BPF_B, 0, 0, -8) << exit();
     }
   }
 
@@ -147,10 +149,12 @@ class Generator : private RandomNumbers {
   void use(uint8_t reg) {
     switch (below(5)) {
       case 0:
-        code_ << map_value(2, 0, one_in(2) ? 0 : below(64)) << alu_reg(one_in(6) ? BPF_SUB : BPF_ADD, 2, reg);
+        code_ << map_value(2, 0, one_in(2) ? 0 : below(64))
+              << alu_reg(one_in(6) ? BPF_SUB : BPF_ADD, 2, reg);
         return access(2, static_cast<int16_t>(one_in(2) ? 0 : small()));
       case 1:
-        code_ << mov_reg(2, 10) << alu(BPF_ADD, 2, -static_cast<int32_t>(below(9) * 8)) << alu_reg(BPF_ADD, 2, reg);
+        code_ << mov_reg(2, 10) << alu(BPF_ADD, 2, -static_cast<int32_t>(below(9) * 8))
+              << alu_reg(BPF_ADD, 2, reg);
         return access(2, static_cast<int16_t>(-8 * static_cast<int>(below(9))));
       case 2:
         if (has_packet()) return packet(reg);
@@ -164,8 +168,8 @@ class Generator : private RandomNumbers {
         }
         [[fallthrough]];
       default:  // the key of a lookup
-        code_ << store(BPF_W, 10, -64, reg) << mov_reg(2, 10) << alu(BPF_ADD, 2, -64) << map_fd(1, 1)
-              << call(BPF_FUNC_map_lookup_elem);
+        code_ << store(BPF_W, 10, -64, reg) << mov_reg(2, 10) << alu(BPF_ADD, 2, -64)
+              << map_fd(1, 1) << call(BPF_FUNC_map_lookup_elem);
         if (!one_in(6)) out(jump(BPF_JEQ, 0, 0, 0));
         access(0, static_cast<int16_t>(small()));
     }
@@ -175,7 +179,8 @@ class Generator : private RandomNumbers {
   void packet(uint8_t reg) {
     const bool xdp = type_ == BPF_PROG_TYPE_XDP;
     const int16_t data = xdp ? int16_t{offsetof(xdp_md, data)} : int16_t{offsetof(__sk_buff, data)};
-    const int16_t end = xdp ? int16_t{offsetof(xdp_md, data_end)} : int16_t{offsetof(__sk_buff, data_end)};
+    const int16_t end =
+        xdp ? int16_t{offsetof(xdp_md, data_end)} : int16_t{offsetof(__sk_buff, data_end)};
     const auto length = static_cast<int32_t>(1 + below(40));
     code_ << load(BPF_W, 2, 6, data) << load(BPF_W, 3, 6, end);
     if (reg != 0) code_ << alu_reg(BPF_ADD, 2, reg);
@@ -185,7 +190,9 @@ class Generator : private RandomNumbers {
       out(jump_reg(pick({BPF_JGT, BPF_JGE}), 5, 3, 0));
     }
     const bool straight = one_in(2);
-    const int op = one_in(8) ? pick(kCompare) : straight ? pick({BPF_JGT, BPF_JGE}) : pick({BPF_JLT, BPF_JLE});
+    const int op = one_in(8)  ? pick(kCompare)
+                   : straight ? pick({BPF_JGT, BPF_JGE})
+                              : pick({BPF_JLT, BPF_JLE});
     if (!one_in(12)) out(straight ? jump_reg(op, 4, 3, 0) : jump_reg(op, 3, 4, 0));
     for (uint32_t i = 0; i < 1 + below(2); i++) {
       const auto within = static_cast<int32_t>(below(static_cast<uint32_t>(length) + 1));
@@ -193,7 +200,8 @@ class Generator : private RandomNumbers {
       access(one_in(5) ? 4 : 2, one_in(5) ? static_cast<int16_t>(off - length) : off);
     }
     if (one_in(10)) {
-      code_ << mov_reg(1, 6) << mov(2, 0) << call(xdp ? BPF_FUNC_xdp_adjust_head : BPF_FUNC_skb_pull_data);
+      code_ << mov_reg(1, 6) << mov(2, 0)
+            << call(xdp ? BPF_FUNC_xdp_adjust_head : BPF_FUNC_skb_pull_data);
       if (one_in(3)) code_ << load(BPF_B, 7, 4, -1);
     }
   }
@@ -206,7 +214,9 @@ class Generator : private RandomNumbers {
       case 2: if (has_packet()) packet(0); else unknown(number_reg()); break;
       case 3: lookup(); break;
       case 4: spill(); break;
-      case 5: code_ << atomic(pick({BPF_W, BPF_DW}), atomic_operation(), 10, frame(), number_reg()); break;
+      case 5:
+        code_ << atomic(pick({BPF_W, BPF_DW}), atomic_operation(), 10, frame(), number_reg());
+        break;
       case 6: branch(depth); break;
       case 7: if (depth == 2) loop(); break;
       case 8: call_statement(); break;
@@ -218,14 +228,18 @@ class Generator : private RandomNumbers {
     close(first);
   }
 
-  int16_t frame() { return static_cast<int16_t>(-64 + static_cast<int>(one_in(12) ? below(64) : below(8) * 8)); }
+  int16_t frame() {
+    return static_cast<int16_t>(-64 + static_cast<int>(one_in(12) ? below(64) : below(8) * 8));
+  }
   int atomic_operation() {
-    return pick({int{BPF_ADD}, int{BPF_OR}, BPF_AND, BPF_XOR, BPF_ADD | BPF_FETCH, BPF_XOR | BPF_FETCH, int{BPF_XCHG}});
+    return pick({int{BPF_ADD}, int{BPF_OR}, BPF_AND, BPF_XOR, BPF_ADD | BPF_FETCH,
+                 BPF_XOR | BPF_FETCH, int{BPF_XCHG}});
   }
 
   void lookup() {
     const uint32_t map = 1 + below(2);
-    code_ << store_imm(BPF_W, 10, pick({int16_t{-64}, int16_t{-60}}), static_cast<int32_t>(below(6)));
+    code_ << store_imm(BPF_W, 10, pick({int16_t{-64}, int16_t{-60}}),
+                       static_cast<int32_t>(below(6)));
     code_ << mov_reg(2, 10) << alu(BPF_ADD, 2, pick({-64, -60, -64, -60, -62})) << map_fd(1, map);
     code_ << call(BPF_FUNC_map_lookup_elem);
     const bool kept = one_in(3);
@@ -241,14 +255,17 @@ class Generator : private RandomNumbers {
       access(base, one_in(8) ? static_cast<int16_t>(room - static_cast<int32_t>(below(8))) : off);
     }
     if (one_in(3)) {
-      code_ << store_imm(BPF_W, 10, -64, static_cast<int32_t>(below(4))) << mov_reg(2, 10) << alu(BPF_ADD, 2, -64)
-            << mov_reg(3, 10) << alu(BPF_ADD, 3, -16) << mov(4, 0) << map_fd(1, 2) << call(BPF_FUNC_map_update_elem);
+      code_ << store_imm(BPF_W, 10, -64, static_cast<int32_t>(below(4))) << mov_reg(2, 10)
+            << alu(BPF_ADD, 2, -64) << mov_reg(3, 10) << alu(BPF_ADD, 3, -16) << mov(4, 0)
+            << map_fd(1, 2) << call(BPF_FUNC_map_update_elem);
     }
   }
 
   void spill() {
-    code_ << map_value(2, 0, 8 * below(8)) << store(BPF_DW, 10, -72, one_in(4) ? number_reg() : uint8_t{2});
-    if (one_in(6)) code_ << store_imm(pick({BPF_B, BPF_W}), 10, pick({int16_t{-72}, int16_t{-68}}), 0);
+    code_ << map_value(2, 0, 8 * below(8))
+          << store(BPF_DW, 10, -72, one_in(4) ? number_reg() : uint8_t{2});
+    if (one_in(6))
+      code_ << store_imm(pick({BPF_B, BPF_W}), 10, pick({int16_t{-72}, int16_t{-68}}), 0);
     code_ << load(one_in(8) ? BPF_W : BPF_DW, 3, 10, -72);
     access(3, static_cast<int16_t>(8 * static_cast<int>(below(8)) - (one_in(4) ? 8 : 0)));
     const uint8_t reg = number_reg();
@@ -291,7 +308,8 @@ class Generator : private RandomNumbers {
     if (one_in(3)) out(condition(other));
     close(first);
     code_ << alu(BPF_ADD, index, static_cast<int32_t>(one_in(20) ? 0 : 1 + below(3)));
-    const auto back = static_cast<int16_t>(static_cast<int>(start) - static_cast<int>(code_.size()) - 1);
+    const auto back =
+        static_cast<int16_t>(static_cast<int>(start) - static_cast<int>(code_.size()) - 1);
     const auto limit = static_cast<int32_t>(one_in(12) ? below(300) : below(20));
     code_ << (one_in(2) ? jump(pick({BPF_JLT, BPF_JLE, BPF_JSLT}), index, limit, back)
                         : jump32(pick({BPF_JLT, BPF_JLE, BPF_JSLT}), index, limit, back));
@@ -312,7 +330,8 @@ class Generator : private RandomNumbers {
     calls_.push_back(code_.size());
     code_ << call_local(0) << mov_reg(number_reg(), 0);
     if (!one_in(2)) return;
-    code_ << map_value(2, 0) << alu_reg(BPF_ADD, 2, number_reg()) << load(BPF_B, number_reg(), 2, 0);
+    code_ << map_value(2, 0) << alu_reg(BPF_ADD, 2, number_reg())
+          << load(BPF_B, number_reg(), 2, 0);
   }
 
   void ring() {
@@ -325,7 +344,8 @@ class Generator : private RandomNumbers {
     const auto off = static_cast<int16_t>(within & (one_in(6) ? ~0 : ~7));
     code_ << store(size(), 0, off, number_reg());
     if (one_in(8)) out(condition(number_reg()));
-    code_ << mov_reg(1, 0) << mov(2, 0) << call(pick({BPF_FUNC_ringbuf_submit, BPF_FUNC_ringbuf_discard}));
+    code_ << mov_reg(1, 0) << mov(2, 0)
+          << call(pick({BPF_FUNC_ringbuf_submit, BPF_FUNC_ringbuf_discard}));
   }
 
   std::vector<size_t> calls_;

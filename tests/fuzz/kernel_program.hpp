@@ -1,5 +1,5 @@
-// Structured random programs for the comparison with the kernel: of every type, mostly near the edge of what a verifier
-// accepts. Deterministic in the seed.
+// Structured random programs for the comparison with the kernel: of every type, mostly near the
+// edge of what a verifier accepts. Deterministic in the seed.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ struct KernelProgram {
   std::vector<Insn> insns;
 };
 
-// The maps it expects: 0 array (64-byte values, 1 element), 1 array (64-byte values, 4), 2 hash (4-byte keys, 16-byte
-// values, 8), 3 ring buffer. Its result goes to map 0 and R0.
+// The maps it expects: 0 array (64-byte values, 1 element), 1 array (64-byte values, 4), 2 hash
+// (4-byte keys, 16-byte values, 8), 3 ring buffer. Its result goes to map 0 and R0.
 KernelProgram kernel_program(uint64_t seed);
 // Arithmetic and comparisons alone, to compare what is known of the numbers.
 KernelProgram number_program(uint64_t seed);

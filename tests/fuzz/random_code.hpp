@@ -1,4 +1,5 @@
-// What generators of random programs have in common: choices, deterministic in the seed, and the code so far.
+// What generators of random programs have in common: choices, deterministic in the seed, and the
+// code so far.
 #pragma once
 
 #include <cstddef>

@@ -20,8 +20,10 @@ void RandomNumbers::unknown(uint8_t reg) {
   switch (below(5)) {
     case 0:
       if (is_skb()) {
-        code_ << load(BPF_W, reg, 6, pick({int16_t{offsetof(__sk_buff, len)}, int16_t{offsetof(__sk_buff, protocol)},
-                                           int16_t{offsetof(__sk_buff, mark)}}));
+        code_ << load(
+            BPF_W, reg, 6,
+            pick({int16_t{offsetof(__sk_buff, len)}, int16_t{offsetof(__sk_buff, protocol)},
+                  int16_t{offsetof(__sk_buff, mark)}}));
         return;
       }
       [[fallthrough]];
@@ -30,12 +32,14 @@ void RandomNumbers::unknown(uint8_t reg) {
       return;
     case 2:
       if (is_skb()) {
-        code_ << load_abs(pick({BPF_B, BPF_H, BPF_W}), static_cast<int32_t>(below(20))) << mov_reg(reg, 0);
+        code_ << load_abs(pick({BPF_B, BPF_H, BPF_W}), static_cast<int32_t>(below(20)))
+              << mov_reg(reg, 0);
         return;
       }
       [[fallthrough]];
     case 3:
-      code_ << map_value(2, 0) << load_signed(pick({BPF_B, BPF_H, BPF_W}), reg, 2, static_cast<int16_t>(8 * below(7)));
+      code_ << map_value(2, 0)
+            << load_signed(pick({BPF_B, BPF_H, BPF_W}), reg, 2, static_cast<int16_t>(8 * below(7)));
       return;
     default: code_ << map_value(2, 0) << load(BPF_DW, reg, 2, static_cast<int16_t>(8 * below(7)));
   }
@@ -49,7 +53,8 @@ void RandomNumbers::arithmetic(uint8_t dst) {
     case 1: {
       const int op = pick({BPF_DIV, BPF_MOD});
       const auto is_signed = static_cast<int16_t>(below(2));
-      code_ << (wide ? alu(op, dst, number() | 1, is_signed) : alu32(op, dst, number() | 1, is_signed));
+      code_ << (wide ? alu(op, dst, number() | 1, is_signed)
+                     : alu32(op, dst, number() | 1, is_signed));
       return;
     }
     case 2: code_ << alu_reg(BPF_MOV, dst, src, static_cast<int16_t>(pick({0, 8, 16, 32}))); return;
@@ -76,7 +81,8 @@ void RandomNumbers::arithmetic(uint8_t dst) {
 Insn RandomNumbers::condition(uint8_t reg) {
   const int op = pick(kCompare);
   const bool wide = !one_in(3);
-  if (one_in(4)) return wide ? jump_reg(op, reg, number_reg(), 0) : jump32_reg(op, reg, number_reg(), 0);
+  if (one_in(4))
+    return wide ? jump_reg(op, reg, number_reg(), 0) : jump32_reg(op, reg, number_reg(), 0);
   const int32_t to = one_in(4) ? number() : small();
   return wide ? jump(op, reg, to, 0) : jump32(op, reg, to, 0);
 }
@@ -91,7 +97,10 @@ void RandomNumbers::narrow(uint8_t reg) {
         break;
       }
       case 2: out(condition(reg)); break;
-      default: out(jump(pick({BPF_JGT, BPF_JGE, BPF_JSGT, BPF_JGT}), reg, static_cast<int32_t>(below(72)), 0)); break;
+      default:
+        out(jump(pick({BPF_JGT, BPF_JGE, BPF_JSGT, BPF_JGT}), reg, static_cast<int32_t>(below(72)),
+                 0));
+        break;
     }
   }
 }

@@ -14,7 +14,9 @@ class RandomNumbers : protected RandomCode {
  protected:
   explicit RandomNumbers(std::mt19937_64 random) : RandomCode(random) {}
 
-  bool is_skb() const { return type_ == BPF_PROG_TYPE_SOCKET_FILTER || type_ == BPF_PROG_TYPE_SCHED_CLS; }
+  bool is_skb() const {
+    return type_ == BPF_PROG_TYPE_SOCKET_FILTER || type_ == BPF_PROG_TYPE_SCHED_CLS;
+  }
   uint8_t number_reg() { return static_cast<uint8_t>(7 + below(3)); }
   int32_t small() { return static_cast<int32_t>(below(80)) - 8; }
   int32_t number();

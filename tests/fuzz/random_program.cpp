@@ -9,7 +9,8 @@ namespace {
 
 using namespace build;
 
-// Between statements R6 is ctx, R9 a loop counter, the others hold numbers, and fp-8 to fp-64 are initialised.
+// Between statements R6 is ctx, R9 a loop counter, the others hold numbers, and fp-8 to fp-64 are
+// initialised.
 class Generator : private RandomCode {
  public:
   explicit Generator(uint64_t seed) : RandomCode(std::mt19937_64(seed)) {}
@@ -18,7 +19,8 @@ class Generator : private RandomCode {
     type_ = one_in(3) ? BPF_PROG_TYPE_SCHED_CLS : BPF_PROG_TYPE_SOCKET_FILTER;
     // No pointer among the numbers: what a program makes of an address differs from run to run.
     code_ << mov_reg(6, 1) << mov(1, number());
-    for (int16_t off = -64; off < 0; off = static_cast<int16_t>(off + 8)) code_ << store_imm(BPF_DW, 10, off, number());
+    for (int16_t off = -64; off < 0; off = static_cast<int16_t>(off + 8))
+      code_ << store_imm(BPF_DW, 10, off, number());
     for (const uint8_t reg : {0, 7, 8, 9}) code_ << imm64(reg, wide());
     refresh();
     const uint32_t statements = 2 + below(14);
@@ -31,8 +33,11 @@ class Generator : private RandomCode {
   uint64_t wide() { return one_in(3) ? below(300) : one_in(2) ? random_() : random_() >> 40; }
   int32_t number() { return static_cast<int32_t>(one_in(2) ? below(100) : random_()); }
   uint8_t target() { return static_cast<uint8_t>(pick({0, 2, 3, 4, 5, 7, 8})); }
-  uint8_t source() { return one_in(40) ? uint8_t{1} : target(); }  // not readable after a call: refused
-  int16_t frame(uint32_t size) { return static_cast<int16_t>(-64 + static_cast<int>(below(64 / size) * size)); }
+  // not readable after a call: refused
+  uint8_t source() { return one_in(40) ? uint8_t{1} : target(); }
+  int16_t frame(uint32_t size) {
+    return static_cast<int16_t>(-64 + static_cast<int>(below(64 / size) * size));
+  }
 
   // What a call or a packet load has clobbered.
   void refresh() {
@@ -60,7 +65,8 @@ class Generator : private RandomCode {
     }
   }
 
-  // What came after RFC 9669's first programs: callbacks, long jumps, variable offsets, packet pointers.
+  // What came after RFC 9669's first programs: callbacks, long jumps, variable offsets, packet
+  // pointers.
   void newer_statement() {
     switch (below(8)) {
       case 0: return loop_with_callback();
@@ -88,7 +94,8 @@ class Generator : private RandomCode {
   void iterate() {
     code_ << map_fd(1, below(3));
     callback_address(1);
-    code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, frame(8)) << mov(4, 0) << call(BPF_FUNC_for_each_map_elem);
+    code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, frame(8)) << mov(4, 0)
+          << call(BPF_FUNC_for_each_map_elem);
     refresh();
   }
 
@@ -103,7 +110,8 @@ class Generator : private RandomCode {
 
   void variable_frame_load() {
     const uint8_t reg = static_cast<uint8_t>(pick({7, 8}));
-    code_ << alu(BPF_AND, reg, 31) << mov_reg(1, 10) << alu_reg(BPF_ADD, 1, reg) << load(BPF_B, target(), 1, -64);
+    code_ << alu(BPF_AND, reg, 31) << mov_reg(1, 10) << alu_reg(BPF_ADD, 1, reg)
+          << load(BPF_B, target(), 1, -64);
   }
 
   void variable_value_access() {
@@ -115,13 +123,15 @@ class Generator : private RandomCode {
 
   void checksum() {
     code_ << mov_reg(1, 10) << alu(BPF_ADD, 1, -64) << mov(2, static_cast<int32_t>(4 * below(5)));
-    code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, -32) << mov(4, static_cast<int32_t>(4 * below(5))) << mov(5, number());
+    code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, -32) << mov(4, static_cast<int32_t>(4 * below(5)))
+          << mov(5, number());
     code_ << call(BPF_FUNC_csum_diff);
     refresh();
   }
 
   void relative_bytes() {
-    code_ << mov_reg(1, 6) << mov(2, static_cast<int32_t>(below(60))) << mov_reg(3, 10) << alu(BPF_ADD, 3, -56);
+    code_ << mov_reg(1, 6) << mov(2, static_cast<int32_t>(below(60))) << mov_reg(3, 10)
+          << alu(BPF_ADD, 3, -56);
     code_ << mov(4, static_cast<int32_t>(1 + below(16))) << mov(5, static_cast<int32_t>(below(3)));
     code_ << call(BPF_FUNC_skb_load_bytes_relative);
     refresh();
@@ -137,7 +147,8 @@ class Generator : private RandomCode {
       case 1: inside << store(width, 1, off, 8); break;
       default: inside << store_imm(width, 1, off, number()) << load(BPF_DW, 8, 1, 0);
     }
-    code_ << load(BPF_W, 1, 6, offsetof(__sk_buff, data)) << load(BPF_W, 2, 6, offsetof(__sk_buff, data_end));
+    code_ << load(BPF_W, 1, 6, offsetof(__sk_buff, data))
+          << load(BPF_W, 2, 6, offsetof(__sk_buff, data_end));
     if (one_in(2)) {
       code_ << alu(BPF_AND, 7, 63) << alu_reg(BPF_ADD, 1, 7);
     } else {
@@ -158,7 +169,8 @@ class Generator : private RandomCode {
         const int op = pick({BPF_DIV, BPF_MOD});
         const auto is_signed = static_cast<int16_t>(below(2));
         if (one_in(2)) {
-          code_ << (wide ? alu_reg(op, dst, source(), is_signed) : alu32_reg(op, dst, source(), is_signed));
+          code_ << (wide ? alu_reg(op, dst, source(), is_signed)
+                         : alu32_reg(op, dst, source(), is_signed));
         } else {
           const int32_t by = one_in(4) ? -1 : number() | 1;
           code_ << (wide ? alu(op, dst, by, is_signed) : alu32(op, dst, by, is_signed));
@@ -186,7 +198,9 @@ class Generator : private RandomCode {
     switch (below(4)) {
       case 0: code_ << endian(pick({BPF_TO_BE, BPF_TO_LE}), dst, pick({16, 32, 64})); return;
       case 1: code_ << swap(dst, pick({16, 32, 64})); return;
-      case 2: code_ << alu_reg(BPF_MOV, dst, target(), static_cast<int16_t>(pick({8, 16, 32}))); return;
+      case 2:
+        code_ << alu_reg(BPF_MOV, dst, target(), static_cast<int16_t>(pick({8, 16, 32})));
+        return;
       default: code_ << alu32_reg(BPF_MOV, dst, target(), static_cast<int16_t>(pick({8, 16})));
     }
   }
@@ -211,9 +225,10 @@ class Generator : private RandomCode {
   }
 
   void context_load() {
-    static const int kFields[] = {offsetof(__sk_buff, len), offsetof(__sk_buff, protocol), offsetof(__sk_buff, mark),
-                                  offsetof(__sk_buff, pkt_type), offsetof(__sk_buff, ifindex),
-                                  offsetof(__sk_buff, hash), offsetof(__sk_buff, cb) + 4};
+    static const int kFields[] = {offsetof(__sk_buff, len),     offsetof(__sk_buff, protocol),
+                                  offsetof(__sk_buff, mark),    offsetof(__sk_buff, pkt_type),
+                                  offsetof(__sk_buff, ifindex), offsetof(__sk_buff, hash),
+                                  offsetof(__sk_buff, cb) + 4};
     const auto cb = static_cast<int16_t>(offsetof(__sk_buff, cb) + 4 * below(5));
     if (one_in(3)) {
       code_ << store(BPF_W, 6, cb, target()) << load(pick({BPF_W, BPF_H, BPF_B}), target(), 6, cb);
@@ -255,17 +270,22 @@ class Generator : private RandomCode {
     switch (below(4)) {
       case 0: found << load(width, 7, 0, off); break;
       case 1: found << store(width, 0, off, 8); break;
-      case 2: found << atomic(BPF_DW, atomic_operation(), 0, static_cast<int16_t>(8 * below(2)), 8); break;
-      default: found << mov(3, number()) << atomic(BPF_W, atomic_operation(), 0, static_cast<int16_t>(4 * below(4)), 3);
+      case 2:
+        found << atomic(BPF_DW, atomic_operation(), 0, static_cast<int16_t>(8 * below(2)), 8);
+        break;
+      default:
+        found << mov(3, number())
+              << atomic(BPF_W, atomic_operation(), 0, static_cast<int16_t>(4 * below(4)), 3);
     }
-    if (!one_in(30)) code_ << jump(BPF_JEQ, 0, 0, static_cast<int16_t>(found.size()));  // unchecked: refused
+    // unchecked: refused
+    if (!one_in(30)) code_ << jump(BPF_JEQ, 0, 0, static_cast<int16_t>(found.size()));
     code_ << found << mov(0, number());
     refresh();
   }
 
   int atomic_operation() {
-    return pick({BPF_ADD, BPF_OR, BPF_AND, BPF_XOR, BPF_ADD | BPF_FETCH, BPF_OR | BPF_FETCH, BPF_AND | BPF_FETCH,
-                 BPF_XOR | BPF_FETCH, BPF_XCHG});
+    return pick({BPF_ADD, BPF_OR, BPF_AND, BPF_XOR, BPF_ADD | BPF_FETCH, BPF_OR | BPF_FETCH,
+                 BPF_AND | BPF_FETCH, BPF_XOR | BPF_FETCH, BPF_XCHG});
   }
 
   void map_write() {
@@ -274,7 +294,8 @@ class Generator : private RandomCode {
     if (one_in(3)) {
       code_ << call(BPF_FUNC_map_delete_elem);
     } else {
-      code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, -32) << mov(4, pick({BPF_ANY, BPF_ANY, BPF_NOEXIST, BPF_EXIST}));
+      code_ << mov_reg(3, 10) << alu(BPF_ADD, 3, -32)
+            << mov(4, pick({BPF_ANY, BPF_ANY, BPF_NOEXIST, BPF_EXIST}));
       code_ << call(BPF_FUNC_map_update_elem);
     }
     refresh();
@@ -282,7 +303,8 @@ class Generator : private RandomCode {
 
   void frame_atomic() {
     const int width = pick({BPF_W, BPF_DW});
-    code_ << atomic(width, one_in(8) ? BPF_CMPXCHG : atomic_operation(), 10, frame(bytes(width)), target());
+    code_ << atomic(width, one_in(8) ? BPF_CMPXCHG : atomic_operation(), 10, frame(bytes(width)),
+                    target());
   }
 
   void branch(int depth) {
@@ -299,7 +321,8 @@ class Generator : private RandomCode {
     const int op = pick(kCompare);
     const bool wide = one_in(2);
     if (one_in(2)) {
-      code_ << (wide ? jump_reg(op, target(), source(), skip) : jump32_reg(op, target(), source(), skip));
+      code_ << (wide ? jump_reg(op, target(), source(), skip)
+                     : jump32_reg(op, target(), source(), skip));
     } else {
       code_ << (wide ? jump(op, target(), number(), skip) : jump32(op, target(), number(), skip));
     }
@@ -311,7 +334,9 @@ class Generator : private RandomCode {
     const size_t start = code_.size();
     for (uint32_t i = 0; i < 1 + below(3); i++) arithmetic();
     code_ << alu(BPF_SUB, 9, 1);
-    code_ << jump(BPF_JNE, 9, 0, static_cast<int16_t>(static_cast<int>(start) - static_cast<int>(code_.size()) - 1));
+    code_ << jump(
+        BPF_JNE, 9, 0,
+        static_cast<int16_t>(static_cast<int>(start) - static_cast<int>(code_.size()) - 1));
   }
 
   void simple_call() {
@@ -320,7 +345,8 @@ class Generator : private RandomCode {
   }
 
   void bytes_of_packet() {
-    code_ << mov_reg(1, 6) << mov(2, static_cast<int32_t>(below(70))) << mov_reg(3, 10) << alu(BPF_ADD, 3, -40);
+    code_ << mov_reg(1, 6) << mov(2, static_cast<int32_t>(below(70))) << mov_reg(3, 10)
+          << alu(BPF_ADD, 3, -40);
     code_ << mov(4, static_cast<int32_t>(1 + below(16))) << call(BPF_FUNC_skb_load_bytes);
     refresh();
   }
@@ -334,7 +360,8 @@ class Generator : private RandomCode {
   }
 
   void ending() {
-    for (const uint8_t reg : {2, 3, 4, 5, 7, 8}) code_ << alu(BPF_MUL, 0, 31) << alu_reg(BPF_XOR, 0, reg);
+    for (const uint8_t reg : {2, 3, 4, 5, 7, 8})
+      code_ << alu(BPF_MUL, 0, 31) << alu_reg(BPF_XOR, 0, reg);
     for (int16_t off = -64; off < 0; off = static_cast<int16_t>(off + 8)) {
       code_ << load(BPF_DW, 1, 10, off) << alu(BPF_MUL, 0, 31) << alu_reg(BPF_ADD, 0, 1);
     }
@@ -349,10 +376,12 @@ class Generator : private RandomCode {
       if (is_local_call(code_[i])) code_[i].imm = subprogram - static_cast<int32_t>(i) - 1;
     }
     code_ << store(BPF_DW, 10, -8, 1) << alu_reg(BPF_XOR, 1, 2) << load(BPF_W, 0, 10, -4);
-    code_ << jump32(BPF_JGT, 1, number(), 1) << alu_reg(BPF_MUL, 0, 2) << alu_reg(BPF_ADD, 0, 1) << exit();
+    code_ << jump32(BPF_JGT, 1, number(), 1) << alu_reg(BPF_MUL, 0, 2) << alu_reg(BPF_ADD, 0, 1)
+          << exit();
   }
 
-  // 0: of a loop, takes its index and a word of the frame, may stop. 1: of an iteration, adds up, in any order.
+  // 0: of a loop, takes its index and a word of the frame, may stop. 1: of an iteration, adds up,
+  // in any order.
   void callback_subprogram(uint32_t which) {
     const auto start = static_cast<int32_t>(code_.size());
     bool used = false;
@@ -363,16 +392,20 @@ class Generator : private RandomCode {
     }
     if (!used) return;
     if (which == 0) {
-      code_ << load(BPF_DW, 3, 2, 0) << alu_reg(pick({BPF_XOR, BPF_ADD, BPF_MUL}), 3, 1) << alu(BPF_ADD, 3, number());
-      code_ << store(BPF_DW, 2, 0, 3) << mov(0, 0) << jump(BPF_JGT, 3, number() & 0x7fffffff, 1) << mov(0, 1) << exit();
+      code_ << load(BPF_DW, 3, 2, 0) << alu_reg(pick({BPF_XOR, BPF_ADD, BPF_MUL}), 3, 1)
+            << alu(BPF_ADD, 3, number());
+      code_ << store(BPF_DW, 2, 0, 3) << mov(0, 0) << jump(BPF_JGT, 3, number() & 0x7fffffff, 1)
+            << mov(0, 1) << exit();
     } else {
-      code_ << load(BPF_W, 2, 2, 0) << load(BPF_DW, 3, 3, 8) << alu_reg(BPF_MUL, 3, 2) << load(BPF_DW, 5, 4, 0);
+      code_ << load(BPF_W, 2, 2, 0) << load(BPF_DW, 3, 3, 8) << alu_reg(BPF_MUL, 3, 2)
+            << load(BPF_DW, 5, 4, 0);
       code_ << alu_reg(BPF_ADD, 5, 3) << store(BPF_DW, 4, 0, 5) << mov(0, 0) << exit();
     }
   }
 
   uint32_t type_ = 0;
-  std::vector<std::pair<size_t, uint32_t>> callbacks_;  // where a callback's address is loaded, and which one's
+  // where a callback's address is loaded, and which one's
+  std::vector<std::pair<size_t, uint32_t>> callbacks_;
   Code local_calls_;
 };
 

@@ -16,8 +16,9 @@ struct RandomProgram {
   std::vector<Insn> insns;
 };
 
-// The maps a program expects: 0 array (64-byte values, 1), 1 hash (4-byte key, 16-byte value), 2 per-CPU array
-// (16-byte values, 4), 3 hash (20-byte key, 16-byte value). It leaves a digest of its registers in map 0 and in R0.
+// The maps a program expects: 0 array (64-byte values, 1), 1 hash (4-byte key, 16-byte value), 2
+// per-CPU array (16-byte values, 4), 3 hash (20-byte key, 16-byte value). It leaves a digest of its
+// registers in map 0 and in R0.
 RandomProgram random_program(uint64_t seed);
 
 }  // namespace sluice::bpf

@@ -78,7 +78,8 @@ void send_input(int socket, const uint8_t* data, size_t size, int map, unsigned 
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(count * sizeof(int));
-    for (unsigned i = 0; i < count; i++) std::memcpy(CMSG_DATA(header) + i * sizeof(int), &map, sizeof map);
+    for (unsigned i = 0; i < count; i++)
+      std::memcpy(CMSG_DATA(header) + i * sizeof(int), &map, sizeof map);
   }
   ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -94,7 +95,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const unsigned descriptors = data[0] % 5u;
   const size_t first = std::min<size_t>(data[1], size - 2);  // the input comes in two pieces
   const auto query = [](std::string_view) -> Result<std::string> { return std::string("{}"); };
-  for (const auto& [from, length] : {std::pair{size_t{2}, first}, std::pair{2 + first, size - 2 - first}}) {
+  for (const auto& [from, length] :
+       {std::pair{size_t{2}, first}, std::pair{2 + first, size - 2 - first}}) {
     if (length == 0) continue;
     send_input(client.get(), data + from, length, daemon.map.get(), from == 2 ? descriptors : 0);
     if (!connection.receive()) return 0;

@@ -77,9 +77,10 @@ void tame(int cmd, union bpf_attr* attr) {
 
 // Results that are descriptors.
 bool opens(int cmd) {
-  constexpr int kOpening[] = {BPF_MAP_CREATE,       BPF_PROG_LOAD,        BPF_BTF_LOAD,          BPF_PROG_GET_FD_BY_ID,
-                              BPF_MAP_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID, BPF_LINK_CREATE,
-                              BPF_ENABLE_STATS,     BPF_OBJ_GET};
+  constexpr int kOpening[] = {
+      BPF_MAP_CREATE,       BPF_PROG_LOAD,        BPF_BTF_LOAD,          BPF_PROG_GET_FD_BY_ID,
+      BPF_MAP_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID, BPF_LINK_CREATE,
+      BPF_ENABLE_STATS,     BPF_OBJ_GET};
   return std::find(std::begin(kOpening), std::end(kOpening), cmd) != std::end(kOpening);
 }
 

@@ -22,14 +22,16 @@ std::shared_ptr<Map> make_map(uint32_t type) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const std::vector<std::shared_ptr<Map>> maps{make_map(BPF_MAP_TYPE_ARRAY), make_map(BPF_MAP_TYPE_HASH)};
+  static const std::vector<std::shared_ptr<Map>> maps{make_map(BPF_MAP_TYPE_ARRAY),
+                                                      make_map(BPF_MAP_TYPE_HASH)};
   VerifierInput input;
   input.type = BPF_PROG_TYPE_SOCKET_FILTER;
   input.gpl_compatible = true;
   input.log_level = 1;
   input.maps = maps;
   input.insns.resize(size / sizeof(Insn));
-  if (!input.insns.empty()) std::memcpy(input.insns.data(), data, input.insns.size() * sizeof(Insn));
+  if (!input.insns.empty())
+    std::memcpy(input.insns.data(), data, input.insns.size() * sizeof(Insn));
   const VerifierResult result = verify(input);
   if (result.program == nullptr) return 0;
   std::vector<uint8_t> bytes(60, 0x45);

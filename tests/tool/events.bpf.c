@@ -1,5 +1,5 @@
-// A program that sends the same 20 bytes through a perf event array and a ring buffer. What it returns says whether the
-// first has a reader.
+// A program that sends the same 20 bytes through a perf event array and a ring buffer. What it
+// returns says whether the first has a reader.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

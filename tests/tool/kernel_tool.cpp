@@ -1,6 +1,6 @@
-// The command line's verbs with the kernel behind them instead of the daemon: linked without the wraps of the loader,
-// so that libbpf's calls are system calls. Tests compare its output with bpftool's on the same objects.
-// SLUICE_TEST_PINS: the bpffs to look for pins in.
+// The command line's verbs with the kernel behind them instead of the daemon: linked without the
+// wraps of the loader, so that libbpf's calls are system calls. Tests compare its output with
+// bpftool's on the same objects. SLUICE_TEST_PINS: the bpffs to look for pins in.
 #include <bpf/libbpf.h>
 #include <linux/capability.h>
 #include <net/if.h>
@@ -16,7 +16,9 @@ namespace {
 
 class KernelConnection final : public Connection {
  public:
-  Result<std::string> query(std::string_view) override { return fail(ENOENT, "the kernel answers no queries"); }
+  Result<std::string> query(std::string_view) override {
+    return fail(ENOENT, "the kernel answers no queries");
+  }
   [[nodiscard]] std::string pin_directory() const override {
     const char* directory = std::getenv("SLUICE_TEST_PINS");
     return directory != nullptr ? directory : "";
@@ -36,7 +38,8 @@ class KernelConnection final : public Connection {
   Status drop_privileges() override {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
-    if (::syscall(SYS_capset, &header, none) != 0) return fail(errno_error(errno, "drop capabilities"));
+    if (::syscall(SYS_capset, &header, none) != 0)
+      return fail(errno_error(errno, "drop capabilities"));
     return {};
   }
 };

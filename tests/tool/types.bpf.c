@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Maps with values of every kind that BTF knows, and programs to list and dump: input of the command line's tests.
+// Maps with values of every kind that BTF knows, and programs to list and dump: input of the
+// command line's tests.
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -53,7 +53,9 @@ std::vector<const VerifierCase*> all_cases() {
   return out;
 }
 
-long kernel_bpf(int command, bpf_attr* attr) { return syscall(SYS_bpf, command, attr, sizeof *attr); }
+long kernel_bpf(int command, bpf_attr* attr) {
+  return syscall(SYS_bpf, command, attr, sizeof *attr);
+}
 
 CaseInput case_input(const VerifierCase& one, uint32_t log_level) {
   CaseInput out;
@@ -68,7 +70,8 @@ CaseInput case_input(const VerifierCase& one, uint32_t log_level) {
   input.btf = out.functions.btf;
   input.func_info = out.functions.func_info;
   for (const auto& shape : one.maps) {
-    auto map = Map::create({kMapName, shape.type, shape.key_size, shape.value_size, shape.entries, shape.flags});
+    auto map = Map::create(
+        {kMapName, shape.type, shape.key_size, shape.value_size, shape.entries, shape.flags});
     EXPECT_TRUE(map.has_value()) << map.error().text;
     input.maps.push_back(*map);
   }

@@ -1,4 +1,5 @@
-// A verifier case, read by assemble.py from a .case file, and how it is given to our verifier and to the kernel's.
+// A verifier case, read by assemble.py from a .case file, and how it is given to our verifier and
+// to the kernel's.
 #pragma once
 
 #include <cstdint>

@@ -16,10 +16,12 @@ namespace {
 
 constexpr size_t kHeader = 14;
 
-// The kernel takes the Ethernet header off a socket filter's packet: it gets a copy of its own in front.
+// The kernel takes the Ethernet header off a socket filter's packet: it gets a copy of its own in
+// front.
 uint32_t run_in_kernel(const VerifierCase& one, int program, const std::vector<uint8_t>& packet) {
   std::vector<uint8_t> data = packet;
-  if (one.type == BPF_PROG_TYPE_SOCKET_FILTER) data.insert(data.begin(), packet.begin(), packet.begin() + kHeader);
+  if (one.type == BPF_PROG_TYPE_SOCKET_FILTER)
+    data.insert(data.begin(), packet.begin(), packet.begin() + kHeader);
   bpf_attr attr{};
   attr.test.prog_fd = static_cast<uint32_t>(program);
   attr.test.data_in = reinterpret_cast<uint64_t>(data.data());
@@ -63,7 +65,8 @@ std::vector<Insn> kernel_insns(int program) {
   return insns;
 }
 
-// Memory but the stack, helpers, packet loads and divisions the kernel writes in instructions of its own.
+// Memory but the stack, helpers, packet loads and divisions the kernel writes in instructions of
+// its own.
 bool is_plain(const Insn& insn) {
   const bool divides = is_alu(insn) && (alu_op(insn) == BPF_DIV || alu_op(insn) == BPF_MOD);
   if (divides || is_helper_call(insn) || insn_class(insn) == BPF_LD) return false;
@@ -75,7 +78,8 @@ bool is_plain(const Insn& insn) {
 // The kernel's dead code is ours. -> whether the two could be compared
 bool has_same_insns(const AnnotatedProgram& program, int kernel_program) {
   const std::vector<Insn> kernels = kernel_insns(kernel_program);
-  if (!std::ranges::all_of(program.insns, is_plain) || !std::ranges::all_of(kernels, is_plain)) return false;
+  if (!std::ranges::all_of(program.insns, is_plain) || !std::ranges::all_of(kernels, is_plain))
+    return false;
   auto text = [](const std::vector<Insn>& insns, bool kernels) {
     std::string out;
     for (Insn insn : insns) {
@@ -97,16 +101,21 @@ TEST_P(VerifierCaseTest, VerdictIsAsExpectedAndTheKernels) {
   // A helper without a body verifies, and is refused after that.
   const bool verified = result.program != nullptr ||
                         result.report.reason.find("is not implemented") != std::string::npos;
-  EXPECT_EQ(verified, one.accept) << one.where << "\n" << result.report.reason << "\n" << result.log;
+  EXPECT_EQ(verified, one.accept) << one.where << "\n"
+                                  << result.report.reason << "\n"
+                                  << result.log;
   if (!one.accept) {
-    EXPECT_NE(result.report.reason.find(one.fragment), std::string::npos) << one.where << "\n" << result.report.reason;
+    EXPECT_NE(result.report.reason.find(one.fragment), std::string::npos) << one.where << "\n"
+                                                                          << result.report.reason;
     EXPECT_NE(result.log.find(result.report.reason), std::string::npos);
   }
   if (result.program != nullptr) {
-    for (const auto& run : one.runs) EXPECT_EQ(run_here(*result.program, run.packet), run.result) << one.where;
+    for (const auto& run : one.runs)
+      EXPECT_EQ(run_here(*result.program, run.packet), run.result) << one.where;
   }
   KernelVerdict kernel = kernel_verdict(one, 0);
-  if (kernel.code == EPERM) GTEST_SKIP() << "bpf(2) is not permitted here: the kernel was not asked";
+  if (kernel.code == EPERM)
+    GTEST_SKIP() << "bpf(2) is not permitted here: the kernel was not asked";
   if (one.kernel_skipped()) GTEST_SKIP() << "the kernel was not asked: " << one.kernel + 4;
   if (kernel.program) {
     if (result.program != nullptr && has_same_insns(*result.program, kernel.program.get())) {
@@ -121,7 +130,9 @@ TEST_P(VerifierCaseTest, VerdictIsAsExpectedAndTheKernels) {
   EXPECT_EQ(kernel.code == 0, one.accept != one.kernel_differs())
       << one.where << ": the kernel says " << std::strerror(kernel.code) << "\n" << kernel.log;
   if (kernel.code != 0 && !one.accept && !one.kernel_differs()) {
-    EXPECT_EQ(result.report.code, kernel.code) << one.where << "\n" << result.report.reason << "\n" << kernel.log;
+    EXPECT_EQ(result.report.code, kernel.code) << one.where << "\n"
+                                               << result.report.reason << "\n"
+                                               << kernel.log;
   }
 }
 

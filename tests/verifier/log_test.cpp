@@ -23,7 +23,8 @@ struct Rewrite {
 };
 const Rewrite kRewrites[] = {
     // The kernel shows its own address of a map, sluice the map's place in the program.
-    {std::regex(R"(\(18\) r(\d+) = (0xffff[0-9a-f]{12}|map\[\d+\](\[0\]\+\d+)?))"), "(18) r$1 = MAP"},
+    {std::regex(R"(\(18\) r(\d+) = (0xffff[0-9a-f]{12}|map\[\d+\](\[0\]\+\d+)?))"),
+     "(18) r$1 = MAP"},
     {std::regex(R"((\(18\) r\d+ = MAP) +;)"), "$1 ;"},
     // The words that Debian's bpftool looks for.
     {std::regex("program of this type cannot use helper (bpf_\\w+#\\d+)"), "unknown func $1"},
@@ -33,20 +34,24 @@ const Rewrite kRewrites[] = {
 // Traces of how the kernel gets at liveness and precision, which sluice gets at otherwise. A state
 // that they stand before is on a line of its own.
 const std::regex kKernelOnly(
-    R"((Live regs before insn:|[ \d]+: [.\d]{10} .*|\([\d,]+\) (frame|live).*|SCC .*|mark_precise: .*|\s*))");
-const std::regex kState(R"((\d+: \([0-9a-f]{2}\) .*?)? *(;|\d+:)( frame\d+:)?(( R\d+=| fp-| refs=).*)?)");
+    R"((Live regs before insn:|[ \d]+: [.\d]{10} .*|\([\d,]+\) (frame|live).*|)"
+    R"(SCC .*|mark_precise: .*|\s*))");
+const std::regex kState(
+    R"((\d+: \([0-9a-f]{2}\) .*?)? *(;|\d+:)( frame\d+:)?(( R\d+=| fp-| refs=).*)?)");
 
 Lines lines_of(std::string log, bool traces) {
   // One message of the kernel's has no end of line.
   const std::string unended = "map for tail call";
-  if (const size_t at = log.find(unended); at != std::string::npos && log[at + unended.size()] != '\n') {
+  if (const size_t at = log.find(unended);
+      at != std::string::npos && log[at + unended.size()] != '\n') {
     log.insert(at + unended.size(), "\n");
   }
   Lines out;
   std::istringstream stream(log);
   for (std::string line; std::getline(stream, line);) {
     if (!traces && std::regex_match(line, kKernelOnly)) continue;
-    for (const Rewrite& rewrite : kRewrites) line = std::regex_replace(line, rewrite.pattern, rewrite.text);
+    for (const Rewrite& rewrite : kRewrites)
+      line = std::regex_replace(line, rewrite.pattern, rewrite.text);
     std::smatch parts;
     if (!traces && std::regex_match(line, parts, kState)) {
       if (parts[1].matched) out.push_back(parts[1]);
@@ -76,7 +81,8 @@ std::string first_difference(Lines ours, Lines kernels) {
   for (size_t i = 0; i < count; i++) {
     const std::string here = i < ours.size() ? ours[i] : "(nothing)";
     const std::string there = i < kernels.size() ? kernels[i] : "(nothing)";
-    if (here != there) return "line " + std::to_string(i + 1) + "\n  ours:   " + here + "\n  kernel: " + there;
+    if (here != there)
+      return "line " + std::to_string(i + 1) + "\n  ours:   " + here + "\n  kernel: " + there;
   }
   return {};
 }
@@ -97,10 +103,15 @@ class VerifierLog : public testing::TestWithParam<const VerifierCase*> {
     if (log_differs(one, level)) GTEST_SKIP() << one.log;
     const VerifierResult result = verify(case_input(one, level).input);
     const KernelVerdict kernel = kernel_verdict(one, level);
-    if (kernel.code == EPERM) GTEST_SKIP() << "bpf(2) is not permitted here: the kernel was not asked";
+    if (kernel.code == EPERM)
+      GTEST_SKIP() << "bpf(2) is not permitted here: the kernel was not asked";
     if (result.report.reason.ends_with("is not implemented")) GTEST_SKIP() << result.report.reason;
-    EXPECT_EQ(first_difference(lines_of(last_part(result.log), traces), lines_of(last_part(kernel.log), traces)), "")
-        << one.where << "\nours:\n" << result.log << "kernel's:\n" << kernel.log;
+    EXPECT_EQ(first_difference(lines_of(last_part(result.log), traces),
+                               lines_of(last_part(kernel.log), traces)),
+              "")
+        << one.where << "\nours:\n"
+        << result.log << "kernel's:\n"
+        << kernel.log;
   }
 };
 

@@ -39,13 +39,16 @@ std::vector<std::string> objects() {
 
 using Object = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 
-Object open_object(const std::string& path) { return {bpf_object__open(path.c_str()), bpf_object__close}; }
+Object open_object(const std::string& path) {
+  return {bpf_object__open(path.c_str()), bpf_object__close};
+}
 
 std::vector<std::string> programs_of(const std::string& path) {
   const Object object = open_object(path);
   std::vector<std::string> out;
   bpf_program* program = nullptr;
-  while (object != nullptr && (program = bpf_object__next_program(object.get(), program)) != nullptr) {
+  while (object != nullptr &&
+         (program = bpf_object__next_program(object.get(), program)) != nullptr) {
     out.emplace_back(bpf_program__name(program));
   }
   return out;
@@ -60,7 +63,9 @@ struct Verdict {
 // The line that ends every log, also that of a refusal: "processed N insns ...".
 uint32_t steps_in(const std::string& log) {
   const size_t at = log.rfind("processed ");
-  return at == std::string::npos ? 0 : static_cast<uint32_t>(std::strtoul(log.c_str() + at + 10, nullptr, 10));
+  return at == std::string::npos
+             ? 0
+             : static_cast<uint32_t>(std::strtoul(log.c_str() + at + 10, nullptr, 10));
 }
 
 Verdict verdict_of(bpf_object* object, LibbpfSession& session, const bpf_program* program) {
@@ -69,7 +74,8 @@ Verdict verdict_of(bpf_object* object, LibbpfSession& session, const bpf_program
   if (accepted) {
     bpf_prog_info info{};
     uint32_t size = sizeof info;
-    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) verdict.steps = info.verified_insns;
+    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0)
+      verdict.steps = info.verified_insns;
     return verdict;
   }
   const LoadFailure* failure = session.failure_of(bpf_program__name(program));
@@ -91,10 +97,12 @@ Verdict verdict_here(const std::string& path, const std::string& name) {
     bpf_program__set_autoload(program, name == bpf_program__name(program));
   }
   program = bpf_object__find_program_by_name(object.get(), name.c_str());
-  return program == nullptr ? Verdict{"no such program"} : verdict_of(object.get(), session, program);
+  return program == nullptr ? Verdict{"no such program"}
+                            : verdict_of(object.get(), session, program);
 }
 
-// The kernel's steps by program's name; empty: it refuses the object. False: it cannot be asked here.
+// The kernel's steps by program's name; empty: it refuses the object. False: it cannot be asked
+// here.
 bool ask_kernel(const std::string& path, std::map<std::string, uint32_t>* steps) {
   FILE* pipe = popen((std::string(SLUICE_KERNEL_COUNTS) + " " + path).c_str(), "r");
   if (pipe == nullptr) return false;
@@ -122,7 +130,8 @@ TEST_P(VerifierObject, IsAcceptedByBothInAboutAsManySteps) {
     EXPECT_LE(verdict.insns, kInsnsMax) << name;
   }
   std::map<std::string, uint32_t> kernels;
-  if (!ask_kernel(path, &kernels)) GTEST_SKIP() << "the kernel was not asked: bpf(2) is not permitted";
+  if (!ask_kernel(path, &kernels))
+    GTEST_SKIP() << "the kernel was not asked: bpf(2) is not permitted";
   for (const std::string& name : programs) {
     ASSERT_TRUE(kernels.contains(name)) << "the kernel refuses " << path << ", " << name;
     std::printf("%-20s %7u steps, the kernel %7u\n", name.c_str(), ours[name].steps, kernels[name]);
@@ -132,11 +141,12 @@ TEST_P(VerifierObject, IsAcceptedByBothInAboutAsManySteps) {
 
 TEST(VerifierObjects, AreManyEnough) { EXPECT_GE(objects().size(), kObjectCount); }
 
-INSTANTIATE_TEST_SUITE_P(Objects, VerifierObject, testing::ValuesIn(objects()), [](const auto& info) {
-  std::string name = std::filesystem::path(info.param).stem().stem();
-  name.erase(std::remove(name.begin(), name.end(), '_'), name.end());
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Objects, VerifierObject, testing::ValuesIn(objects()),
+                         [](const auto& info) {
+                           std::string name = std::filesystem::path(info.param).stem().stem();
+                           name.erase(std::remove(name.begin(), name.end(), '_'), name.end());
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace sluice::bpf

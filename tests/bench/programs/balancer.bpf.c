@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// L4 balancer: the 5-tuple's hash chooses a backend from a table, unless the flow has one already; counts a backend.
+// L4 balancer: the 5-tuple's hash chooses a backend from a table, unless the flow has one already;
+// counts a backend.
 #include "tuple.h"
 
 #define BACKENDS 16
@@ -46,7 +47,9 @@ int balancer(struct __sk_buff *skb) {
   if (known) {
     chosen = *known;
   } else {
-    __u32 hash = mix(mix(mix(key.source, key.destination), key.source_port << 16 | key.destination_port), key.protocol);
+    __u32 hash =
+        mix(mix(mix(key.source, key.destination), key.source_port << 16 | key.destination_port),
+            key.protocol);
     __u32 slot = hash % SLOTS;
     __u32 *entry = bpf_map_lookup_elem(&ring, &slot);
     if (!entry) return DROP;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// A program as long as it is told to be: BLOCKS tests of packet bytes with some arithmetic, LOOKUPS hash lookups.
+// A program as long as it is told to be: BLOCKS tests of packet bytes with some arithmetic, LOOKUPS
+// hash lookups.
 #include "packet.h"
 
 

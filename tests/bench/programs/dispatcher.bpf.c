@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Dispatcher: by Ethertype and protocol a packet goes on to a program of that layer, by a tail call; where the
-// transport header begins goes along in cb[]. A packet for which there is no program is dropped.
+// Dispatcher: by Ethertype and protocol a packet goes on to a program of that layer, by a tail
+// call; where the transport header begins goes along in cb[]. A packet for which there is no
+// program is dropped.
 #include "packet.h"
 
 #define DNS_PORT 53

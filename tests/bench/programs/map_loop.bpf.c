@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Map operations in a loop: each run takes the next batch of STEP keys from a ring and does one operation with each. Built
-// with MAP_TYPE, KEY_SIZE (bytes), ENTRIES, BATCHES (a power of two) and, for a prefix map, LPM.
+// Map operations in a loop: each run takes the next batch of STEP keys from a ring and does one
+// operation with each. Built with MAP_TYPE, KEY_SIZE (bytes), ENTRIES, BATCHES (a power of two)
+// and, for a prefix map, LPM.
 #include "packet.h"
 
 enum { OP_LOOKUP, OP_INSERT, OP_OVERWRITE, OP_DELETE, OP_CHURN };
@@ -18,7 +19,8 @@ struct state {
   __u32 mask;   // its size - 1
   __u32 at;     // next batch, counted from `first`
   __u32 op;
-  __u32 ahead;  // churn: batches that are in the table; the run's is deleted, the first that is not comes in
+  // churn: batches that are in the table; the run's is deleted, the first that is not comes in
+  __u32 ahead;
 };
 
 struct {

@@ -1,8 +1,9 @@
-// What a BPF program's source needs in order to be compiled natively instead: the helpers as inline C++ on sluice's own maps
-// and packets, which is all that the JIT has too. Included in front of the unchanged .bpf.c, whose includes of
-// bpf_helpers.h then find nothing to do. Behind it the benchmark prints the maps' cores as constants and defines core_of().
-// A tail call is what native C has for it: a call through a table of function pointers, which others may change
-// meanwhile; calls are not counted.
+// What a BPF program's source needs in order to be compiled natively instead: the helpers as inline
+// C++ on sluice's own maps and packets, which is all that the JIT has too. Included in front of the
+// unchanged .bpf.c, whose includes of bpf_helpers.h then find nothing to do. Behind it the
+// benchmark prints the maps' cores as constants and defines core_of(). A tail call is what native C
+// has for it: a call through a table of function pointers, which others may change meanwhile; calls
+// are not counted.
 #pragma once
 
 #define __BPF_HELPERS__
@@ -15,7 +16,8 @@
 
 namespace native {
 
-// struct __sk_buff and struct xdp_md: the fields of the same name, and those that are made where they are read.
+// struct __sk_buff and struct xdp_md: the fields of the same name, and those that are made where
+// they are read.
 struct Context : sluice::bpf::PacketContext {
   __declspec(property(get = end)) __u8* data_end;
   __declspec(property(get = type)) __u32 protocol;
@@ -67,12 +69,14 @@ NATIVE_HELPER native::Pointer bpf_map_lookup_elem(void* map, const void* key) {
   return {sluice::bpf::map_lookup_elem(core_of(map), key, native::slot())};
 }
 NATIVE_HELPER long bpf_map_update_elem(void* map, const void* key, const void* value, __u64 flags) {
-  return sluice::bpf::map_update_elem(core_of(map), key, value, flags, native::slot(), native::writer());
+  return sluice::bpf::map_update_elem(core_of(map), key, value, flags, native::slot(),
+                                      native::writer());
 }
 NATIVE_HELPER long bpf_map_delete_elem(void* map, const void* key) {
   return sluice::bpf::map_delete_elem(core_of(map), key, native::writer());
 }
-NATIVE_HELPER long bpf_skb_load_bytes(const native::Context* skb, __u32 offset, void* to, __u32 size) {
+NATIVE_HELPER long bpf_skb_load_bytes(const native::Context* skb, __u32 offset, void* to,
+                                      __u32 size) {
   if (offset > 0x7fffffffu || __u64{offset} + size > skb->captured) {
     __builtin_memset(to, 0, size);
     return -EFAULT;
@@ -93,13 +97,14 @@ NATIVE_HELPER __u32 bpf_get_smp_processor_id() { return native::slot(); }
   } while (0)
 
 // The burst over the program `run` of this type.
-#define NATIVE_BURST(run, type)                                                                                    \
-  extern "C" [[gnu::flatten]] void burst(void* const* packets, unsigned count, unsigned* verdicts,                   \
-                                         sluice::bpf::RunEnv* env) {                                                 \
-    native::env = env;                                                                                             \
-    for (unsigned i = 0; i < count; i++) {                                                                         \
-      native::Context ctx;                                                                                         \
-      sluice::bpf::load_context(&ctx, sluice::bpf::kLinearLayout, packets[i], env);                                \
-      verdicts[i] = sluice::bench::verdict_of(type, static_cast<unsigned>(run(&ctx)), ctx.captured);               \
-    }                                                                                                              \
+#define NATIVE_BURST(run, type)                                                                    \
+  extern "C" [[gnu::flatten]] void burst(void* const* packets, unsigned count, unsigned* verdicts, \
+                                         sluice::bpf::RunEnv* env) {                               \
+    native::env = env;                                                                             \
+    for (unsigned i = 0; i < count; i++) {                                                         \
+      native::Context ctx;                                                                         \
+      sluice::bpf::load_context(&ctx, sluice::bpf::kLinearLayout, packets[i], env);                \
+      verdicts[i] =                                                                                \
+          sluice::bench::verdict_of(type, static_cast<unsigned>(run(&ctx)), ctx.captured);         \
+    }                                                                                              \
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Header sanity without maps: drops IPv4 with a bad version, length or TTL, source addresses that no one may use, and TCP
-// with flags that do not go together.
+// Header sanity without maps: drops IPv4 with a bad version, length or TTL, source addresses that
+// no one may use, and TCP with flags that do not go together.
 #include "packet.h"
 
 struct ip_header {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// A classifier in subprograms that the compiler may not inline: layer by layer, then a counter a class.
+// A classifier in subprograms that the compiler may not inline: layer by layer, then a counter a
+// class.
 #include "packet.h"
 
 enum { CLASS_OTHER, CLASS_WEB, CLASS_DNS, CLASS_REMOTE, CLASS_BULK, CLASSES };

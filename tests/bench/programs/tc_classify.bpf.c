@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// tc classifier by direct packet access: TCP and UDP over IPv4 and IPv6, also behind a VLAN tag, by service port; the
-// class goes to skb->priority and is counted. A packet whose hops are used up is dropped.
+// tc classifier by direct packet access: TCP and UDP over IPv4 and IPv6, also behind a VLAN tag, by
+// service port; the class goes to skb->priority and is counted. A packet whose hops are used up is
+// dropped.
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>

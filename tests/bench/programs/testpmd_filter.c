@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// `tcp port 80` for testpmd's bpf-load, which hands over the packet's bytes alone: the peer may read 64 of them unchecked.
+// `tcp port 80` for testpmd's bpf-load, which hands over the packet's bytes alone: the peer may
+// read 64 of them unchecked.
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned long u64;

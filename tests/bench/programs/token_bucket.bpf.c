@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Token bucket a traffic class (the destination's low bits): bytes are paid for, what the bucket has not is dropped.
+// Token bucket a traffic class (the destination's low bits): bytes are paid for, what the bucket
+// has not is dropped.
 #include "packet.h"
 
 #define CLASSES 64

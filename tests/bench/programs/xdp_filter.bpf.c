@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// xdp filter by direct packet access: drops TCP and UDP over IPv4 to listed ports or of listed flows, counted a rule;
-// counts packets and bytes an action.
+// xdp filter by direct packet access: drops TCP and UDP over IPv4 to listed ports or of listed
+// flows, counted a rule; counts packets and bytes an action.
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 
@@ -36,7 +36,8 @@ static __always_inline int read_flow(__u8 *at, __u8 *end, struct tuple *key) {
   struct ethhdr *eth = (struct ethhdr *)at;
   struct iphdr *ip = (struct iphdr *)(eth + 1);
   if ((__u8 *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP)) return -1;
-  if ((ip->protocol != IP_TCP && ip->protocol != IP_UDP) || (ip->frag_off & bpf_htons(0x1fff))) return -1;
+  if ((ip->protocol != IP_TCP && ip->protocol != IP_UDP) || (ip->frag_off & bpf_htons(0x1fff)))
+    return -1;
   __be16 *ports = (__be16 *)((__u8 *)ip + ip->ihl * 4);
   if ((__u8 *)(ports + 2) > end) return -1;
   key->source = ip->saddr;

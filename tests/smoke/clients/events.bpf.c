@@ -1,4 +1,5 @@
-// Counts packets in a global variable and reports each, above a length that the loader sets, over a ring buffer.
+// Counts packets in a global variable and reports each, above a length that the loader sets, over a
+// ring buffer.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

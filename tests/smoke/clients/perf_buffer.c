@@ -1,6 +1,6 @@
-// A reader of a perf event array by libbpf's perf_buffer, as tools have it: waits on its epoll, sees each record in
-// its order, and hears of those that had no room. Its program runs by BPF_PROG_TEST_RUN. Ends with 1 after the first
-// thing that is not as it must be.
+// A reader of a perf event array by libbpf's perf_buffer, as tools have it: waits on its epoll,
+// sees each record in its order, and hears of those that had no room. Its program runs by
+// BPF_PROG_TEST_RUN. Ends with 1 after the first thing that is not as it must be.
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -25,7 +25,8 @@ static __u64 heard, lost;
 static void hear(void *context, int cpu, void *data, __u32 size) {
   (void)cpu;
   const struct sample *sample = data;
-  CHECK(size == 36);  // 16 and 14 bytes, filled up so that with the size before them they are a multiple of 8
+  // 16 and 14 bytes, filled up so that with the size before them they are a multiple of 8
+  CHECK(size == 36);
   CHECK(sample->number >= expected_number);
   if (*(int *)context) CHECK(sample->number == expected_number);
   expected_number = sample->number + 1;
@@ -53,9 +54,14 @@ static enum bpf_perf_event_ret take(void *count, int cpu, struct perf_event_head
 // Wakes a reader up that wants samples three at a time.
 static void check_wakeups(const struct samples_bpf *skeleton) {
   int taken = 0;
-  struct perf_event_attr attr = {.size = sizeof attr, .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_BPF_OUTPUT,
-                                 .sample_type = PERF_SAMPLE_RAW, .sample_period = 1, .wakeup_events = 3};
-  struct perf_buffer *buffer = perf_buffer__new_raw(bpf_map__fd(skeleton->maps.samples), 2, &attr, take, &taken, NULL);
+  struct perf_event_attr attr = {.size = sizeof attr,
+                                 .type = PERF_TYPE_SOFTWARE,
+                                 .config = PERF_COUNT_SW_BPF_OUTPUT,
+                                 .sample_type = PERF_SAMPLE_RAW,
+                                 .sample_period = 1,
+                                 .wakeup_events = 3};
+  struct perf_buffer* buffer =
+      perf_buffer__new_raw(bpf_map__fd(skeleton->maps.samples), 2, &attr, take, &taken, NULL);
   CHECK(buffer != NULL);
   const int program = bpf_program__fd(skeleton->progs.report);
   for (int round = 1; round < 10; round++) {
@@ -80,7 +86,8 @@ int main(void) {
   expected_number = 1001;
 
   int every_one = 1;
-  struct perf_buffer *buffer = perf_buffer__new(bpf_map__fd(skeleton->maps.samples), 2, hear, miss, &every_one, NULL);
+  struct perf_buffer* buffer =
+      perf_buffer__new(bpf_map__fd(skeleton->maps.samples), 2, hear, miss, &every_one, NULL);
   CHECK(buffer != NULL);
   CHECK(perf_buffer__poll(buffer, 0) == 0);
   run(program, 1);

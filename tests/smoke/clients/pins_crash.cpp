@@ -95,7 +95,8 @@ long make_program(Client& client, uint64_t word) {
   attr.insns = address(insns);
   attr.insn_cnt = std::size(insns);
   attr.license = address("GPL");
-  std::snprintf(attr.prog_name, sizeof attr.prog_name, "%llx", static_cast<unsigned long long>(word));
+  std::snprintf(attr.prog_name, sizeof attr.prog_name, "%llx",
+                static_cast<unsigned long long>(word));
   return client.bpf(BPF_PROG_LOAD, &attr, sizeof attr);
 }
 
@@ -112,7 +113,8 @@ uint64_t word_of_program(Client& client, uint32_t id) {
   attr.info.bpf_fd = static_cast<uint32_t>(fd);
   attr.info.info = address(&info);
   attr.info.info_len = sizeof info;
-  if (fd < 0 || client.bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr) != 0) die("a program of a prog_array");
+  if (fd < 0 || client.bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr) != 0)
+    die("a program of a prog_array");
   ::close(static_cast<int>(fd));
   return std::strtoull(info.name, nullptr, 16);
 }
@@ -131,7 +133,8 @@ size_t value_words(const Kind& kind) {
   std::ifstream possible("/sys/devices/system/cpu/possible");
   std::string list;
   possible >> list;
-  return kWords * (static_cast<size_t>(std::atoi(list.substr(list.find_last_of(",-") + 1).c_str())) + 1);
+  return kWords *
+         (static_cast<size_t>(std::atoi(list.substr(list.find_last_of(",-") + 1).c_str())) + 1);
 }
 
 // What is known of one key: the last state that the daemon confirmed, and one that was on its way.
@@ -194,7 +197,8 @@ class Test {
       attr.max_entries = kKeys * kWriters;
       attr.inner_map_fd = static_cast<uint32_t>(inner);
       const long fd = control_->bpf(BPF_MAP_CREATE, &attr, sizeof attr);
-      if (fd < 0 || path_call(*control_, BPF_OBJ_PIN, pin(kind), fd) != 0) die(std::string("make ") + kind.name);
+      if (fd < 0 || path_call(*control_, BPF_OBJ_PIN, pin(kind), fd) != 0)
+        die(std::string("make ") + kind.name);
       ::close(static_cast<int>(fd));
       if (inner > 0) ::close(static_cast<int>(inner));
     }
@@ -220,7 +224,8 @@ class Test {
       alive = result == 0 || (result == -ENOENT && entry.wanted == kNothing);
       if (alive) entry.confirmed = entry.wanted;
       if (!alive && result != -ENOTCONN && result != -EBADF) {
-        die(std::string("update of ") + kKinds[kind].name + ": " + std::strerror(static_cast<int>(-result)));
+        die(std::string("update of ") + kKinds[kind].name + ": " +
+            std::strerror(static_cast<int>(-result)));
       }
     }
     close_all(fds);
@@ -240,8 +245,9 @@ class Test {
         Entry& entry = journal_[i][key];
         const uint64_t found = word_of(kKinds[i], fd, key);
         if (found != entry.confirmed && found != entry.wanted) {
-          die(std::string(kKinds[i].name) + ", key " + std::to_string(key) + ": " + std::to_string(found) + ", not " +
-              std::to_string(entry.confirmed) + " or " + std::to_string(entry.wanted));
+          die(std::string(kKinds[i].name) + ", key " + std::to_string(key) + ": " +
+              std::to_string(found) + ", not " + std::to_string(entry.confirmed) + " or " +
+              std::to_string(entry.wanted));
         }
         entry = {found, found};
         if (found != kNothing && kKinds[i].holds == Holds::maps) maps++;
@@ -284,8 +290,10 @@ class Test {
     const std::vector<uint64_t> value(value_words(kind), word);
     return element_call(client, BPF_MAP_UPDATE_ELEM, fd, key, value.data());
   }
-  static long put_reference(Client& client, const Kind& kind, long fd, uint32_t key, uint64_t word) {
-    const long target = kind.holds == Holds::maps ? make_inner(client, word) : make_program(client, word);
+  static long put_reference(Client& client, const Kind& kind, long fd, uint32_t key,
+                            uint64_t word) {
+    const long target =
+        kind.holds == Holds::maps ? make_inner(client, word) : make_program(client, word);
     if (target < 0) return target;
     const auto value = static_cast<uint32_t>(target);
     const long result = element_call(client, BPF_MAP_UPDATE_ELEM, fd, key, &value);
@@ -297,12 +305,14 @@ class Test {
     std::vector<uint64_t> value(value_words(kind));
     const long result = element_call(*control_, BPF_MAP_LOOKUP_ELEM, fd, key, value.data());
     if (result == -ENOENT) return kNothing;
-    if (result != 0) die(std::string("look up in ") + kind.name + ": " + std::strerror(static_cast<int>(-result)));
+    if (result != 0)
+      die(std::string("look up in ") + kind.name + ": " + std::strerror(static_cast<int>(-result)));
     const auto id = static_cast<uint32_t>(value[0]);
     if (kind.holds == Holds::programs) return word_of_program(*control_, id);
     if (kind.holds == Holds::maps) return word_of_inner(*control_, id);
     for (const uint64_t word : value) {
-      if (word != value[0]) die(std::string(kind.name) + ", key " + std::to_string(key) + ": half an update");
+      if (word != value[0])
+        die(std::string(kind.name) + ", key " + std::to_string(key) + ": half an update");
     }
     return value[0];
   }

@@ -1,5 +1,5 @@
-// A static program without libbpf: bpf(2) by the bare system call, from threads, after fork and after exec. Prints what
-// went wrong and ends with 1.
+// A static program without libbpf: bpf(2) by the bare system call, from threads, after fork and
+// after exec. Prints what went wrong and ends with 1.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -11,7 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static long bpf(int cmd, union bpf_attr *attr, unsigned size) { return syscall(SYS_bpf, cmd, attr, size); }
+static long bpf(int cmd, union bpf_attr* attr, unsigned size) {
+  return syscall(SYS_bpf, cmd, attr, size);
+}
 
 static int create(const char *name, unsigned entries) {
   union bpf_attr attr;
@@ -33,12 +35,13 @@ static long element(int cmd, int map, const void *key, void *value) {
 }
 
 static int failures;
-#define CHECK(condition)                                                                  \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
-      fprintf(stderr, "line %d: %s (errno %d: %s)\n", __LINE__, #condition, errno, strerror(errno)); \
-      failures++;                                                                         \
-    }                                                                                     \
+#define CHECK(condition)                                                           \
+  do {                                                                             \
+    if (!(condition)) {                                                            \
+      fprintf(stderr, "line %d: %s (errno %d: %s)\n", __LINE__, #condition, errno, \
+              strerror(errno));                                                    \
+      failures++;                                                                  \
+    }                                                                              \
   } while (0)
 
 static int shared_map;
@@ -88,7 +91,8 @@ static void errors_are_the_kernels(void) {
   CHECK((fcntl(shared_map, F_GETFD) & FD_CLOEXEC) != 0);
 }
 
-// usage: raw_bpf NAME [exec | hold]; exec: again in a new image; hold: waits for the end of standard input, then tries.
+// usage: raw_bpf NAME [exec | hold]; exec: again in a new image; hold: waits for the end of
+// standard input, then tries.
 int main(int argc, char **argv) {
   if (argc > 2 && strcmp(argv[2], "exec") == 0) {
     execl(argv[0], argv[0], argv[1], (char *)NULL);

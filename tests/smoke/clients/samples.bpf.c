@@ -20,7 +20,8 @@ long last_error = 0;
 SEC("socket")
 int report(struct __sk_buff *skb) {
   struct sample sample = {.number = next_number++, .length = skb->len};
-  last_error = bpf_perf_event_output(skb, &samples, BPF_F_CURRENT_CPU | 14ull << 32, &sample, sizeof sample);
+  last_error =
+      bpf_perf_event_output(skb, &samples, BPF_F_CURRENT_CPU | 14ull << 32, &sample, sizeof sample);
   return skb->len;
 }
 

@@ -51,7 +51,8 @@ int main(void) {
   CHECK(skeleton->bss->seen == 101);
 
   __u32 length = 0;
-  struct ring_buffer *ring = ring_buffer__new(bpf_map__fd(skeleton->maps.events), hear, &length, NULL);
+  struct ring_buffer* ring =
+      ring_buffer__new(bpf_map__fd(skeleton->maps.events), hear, &length, NULL);
   CHECK(ring != NULL);
   CHECK(ring_buffer__poll(ring, 0) == 0);
   LIBBPF_OPTS(bpf_test_run_opts, once, .data_in = (char[200]){0}, .data_size_in = 200);

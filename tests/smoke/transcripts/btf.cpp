@@ -155,19 +155,25 @@ void types(Transcript& t) {
   for (const auto& one : kTypes) {
     BtfBuilder btf;
     btf.integer("int", 4);
-    btf.type(one.named ? btf.string("x") : 0, one.kind, one.vlen, one.size_or_type, one.extra, one.flag);
+    btf.type(one.named ? btf.string("x") : 0, one.kind, one.vlen, one.size_or_type, one.extra,
+             one.flag);
     say_btf(t, one.what, btf.blob());
   }
 }
 
 void names(Transcript& t) {
   for (const char* name : {"a", "_a", "1a", "a b", "a.b", ".data", "a\xff", "unsigned int"}) {
-    for (const uint32_t kind : {BTF_KIND_INT, BTF_KIND_STRUCT, BTF_KIND_TYPEDEF, BTF_KIND_DATASEC, BTF_KIND_FWD}) {
+    for (const uint32_t kind :
+         {BTF_KIND_INT, BTF_KIND_STRUCT, BTF_KIND_TYPEDEF, BTF_KIND_DATASEC, BTF_KIND_FWD}) {
       BtfBuilder btf;
       btf.integer("int", 4);
       const bool integer = kind == BTF_KIND_INT;
-      const std::vector<uint32_t> extra = integer ? std::vector<uint32_t>{32} : std::vector<uint32_t>{};
-      const uint32_t size = integer ? 4 : kind == BTF_KIND_TYPEDEF ? 1 : kind == BTF_KIND_DATASEC ? 4 : 0;
+      const std::vector<uint32_t> extra =
+          integer ? std::vector<uint32_t>{32} : std::vector<uint32_t>{};
+      const uint32_t size = integer                    ? 4
+                            : kind == BTF_KIND_TYPEDEF ? 1
+                            : kind == BTF_KIND_DATASEC ? 4
+                                                       : 0;
       btf.type(btf.string(name), kind, 0, size, extra);
       say_btf(t, "kind " + std::to_string(kind) + " named \"" + name + "\"", btf.blob());
     }
@@ -229,8 +235,10 @@ void on_maps(Transcript& t) {
   btf.integer("int", 4);                                                               // 1
   btf.type(btf.string("s"), BTF_KIND_STRUCT, 2, 8, {0, 1, 0, 0, 1, 32});               // 2
   btf.type(btf.string("bpf_spin_lock"), BTF_KIND_STRUCT, 1, 4, {btf.string("val"), 1, 0});  // 3
-  btf.type(btf.string("locked"), BTF_KIND_STRUCT, 2, 8, {btf.string("l"), 3, 0, btf.string("v"), 1, 32});  // 4
-  btf.type(btf.string("other"), BTF_KIND_STRUCT, 2, 8, {btf.string("l"), 1, 0, btf.string("v"), 3, 32});   // 5
+  btf.type(btf.string("locked"), BTF_KIND_STRUCT, 2, 8,
+           {btf.string("l"), 3, 0, btf.string("v"), 1, 32});  // 4
+  btf.type(btf.string("other"), BTF_KIND_STRUCT, 2, 8,
+           {btf.string("l"), 1, 0, btf.string("v"), 3, 32});                           // 5
   btf.type(0, BTF_KIND_FUNC_PROTO, 0, 1);                                              // 6
   btf.type(btf.string("v"), BTF_KIND_VAR, 0, 2, {1});                                  // 7
   btf.type(btf.string(".data"), BTF_KIND_DATASEC, 1, 8, {7, 0, 8});                    // 8

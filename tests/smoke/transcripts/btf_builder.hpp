@@ -21,7 +21,8 @@ class BtfBuilder {
   // info = kind << 24 | vlen; what follows the type is `extra`.
   uint32_t type(uint32_t name, uint32_t kind, uint32_t vlen, uint32_t size_or_type,
                 const std::vector<uint32_t>& extra = {}, bool flag = false) {
-    for (const uint32_t word : {name, (flag ? 1u << 31 : 0) | kind << 24 | vlen, size_or_type}) types_.push_back(word);
+    for (const uint32_t word : {name, (flag ? 1u << 31 : 0) | kind << 24 | vlen, size_or_type})
+      types_.push_back(word);
     types_.insert(types_.end(), extra.begin(), extra.end());
     return ++count_;
   }

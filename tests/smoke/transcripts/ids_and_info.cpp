@@ -85,7 +85,8 @@ void ids(Transcript& t) {
   t.say("map by id, RDONLY and WRONLY", BPF_MAP_GET_FD_BY_ID, attr);
   attr->open_flags = 1;
   t.say("map by id, flags 1", BPF_MAP_GET_FD_BY_ID, attr);
-  for (const int cmd : {BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID}) {
+  for (const int cmd :
+       {BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID}) {
     attr = Attr();
     t.say("id 0, command " + std::to_string(cmd), cmd, attr);
     attr->map_id = 0x7ffffff0;
@@ -93,7 +94,8 @@ void ids(Transcript& t) {
     attr->map_id = 0xffffffff;
     t.say("id 2^32-1, command " + std::to_string(cmd), cmd, attr);
   }
-  for (const int cmd : {BPF_MAP_GET_NEXT_ID, BPF_PROG_GET_NEXT_ID, BPF_BTF_GET_NEXT_ID, BPF_LINK_GET_NEXT_ID}) {
+  for (const int cmd :
+       {BPF_MAP_GET_NEXT_ID, BPF_PROG_GET_NEXT_ID, BPF_BTF_GET_NEXT_ID, BPF_LINK_GET_NEXT_ID}) {
     attr = Attr();
     attr->start_id = 0x7ffffff0;
     t.say("after the last, command " + std::to_string(cmd), cmd, attr);

@@ -1,4 +1,5 @@
-// transcript [--surface] [SECTION...]: by the bpf system call (the kernel's, or sluice's under `sluice exec`), or with
+// transcript [--surface] [SECTION...]: by the bpf system call (the kernel's, or sluice's under
+// `sluice exec`), or with
 // --surface by a BpfSurface of its own. `--list` names the sections.
 #include <sys/syscall.h>
 #include <unistd.h>

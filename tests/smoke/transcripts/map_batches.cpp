@@ -41,7 +41,8 @@ void show(Transcript& t, const Batch& batch) {
     pairs.emplace_back(batch.keys[i], batch.values[i]);
   }
   std::sort(pairs.begin(), pairs.end());
-  for (const auto& [key, value] : pairs) t.line("  " + std::to_string(key) + ": " + std::to_string(value));
+  for (const auto& [key, value] : pairs)
+    t.line("  " + std::to_string(key) + ": " + std::to_string(value));
 }
 
 Batch filled(uint32_t count) {
@@ -145,7 +146,8 @@ void pieces(Transcript& t, const char* name, const Shape& shape) {
     result = t.call(BPF_MAP_LOOKUP_BATCH, attr);
     batch.in = batch.out;
     total += attr->batch.count;
-    for (uint32_t i = 0; i < attr->batch.count; i++) seen[batch.keys[i]] = batch.values[i] == batch.keys[i] + 100;
+    for (uint32_t i = 0; i < attr->batch.count; i++)
+      seen[batch.keys[i]] = batch.values[i] == batch.keys[i] + 100;
   }
   t.line(std::string(name) + ": lookups end with " + result_text(BPF_MAP_LOOKUP_BATCH, result));
   t.number("  elements", total);

@@ -91,7 +91,9 @@ void lpm(Transcript& t) {
     value = 0;
     if (t.element(what, BPF_MAP_LOOKUP_ELEM, fd, &key, &value) == 0) t.number("  value", value);
   };
-  const auto erase = [&](const char* what, Key key) { t.element(what, BPF_MAP_DELETE_ELEM, fd, &key, nullptr); };
+  const auto erase = [&](const char* what, Key key) {
+    t.element(what, BPF_MAP_DELETE_ELEM, fd, &key, nullptr);
+  };
   lookup("lookup in the empty trie", {32, {10, 1, 2, 3}});
   update("update 10/8", {8, {10, 0, 0, 0}}, 8);
   update("update 10.1/16", {16, {10, 1, 0, 0}}, 16);

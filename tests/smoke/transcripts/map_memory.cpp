@@ -22,8 +22,8 @@ struct Mapping {
 };
 
 // One page; "what = mapped" or the errno's name.
-void map(Transcript& t, const std::string& what, long fd, int access, Mapping* mapping, int kind = MAP_SHARED,
-         off_t offset = 0) {
+void map(Transcript& t, const std::string& what, long fd, int access, Mapping* mapping,
+         int kind = MAP_SHARED, off_t offset = 0) {
   void* at = ::mmap(nullptr, kPage, access, kind, static_cast<int>(fd), offset);
   if (at == MAP_FAILED) return t.line(what + " = " + result_text(BPF_MAP_LOOKUP_ELEM, -errno));
   t.line(what + " = mapped");
@@ -31,7 +31,8 @@ void map(Transcript& t, const std::string& what, long fd, int access, Mapping* m
   mapping->at = static_cast<uint8_t*>(at);
 }
 
-void try_map(Transcript& t, const std::string& what, long fd, int access, int kind = MAP_SHARED, off_t offset = 0) {
+void try_map(Transcript& t, const std::string& what, long fd, int access, int kind = MAP_SHARED,
+             off_t offset = 0) {
   Mapping mapping;
   map(t, what, fd, access, &mapping, kind, offset);
 }
@@ -60,7 +61,8 @@ void by_access(Transcript& t) {
   const long writer = t.create({BPF_MAP_TYPE_ARRAY, 4, 4, 4, BPF_F_MMAPABLE | BPF_F_WRONLY});
   try_map(t, "write-only descriptor, map to read", writer, PROT_READ);
   try_map(t, "write-only descriptor, map to write", writer, PROT_WRITE);
-  t.line(::ftruncate(static_cast<int>(array), 0) != 0 ? "its size is kept" : "its size was changed");
+  t.line(::ftruncate(static_cast<int>(array), 0) != 0 ? "its size is kept"
+                                                      : "its size was changed");
   t.lookup("an element", array, 1);
 }
 
@@ -96,17 +98,19 @@ void constants(Transcript& t) {
   t.update("update", array, 1, 78);
   try_map(t, "map to write", array, kWrite);
   try_map(t, "map to read", array, PROT_READ);
-  const long writer = t.create({BPF_MAP_TYPE_ARRAY, 4, 4, 4, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG | BPF_F_WRONLY});
+  const long writer =
+      t.create({BPF_MAP_TYPE_ARRAY, 4, 4, 4, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG | BPF_F_WRONLY});
   t.update("write-only descriptor, update", writer, 1, 77);
   t.lookup("write-only descriptor, lookup", writer, 1);
   // Whether the verifier follows the constant: the other branch is no program.
   for (const uint32_t value : {0u, 1u}) {
     const long map = t.create({BPF_MAP_TYPE_ARRAY, 4, 4, 1, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG});
     t.update("update", map, 0, value);
-    const auto program = load_map(1, BPF_PSEUDO_MAP_VALUE, static_cast<int>(map)) +
-                         std::vector<bpf_insn>{insn(BPF_LDX | BPF_MEM | BPF_W, 0, 1, 0, 0),
-                                               insn(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1, 0),
-                                               insn(BPF_LDX | BPF_MEM | BPF_DW, 0, 0, 0, 0), move(0, 0), leave()};
+    const auto program =
+        load_map(1, BPF_PSEUDO_MAP_VALUE, static_cast<int>(map)) +
+        std::vector<bpf_insn>{insn(BPF_LDX | BPF_MEM | BPF_W, 0, 1, 0, 0),
+                              insn(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1, 0),
+                              insn(BPF_LDX | BPF_MEM | BPF_DW, 0, 0, 0, 0), move(0, 0), leave()};
     Attr attr = Transcript::program(BPF_PROG_TYPE_SOCKET_FILTER, program);
     t.say("load before the freeze", BPF_PROG_LOAD, attr);
     freeze(t, "freeze", map);

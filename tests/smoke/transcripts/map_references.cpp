@@ -4,7 +4,8 @@
 namespace transcript {
 namespace {
 
-long create_outer(Transcript& t, const std::string& what, uint32_t type, long inner, uint32_t value_size = 4) {
+long create_outer(Transcript& t, const std::string& what, uint32_t type, long inner,
+                  uint32_t value_size = 4) {
   Attr attr;
   attr->map_type = type;
   attr->key_size = 4;
@@ -46,9 +47,12 @@ void maps_of_maps(Transcript& t, const char* name, uint32_t type) {
   t.lookup("lookup of nothing", outer, 0);
   t.update("update with a closed descriptor", outer, 0, 9999);
   t.update("update with no map", outer, 0, 1);
-  t.update("update with a hash", outer, 0, static_cast<uint32_t>(t.create({BPF_MAP_TYPE_HASH, 4, 8, 2})));
-  t.update("update with another value_size", outer, 0, static_cast<uint32_t>(t.create({BPF_MAP_TYPE_ARRAY, 4, 4, 2})));
-  t.update("update with other max_entries", outer, 0, static_cast<uint32_t>(t.create({BPF_MAP_TYPE_ARRAY, 4, 8, 3})));
+  t.update("update with a hash", outer, 0,
+           static_cast<uint32_t>(t.create({BPF_MAP_TYPE_HASH, 4, 8, 2})));
+  t.update("update with another value_size", outer, 0,
+           static_cast<uint32_t>(t.create({BPF_MAP_TYPE_ARRAY, 4, 4, 2})));
+  t.update("update with other max_entries", outer, 0,
+           static_cast<uint32_t>(t.create({BPF_MAP_TYPE_ARRAY, 4, 8, 3})));
   t.update("update with other flags", outer, 0,
            static_cast<uint32_t>(t.create({BPF_MAP_TYPE_ARRAY, 4, 8, 2, BPF_F_MMAPABLE})));
   t.update("update NOEXIST", outer, 1, static_cast<uint32_t>(inner), BPF_NOEXIST);

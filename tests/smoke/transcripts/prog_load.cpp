@@ -73,8 +73,8 @@ void fields(Transcript& t) {
 void logs(Transcript& t) {
   const std::vector<bpf_insn> bad{insn(BPF_ALU64 | BPF_MOV | BPF_X, 0, 3), leave()};
   std::vector<char> log(65536);
-  const auto load = [&](const std::string& what, const std::vector<bpf_insn>& insns, uint32_t level, uint32_t size,
-                        bool buffer = true) {
+  const auto load = [&](const std::string& what, const std::vector<bpf_insn>& insns, uint32_t level,
+                        uint32_t size, bool buffer = true) {
     Attr attr = Transcript::program(kFilter, insns);
     attr->log_level = level;
     attr->log_size = size;
@@ -92,7 +92,8 @@ void logs(Transcript& t) {
   load("bad, level 1, size 2^31", bad, 1, 1u << 31);
   for (const uint32_t level : {1u, 2u, 3u, 4u, 5u, 8u, 9u, 15u}) {
     load("bad, level " + std::to_string(level), bad, level, 65536);
-    t.line(std::strstr(log.data(), "R3 !read_ok") != nullptr ? "  names R3 !read_ok" : "  does not name R3");
+    t.line(std::strstr(log.data(), "R3 !read_ok") != nullptr ? "  names R3 !read_ok"
+                                                             : "  does not name R3");
     load("good, level " + std::to_string(level), kConstant, level, 65536);
     t.line(log[0] == '\0' ? "  empty log" : "  a log");
   }
@@ -117,7 +118,8 @@ void map_loads(Transcript& t) {
   const long hash = t.create({BPF_MAP_TYPE_HASH, 4, 8, 1});
   const long program = t.load(kFilter, kConstant);
   const int fds[] = {-1, static_cast<int>(map), 1};
-  const auto load = [&](const std::string& what, int source, int imm, int next = 0, bool array = false) {
+  const auto load = [&](const std::string& what, int source, int imm, int next = 0,
+                        bool array = false) {
     const auto insns = load_map(1, source, imm, next) + kConstant;
     Attr attr = Transcript::program(kFilter, insns);
     if (array) attr->fd_array = address(fds);
@@ -276,7 +278,8 @@ void program_info(Transcript& t) {
   t.bytes("  tags", tags, sizeof tags);
   t.bytes("  functions", functions, sizeof functions);
   t.bytes("  lines", shown_lines, sizeof shown_lines);
-  t.line(xlated[0].imm == static_cast<int32_t>(map_ids[0]) ? "  the map's id in the instruction" : "  no id");
+  t.line(xlated[0].imm == static_cast<int32_t>(map_ids[0]) ? "  the map's id in the instruction"
+                                                           : "  no id");
   xlated[0].imm = 0;
   t.bytes("  instructions", xlated, info.xlated_prog_len);
 

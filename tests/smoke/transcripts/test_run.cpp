@@ -1,4 +1,5 @@
-// PROG_TEST_RUN. The kernel strips a socket filter's first 14 bytes; what is shown here holds for both.
+// PROG_TEST_RUN. The kernel strips a socket filter's first 14 bytes; what is shown here holds for
+// both.
 #include "tests/smoke/transcripts/transcript.hpp"
 
 namespace transcript {

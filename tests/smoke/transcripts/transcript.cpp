@@ -10,9 +10,10 @@ namespace transcript {
 
 std::string result_text(int cmd, long result) {
   if (result >= 0) {
-    constexpr int kMakeDescriptors[] = {BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_BTF_LOAD, BPF_PROG_GET_FD_BY_ID,
-                                        BPF_MAP_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID,
-                                        BPF_LINK_CREATE, BPF_OBJ_GET, BPF_ENABLE_STATS};
+    constexpr int kMakeDescriptors[] = {
+        BPF_MAP_CREATE,       BPF_PROG_LOAD,        BPF_BTF_LOAD,          BPF_PROG_GET_FD_BY_ID,
+        BPF_MAP_GET_FD_BY_ID, BPF_BTF_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID, BPF_LINK_CREATE,
+        BPF_OBJ_GET,          BPF_ENABLE_STATS};
     const bool fd = std::find(std::begin(kMakeDescriptors), std::end(kMakeDescriptors), cmd) !=
                     std::end(kMakeDescriptors);
     return fd ? "fd" : std::to_string(result);
@@ -44,7 +45,9 @@ long Transcript::say(const std::string& what, int cmd, Attr& attr, unsigned size
 
 void Transcript::line(const std::string& text) { std::printf("%s\n", text.c_str()); }
 
-void Transcript::number(const std::string& what, uint64_t value) { line(what + ": " + std::to_string(value)); }
+void Transcript::number(const std::string& what, uint64_t value) {
+  line(what + ": " + std::to_string(value));
+}
 
 void Transcript::bytes(const std::string& what, const void* from, size_t size) {
   std::string text = what + ":";
@@ -72,7 +75,8 @@ long Transcript::say_create(const std::string& what, const Shape& shape) {
   return fd;
 }
 
-long Transcript::element(const std::string& what, int cmd, long fd, const void* key, void* value, uint64_t flags) {
+long Transcript::element(const std::string& what, int cmd, long fd, const void* key, void* value,
+                         uint64_t flags) {
   Attr attr;
   attr->map_fd = static_cast<uint32_t>(fd);
   attr->key = address(key);
@@ -81,7 +85,8 @@ long Transcript::element(const std::string& what, int cmd, long fd, const void* 
   return say(what, cmd, attr);
 }
 
-long Transcript::update(const std::string& what, long fd, uint32_t key, uint32_t value, uint64_t flags) {
+long Transcript::update(const std::string& what, long fd, uint32_t key, uint32_t value,
+                        uint64_t flags) {
   return element(what, BPF_MAP_UPDATE_ELEM, fd, &key, &value, flags);
 }
 

@@ -50,7 +50,8 @@ class Transcript {
 
   long create(const Shape& shape);
   long say_create(const std::string& what, const Shape& shape);
-  long element(const std::string& what, int cmd, long fd, const void* key, void* value, uint64_t flags = 0);
+  long element(const std::string& what, int cmd, long fd, const void* key, void* value,
+               uint64_t flags = 0);
   // key and value of 4 bytes.
   long update(const std::string& what, long fd, uint32_t key, uint32_t value, uint64_t flags = 0);
   long lookup(const std::string& what, long fd, uint32_t key);
@@ -59,7 +60,8 @@ class Transcript {
   void keys(const std::string& what, long fd);
   void close(long fd);
 
-  static Attr program(uint32_t type, const std::vector<bpf_insn>& insns, const char* licence = "GPL");
+  static Attr program(uint32_t type, const std::vector<bpf_insn>& insns,
+                      const char* licence = "GPL");
   long load(uint32_t type, const std::vector<bpf_insn>& insns);
 
  private:
@@ -85,7 +87,8 @@ inline bpf_insn leave() { return insn(BPF_JMP | BPF_EXIT); }
 inline std::vector<bpf_insn> load_map(int dst, int source, int imm, int next = 0) {
   return {insn(BPF_LD | BPF_IMM | BPF_DW, dst, source, 0, imm), insn(0, 0, 0, 0, next)};
 }
-inline std::vector<bpf_insn> operator+(std::vector<bpf_insn> left, const std::vector<bpf_insn>& right) {
+inline std::vector<bpf_insn> operator+(std::vector<bpf_insn> left,
+                                       const std::vector<bpf_insn>& right) {
   left.insert(left.end(), right.begin(), right.end());
   return left;
 }

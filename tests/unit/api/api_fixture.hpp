@@ -34,7 +34,8 @@ inline long create_hash(bpf::Client& client, uint32_t entries = 16, uint32_t val
   attr.max_entries = entries;
   return client.bpf(BPF_MAP_CREATE, &attr, sizeof attr);
 }
-inline long element(bpf::Client& client, int cmd, long map, const void* key, const void* value, uint64_t flags = 0) {
+inline long element(bpf::Client& client, int cmd, long map, const void* key, const void* value,
+                    uint64_t flags = 0) {
   auto attr = empty_attr();
   attr.map_fd = static_cast<uint32_t>(map);
   attr.key = address(key);
@@ -79,7 +80,8 @@ class Api : public testing::Test {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path().copy(address.sun_path, sizeof address.sun_path - 1);
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+      return {};
     char welcome[4096];
     bpf::wire::FrameHeader header;
     if (::recv(fd.get(), &header, sizeof header, MSG_WAITALL) != sizeof header ||
@@ -87,7 +89,8 @@ class Api : public testing::Test {
       return {};
     }
     const auto rest = static_cast<ssize_t>(header.size - sizeof header);
-    return ::recv(fd.get(), welcome, static_cast<size_t>(rest), MSG_WAITALL) == rest ? std::move(fd) : UniqueFd();
+    return ::recv(fd.get(), welcome, static_cast<size_t>(rest), MSG_WAITALL) == rest ? std::move(fd)
+                                                                                     : UniqueFd();
   }
   // Waits until the server has closed the connection.
   static bool closed_by_server(int fd) {

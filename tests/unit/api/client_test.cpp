@@ -113,9 +113,10 @@ TEST_F(Api, ErrorsAreTheSystemCalls) {
 TEST_F(Api, AProgramWithMapsLoadsAndRuns) {
   auto client = connect();
   const UniqueFd map(static_cast<int>(create_hash(*client)));
-  const UniqueFd program(static_cast<int>(load(
-      *client, {insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map.get()), insn(0),
-                insn(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 17), insn(BPF_JMP | BPF_EXIT)})));
+  const UniqueFd program(static_cast<int>(
+      load(*client,
+           {insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map.get()), insn(0),
+            insn(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 17), insn(BPF_JMP | BPF_EXIT)})));
   ASSERT_TRUE(program);
   uint32_t retval = 0;
   EXPECT_EQ(test_run(*client, program.get(), 1, &retval), 0);
@@ -142,8 +143,8 @@ TEST_F(Api, LookupsGoOnWhileAnotherClientsProgramRunsLong) {
   auto slow = connect();
   auto quick = connect();
   const UniqueFd map(static_cast<int>(create_hash(*quick)));
-  const UniqueFd program(static_cast<int>(
-      load(*slow, {insn(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 1), insn(BPF_JMP | BPF_EXIT)})));
+  const UniqueFd program(static_cast<int>(load(
+      *slow, {insn(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 1), insn(BPF_JMP | BPF_EXIT)})));
   std::atomic<bool> running{true};
   std::thread runner([&] {
     uint32_t retval = 0;

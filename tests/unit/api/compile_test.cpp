@@ -12,7 +12,8 @@ using bpf::Insn;
 // Verified; `length` additions to R0, which starts at 1.
 std::shared_ptr<const bpf::AnnotatedProgram> counting_program(int length) {
   std::vector<Insn> insns{{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 1}};
-  for (int i = 0; i < length; i++) insns.push_back({BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_0, 0, 0, 1});
+  for (int i = 0; i < length; i++)
+    insns.push_back({BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_0, 0, 0, 1});
   insns.push_back({BPF_JMP | BPF_EXIT, 0, 0, 0, 0});
   bpf::VerifierInput input;
   input.name = "counting";

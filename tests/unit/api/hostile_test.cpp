@@ -60,22 +60,24 @@ std::vector<BadFrame> bad_frames() {
   FrameWriter descriptor(FrameType::call);
   descriptor.put(CallHeader{BPF_MAP_CREATE, 0, 0, 1, 0});
   descriptor.put(bpf::wire::Answer{{bpf::wire::NeedKind::file, 3, 0, 0}, 0, 0});
-  return {{"noise", noise},
-          {"a size of 0", with_header({0, call, bpf::wire::kVersion})},
-          {"a size beyond the limit", with_header({0xfffffff8u, call, bpf::wire::kVersion})},
-          {"a size that is not whole", with_header({201, call, bpf::wire::kVersion})},
-          {"another version", with_header({sizeof(FrameHeader) + 192, call, bpf::wire::kVersion + 1})},
-          {"a type that only the daemon sends", frame(FrameType::result, bpf::wire::ResultHeader{})},
-          {"a type that is none", frame(static_cast<FrameType>(77), bpf::wire::ResultHeader{})},
-          {"a call without its header", frame(FrameType::call, uint64_t{0})},
-          {"an attribute longer than the frame", frame(FrameType::call, CallHeader{0, 4096, 0, 0, 0})},
-          {"an attribute longer than the limit", frame(FrameType::call, CallHeader{0, 4104, 0, 0, 0})},
-          {"answers that are not there", frame(FrameType::call, CallHeader{0, 0, 0, 4, 0})},
-          {"a billion answers", frame(FrameType::call, CallHeader{0, 0, 0, 1u << 30, 0})},
-          {"memory that wraps around", std::move(answers).finish()},
-          {"a descriptor that is not there", std::move(descriptor).finish()},
-          {"a query longer than the frame", frame(FrameType::query, bpf::wire::TextHeader{0, 1u << 30})},
-          {"two requests at once", std::move(twice)}};
+  return {
+      {"noise", noise},
+      {"a size of 0", with_header({0, call, bpf::wire::kVersion})},
+      {"a size beyond the limit", with_header({0xfffffff8u, call, bpf::wire::kVersion})},
+      {"a size that is not whole", with_header({201, call, bpf::wire::kVersion})},
+      {"another version", with_header({sizeof(FrameHeader) + 192, call, bpf::wire::kVersion + 1})},
+      {"a type that only the daemon sends", frame(FrameType::result, bpf::wire::ResultHeader{})},
+      {"a type that is none", frame(static_cast<FrameType>(77), bpf::wire::ResultHeader{})},
+      {"a call without its header", frame(FrameType::call, uint64_t{0})},
+      {"an attribute longer than the frame", frame(FrameType::call, CallHeader{0, 4096, 0, 0, 0})},
+      {"an attribute longer than the limit", frame(FrameType::call, CallHeader{0, 4104, 0, 0, 0})},
+      {"answers that are not there", frame(FrameType::call, CallHeader{0, 0, 0, 4, 0})},
+      {"a billion answers", frame(FrameType::call, CallHeader{0, 0, 0, 1u << 30, 0})},
+      {"memory that wraps around", std::move(answers).finish()},
+      {"a descriptor that is not there", std::move(descriptor).finish()},
+      {"a query longer than the frame",
+       frame(FrameType::query, bpf::wire::TextHeader{0, 1u << 30})},
+      {"two requests at once", std::move(twice)}};
 }
 
 TEST_F(Api, WhatIsNoRequestCostsTheConnectionAndNothingElse) {
@@ -98,7 +100,8 @@ TEST_F(Api, AClientThatStallsInAFrameLosesItsConnectionAfterAWhile) {
   const UniqueFd announced = raw();
   const auto call = valid_call();
   send_all(stalled.get(), call.data(), call.size() - 1);
-  const FrameHeader large{bpf::wire::kFrameMax, static_cast<uint16_t>(FrameType::call), bpf::wire::kVersion};
+  const FrameHeader large{bpf::wire::kFrameMax, static_cast<uint16_t>(FrameType::call),
+                          bpf::wire::kVersion};
   send_all(announced.get(), &large, sizeof large);
   EXPECT_TRUE(closed_by_server(stalled.get()));
   EXPECT_TRUE(closed_by_server(announced.get()));
@@ -144,7 +147,8 @@ TEST_F(Api, AThousandConnectionsAreServedAtOnce) {
   std::vector<std::unique_ptr<bpf::Client>> clients;
   for (int i = 0; i < 1000; i++) {
     auto client = bpf::Client::connect(path());
-    if (!client && client.error().code == EMFILE) GTEST_SKIP() << "descriptors: " << client.error().text;
+    if (!client && client.error().code == EMFILE)
+      GTEST_SKIP() << "descriptors: " << client.error().text;
     ASSERT_TRUE(client) << i << ": " << client.error().text;
     clients.push_back(std::move(*client));
   }
@@ -165,7 +169,8 @@ TEST_F(Api, AThousandStalledConnectionsDoNotHoldUpAnother) {
 }
 
 TEST_F(Api, AClientThatDoesNotTakeItsAnswerLosesItsConnectionAfterAWhile) {
-  query_ = [](std::string_view) -> Result<std::string> { return std::string(16u << 20, 'x'); };  // no socket holds that
+  // no socket holds that
+  query_ = [](std::string_view) -> Result<std::string> { return std::string(16u << 20, 'x'); };
   start(1);
   const UniqueFd idle = raw();
   FrameWriter writer(FrameType::query);
@@ -179,7 +184,8 @@ TEST_F(Api, AClientThatDoesNotTakeItsAnswerLosesItsConnectionAfterAWhile) {
   EXPECT_GE(create_hash(*connect()), 0);
 }
 
-// 20 clients wait in the backlog while the server may open next to nothing, and all are served when it may.
+// 20 clients wait in the backlog while the server may open next to nothing, and all are served when
+// it may.
 TEST_F(Api, ClientsThatComeWhileDescriptorsAreShortAreServedLater) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -200,10 +206,12 @@ TEST_F(Api, ClientsThatComeWhileDescriptorsAreShortAreServedLater) {
     UniqueFd sockets[20];
     for (auto& socket : sockets) {
       socket.reset(::socket(AF_UNIX, SOCK_STREAM, 0));
-      if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) ::_exit(1);
+      if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        ::_exit(1);
     }
     char byte;
-    if (::recv(sockets[19].get(), &byte, 1, MSG_DONTWAIT) != -1 || ::write(to.get(), "", 1) != 1) ::_exit(2);
+    if (::recv(sockets[19].get(), &byte, 1, MSG_DONTWAIT) != -1 || ::write(to.get(), "", 1) != 1)
+      ::_exit(2);
     for (auto& socket : sockets) {
       FrameHeader welcome;
       if (::recv(socket.get(), &welcome, sizeof welcome, MSG_WAITALL) != sizeof welcome) ::_exit(3);

@@ -61,7 +61,8 @@ long create(bpf::Client& client, uint32_t type) {
 }
 
 long load_trivial(bpf::Client& client) {
-  const std::vector<bpf::Insn> insns{{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+  const std::vector<bpf::Insn> insns{{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1},
+                                     {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
   auto attr = empty_attr();
   attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
   attr.insns = address(insns.data());
@@ -99,11 +100,13 @@ TEST_F(ApiWithSlowCompiler, LookupsGoOnWhileAnUpdateOfAProgArrayCompiles) {
   ASSERT_TRUE(jumps && program);
   const uint32_t key = 1;
   const auto fd = static_cast<uint32_t>(program.get());
-  std::thread updater([&] { EXPECT_EQ(element(*slow, BPF_MAP_UPDATE_ELEM, jumps.get(), &key, &fd), 0); });
+  std::thread updater(
+      [&] { EXPECT_EQ(element(*slow, BPF_MAP_UPDATE_ELEM, jumps.get(), &key, &fd), 0); });
   work_.wait_until_begun();
   expect_quick_calls_answered(*quick, map.get());
   uint32_t id = 0;
-  EXPECT_EQ(element(*quick, BPF_MAP_LOOKUP_ELEM, jumps.get(), &key, &id), -ENOENT);  // not there before it is compiled
+  // not there before it is compiled
+  EXPECT_EQ(element(*quick, BPF_MAP_LOOKUP_ELEM, jumps.get(), &key, &id), -ENOENT);
   work_.let_end();
   updater.join();
   EXPECT_EQ(element(*quick, BPF_MAP_LOOKUP_ELEM, jumps.get(), &key, &id), 0);
@@ -137,11 +140,13 @@ TEST_F(ApiWithSlowCompiler, AClientThatVanishesDuringALongCallCostsNobodyAnythin
     call.put_bytes(&attr, sizeof attr);
     call.put(bpf::wire::Answer{{bpf::wire::NeedKind::file, 3, 0, 0}, 0, 0});
     const char zeros[sizeof(bpf_map_info)] = {};
-    call.put(bpf::wire::Answer{{bpf::wire::NeedKind::memory, 0, 4096, sizeof zeros}, 0, sizeof zeros});
+    call.put(
+        bpf::wire::Answer{{bpf::wire::NeedKind::memory, 0, 4096, sizeof zeros}, 0, sizeof zeros});
     call.put_bytes(zeros, sizeof zeros);
     const auto frame = std::move(call).finish();
     const int fd = program.get();
-    ASSERT_EQ(send_with_descriptors(gone.get(), frame, {&fd, 1}), static_cast<ssize_t>(frame.size()));
+    ASSERT_EQ(send_with_descriptors(gone.get(), frame, {&fd, 1}),
+              static_cast<ssize_t>(frame.size()));
     work_.wait_until_begun();
   }
   expect_quick_calls_answered(*quick, map.get());

@@ -20,7 +20,8 @@ namespace sluice {
 namespace {
 
 TEST(Error, ContextIsAddedInFront) {
-  EXPECT_EQ(Error({EINVAL, "value_size 0"}).in("create").in("map flows").text, "map flows: create: value_size 0");
+  EXPECT_EQ(Error({EINVAL, "value_size 0"}).in("create").in("map flows").text,
+            "map flows: create: value_size 0");
 }
 
 TEST(Error, AnErrnoIsSpelledOut) {
@@ -30,7 +31,8 @@ TEST(Error, AnErrnoIsSpelledOut) {
 }
 
 TEST(CarefulCopy, EndsWhereTheMemoryDoes) {
-  auto* pages = static_cast<char*>(::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* pages = static_cast<char*>(
+      ::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(pages, MAP_FAILED);
   std::memset(pages, 'a', 8192);
   ASSERT_EQ(::mprotect(pages + 4096, 4096, PROT_NONE), 0);
@@ -39,7 +41,8 @@ TEST(CarefulCopy, EndsWhereTheMemoryDoes) {
   EXPECT_EQ(read_carefully(out, at - 64, 64), 64u);
   EXPECT_EQ(read_carefully(out, at - 10, 64), 10u);
   EXPECT_EQ(std::string(out, 11), "aaaaaaaaaaa");
-  for (const uint64_t nowhere : {uint64_t{0}, uint64_t{8}, at, uint64_t{1} << 47, uint64_t{1} << 63, ~uint64_t{0}}) {
+  for (const uint64_t nowhere :
+       {uint64_t{0}, uint64_t{8}, at, uint64_t{1} << 47, uint64_t{1} << 63, ~uint64_t{0}}) {
     EXPECT_EQ(read_carefully(out, nowhere, 64), 0u) << nowhere;
   }
   EXPECT_EQ(read_carefully(out, at, 0), 0u);
@@ -52,7 +55,8 @@ TEST(CarefulCopy, EndsWhereTheMemoryDoes) {
   for (int i = 0; i < 4; i++) {
     threads.emplace_back([&] {
       char own[64];
-      for (uint64_t size = 0; size < 1000; size++) wrong += read_carefully(own, at - size % 64, 64) != size % 64;
+      for (uint64_t size = 0; size < 1000; size++)
+        wrong += read_carefully(own, at - size % 64, 64) != size % 64;
     });
   }
   for (auto& thread : threads) thread.join();

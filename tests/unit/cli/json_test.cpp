@@ -43,9 +43,9 @@ TEST(JsonWriter, CompactJsonIsOneLine) {
 }
 
 TEST(JsonWriter, PrettyJsonIsLaidOutAsBpftoolDoes) {
-  EXPECT_EQ(
-      written(true, sample),
-      "[{\n        \"id\": 7,\n        \"list\": [\"a\\\"\\n\",2\n        ],\n        \"none\": []\n    },{}\n]\n");
+  EXPECT_EQ(written(true, sample),
+            "[{\n        \"id\": 7,\n        \"list\": [\"a\\\"\\n\",2\n        ],\n        "
+            "\"none\": []\n    },{}\n]\n");
 }
 
 TEST(JsonWriter, WhatAnErrorCutsShortIsClosed) {
@@ -62,7 +62,8 @@ TEST(JsonWriter, WhatAnErrorCutsShortIsClosed) {
 }
 
 TEST(Json, ADaemonsAnswerIsReadAndWrittenUnchanged) {
-  const std::string text = "{\"name\":\"7\",\"count\":7,\"up\":true,\"list\":[1,{\"x\":null}],\"text\":\"a: b\\n\"}";
+  const std::string text =
+      "{\"name\":\"7\",\"count\":7,\"up\":true,\"list\":[1,{\"x\":null}],\"text\":\"a: b\\n\"}";
   const auto json = Json::parse(text);
   ASSERT_TRUE(json);
   EXPECT_EQ((*json)["name"].text(), "7");

@@ -6,8 +6,10 @@
 namespace sluice::cli {
 namespace {
 
-Sample make_sample(double seconds, const std::string& ports, const std::string& workers, const std::string& chains) {
-  return {seconds, Json::parse(ports).value(), Json::parse(workers).value(), Json::parse(chains).value()};
+Sample make_sample(double seconds, const std::string& ports, const std::string& workers,
+                   const std::string& chains) {
+  return {seconds, Json::parse(ports).value(), Json::parse(workers).value(),
+          Json::parse(chains).value()};
 }
 
 std::string chain(const std::string& port, double seconds, const std::string& programs) {
@@ -15,8 +17,8 @@ std::string chain(const std::string& port, double seconds, const std::string& pr
          R"(, "programs": [)" + programs + "]}";
 }
 std::string program(const std::string& name, int run, int passed) {
-  return R"({"name": ")" + name + R"(", "run": )" + std::to_string(run) + R"(, "passed": )" + std::to_string(passed) +
-         R"(, "trimmed": 0})";
+  return R"({"name": ")" + name + R"(", "run": )" + std::to_string(run) + R"(, "passed": )" +
+         std::to_string(passed) + R"(, "trimmed": 0})";
 }
 
 TEST(Samples, ProgramsAreCountedPerSecondAndTheChainPerPacket) {
@@ -38,7 +40,8 @@ TEST(Samples, ProgramsAreCountedPerSecondAndTheChainPerPacket) {
 }
 
 TEST(Samples, ACounterThatWentBackBeganAnew) {
-  const auto before = make_sample(0, "[]", "[]", "[" + chain("a", 9, program("x", 1000, 1000)) + "]");
+  const auto before =
+      make_sample(0, "[]", "[]", "[" + chain("a", 9, program("x", 1000, 1000)) + "]");
   const auto after = make_sample(1, "[]", "[]", "[" + chain("a", 0.5, program("x", 10, 10)) + "]");
   const auto rates = program_rates(before, after);
   ASSERT_EQ(rates.size(), 1u);
@@ -57,7 +60,8 @@ TEST(Samples, APortDropsWhatItsQueuesDrop) {
   const auto ports = [](int packets, int verdict, int full) {
     return R"([{"name": "p", "rx_packets": )" + std::to_string(packets) + R"(, "rx_bytes": )" +
            std::to_string(packets * 100) +
-           R"(, "tx_packets": 0, "tx_bytes": 0, "rx_missed": 0, "rx_no_buffer": 0, "queues": [{"dropped_verdict": )" +
+           R"(, "tx_packets": 0, "tx_bytes": 0, "rx_missed": 0, "rx_no_buffer": 0, )" +
+           R"("queues": [{"dropped_verdict": )" +
            std::to_string(verdict) + R"(}, {"dropped_tx_full": )" + std::to_string(full) + "}]}]";
   };
   const auto rates = port_rates(make_sample(0, ports(0, 0, 0), "[]", "[]"),

@@ -5,7 +5,9 @@
 namespace sluice::cli {
 namespace {
 
-Words words(std::initializer_list<std::string> list) { return Words(std::vector<std::string>(list)); }
+Words words(std::initializer_list<std::string> list) {
+  return Words(std::vector<std::string>(list));
+}
 
 struct BytesCase {
   std::vector<std::string> words;
@@ -74,8 +76,8 @@ TEST(Words, NumbersHaveBounds) {
 }
 
 TEST(Batch, LinesAreSplitAtBlanksOutsideQuotes) {
-  const auto commands =
-      split_commands("# nothing\n\n map  show\tname 'a b' # the rest\nprog show \\\n name x\\\n\"\" ''\n");
+  const auto commands = split_commands(
+      "# nothing\n\n map  show\tname 'a b' # the rest\nprog show \\\n name x\\\n\"\" ''\n");
   ASSERT_TRUE(commands);
   ASSERT_EQ(commands->size(), 2u);
   EXPECT_EQ((*commands)[0].line, 3u);

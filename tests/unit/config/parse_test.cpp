@@ -21,7 +21,9 @@ struct Mistake {
 
 class EveryMistake : public testing::TestWithParam<Mistake> {};
 
-TEST_P(EveryMistake, IsReportedWithItsPlaceAndAHint) { EXPECT_EQ(mistakes(GetParam().yaml), GetParam().message); }
+TEST_P(EveryMistake, IsReportedWithItsPlaceAndAHint) {
+  EXPECT_EQ(mistakes(GetParam().yaml), GetParam().message);
+}
 
 const Mistake kMistakes[] = {
     {"UnknownSection", "ports: []\nattatch: []\n",
@@ -30,8 +32,10 @@ const Mistake kMistakes[] = {
      "t.yaml:2:15: port: unknown key \"devce\" (did you mean \"device\"?)"},
     {"UnknownKeyFarFromAny", "eal: {zzz: 1}\n",
      "t.yaml:1:7: eal: unknown key \"zzz\" (known here: cores, memory_mb, hugepages, extra_args)"},
-    {"BeginningOfAKey", "eal: {memory: 1}\n", "t.yaml:1:7: eal: unknown key \"memory\" (did you mean \"memory_mb\"?)"},
-    {"RepeatedKey", "jit: on\njit: off\n", "t.yaml:2:1: configuration: \"jit\" is given twice (remove one of them)"},
+    {"BeginningOfAKey", "eal: {memory: 1}\n",
+     "t.yaml:1:7: eal: unknown key \"memory\" (did you mean \"memory_mb\"?)"},
+    {"RepeatedKey", "jit: on\njit: off\n",
+     "t.yaml:2:1: configuration: \"jit\" is given twice (remove one of them)"},
     {"KeyWithoutValue", "licence:\n",
      "t.yaml:1:1: configuration: \"licence\" has no value (remove the key or give it a value)"},
     {"TextForNumber", "eal: {memory_mb: lots}\n",
@@ -39,16 +43,20 @@ const Mistake kMistakes[] = {
     {"NegativeNumber", "eal: {memory_mb: -5}\n",
      "t.yaml:1:18: eal: memory_mb: expected a whole number from 16 to 1048576, found \"-5\""},
     {"HugeNumber", "eal: {memory_mb: 99999999999999999999999}\n",
-     "t.yaml:1:18: eal: memory_mb: expected a whole number from 16 to 1048576, found \"99999999999999999999999\""},
+     "t.yaml:1:18: eal: memory_mb: expected a whole number from 16 to 1048576, found "
+     "\"99999999999999999999999\""},
     {"ListForMapping", "eal: [1]\n", "t.yaml:1:6: eal: expected a mapping, found a list"},
     {"MappingForList", "ports: {name: a}\n", "t.yaml:1:8: ports: expected a list, found a mapping"},
-    {"ListForText", "ports: [{name: a, device: [x]}]\n", "t.yaml:1:27: port: device: expected a text, found a list"},
+    {"ListForText", "ports: [{name: a, device: [x]}]\n",
+     "t.yaml:1:27: port: device: expected a text, found a list"},
     {"NotABoolean", "jit: maybe\n", "t.yaml:1:6: jit: expected on or off, found \"maybe\""},
     {"NotAChoice", "licence: kernal\n",
-     "t.yaml:1:10: licence: expected one of kernel, gpl_only, found \"kernal\" (did you mean \"kernel\"?)"},
+     "t.yaml:1:10: licence: expected one of kernel, gpl_only, found \"kernal\" (did you mean "
+     "\"kernel\"?)"},
     {"MissingKey", "ports: [{name: a}]\n", "t.yaml:1:9: port: \"device\" is missing"},
     {"BadName", "ports: [{name: a/b, device: x}]\n",
-     "t.yaml:1:16: port: name: \"a/b\" is not a name (letters, digits, _ - . and at most 63 of them)"},
+     "t.yaml:1:16: port: name: \"a/b\" is not a name (letters, digits, _ - . and at most 63 of "
+     "them)"},
     {"PortNameTwice", "ports:\n  - {name: a, device: x}\n  - {name: a, device: y}\n",
      "t.yaml:3:12: port: name \"a\" is used twice (the first is in line 2)"},
     {"DeviceTwice", "ports:\n  - {name: a, device: x}\n  - {name: b, device: x}\n",
@@ -69,12 +77,14 @@ const Mistake kMistakes[] = {
     {"ObjectAndFilter", "programs: [{name: a, object: /dev/null, filter: ip}]\n",
      "t.yaml:1:49: program: object and filter exclude each other (make two programs of them)"},
     {"NeitherObjectNorFilter", "programs: [{name: a}]\n",
-     "t.yaml:1:12: program: neither object nor filter (object: FILE.bpf.o or filter: \"tcp port 80\")"},
+     "t.yaml:1:12: program: neither object nor filter (object: FILE.bpf.o or filter: \"tcp port "
+     "80\")"},
     {"FunctionOfAFilter", "programs: [{name: a, filter: ip, program: f}]\n",
      "t.yaml:1:43: program: program names a function of an object, but there is no object"},
     {"UnknownPort", "ports: [{name: lan, device: x}]\nattach: [{port: lna}]\n",
      "t.yaml:2:17: attach: port: no port \"lna\" (did you mean \"lan\"?)"},
-    {"UnknownForwardPort", "ports: [{name: lan, device: x}]\nattach: [{port: lan, forward: internet}]\n",
+    {"UnknownForwardPort",
+     "ports: [{name: lan, device: x}]\nattach: [{port: lan, forward: internet}]\n",
      "t.yaml:2:31: attach: forward: no port \"internet\" (add it to ports)"},
     {"ForwardToItself", "ports: [{name: lan, device: x}]\nattach: [{port: lan, forward: lan}]\n",
      "t.yaml:2:31: attach: forward to the port itself (reflect: true sends packets back)"},
@@ -85,7 +95,8 @@ const Mistake kMistakes[] = {
     {"DropFalse", "ports: [{name: a, device: x}]\nattach: [{port: a, drop: false}]\n",
      "t.yaml:2:26: attach: drop: can only be true (leave it out)"},
     {"AttachedTwice", "ports: [{name: a, device: x}]\nattach:\n  - {port: a}\n  - {port: a}\n",
-     "t.yaml:4:12: attach: port \"a\" is attached twice (list all its programs in the attach in line 3)"},
+     "t.yaml:4:12: attach: port \"a\" is attached twice (list all its programs in the attach in "
+     "line 3)"},
     {"UnknownProgram",
      "ports: [{name: a, device: x}]\nprograms: [{name: web, filter: ip}]\n"
      "attach: [{port: a, programs: [wbe]}]\n",
@@ -98,13 +109,14 @@ const Mistake kMistakes[] = {
      "t.yaml:1:33: pins: mode: \"9\" is not an octal file mode (as in mode: \"0700\")"},
     {"PinWithoutPins", "programs: [{name: a, filter: ip, pin: /x}]\n",
      "t.yaml:1:39: program a: pin without a `pins` section (pins: {directory: /run/sluice/bpf})"},
-    {"MetricPinWithoutPins",
-     "metrics: {counters: [{name: a, help: h, map: /flows}]}\n",
-     "t.yaml:1:46: metric a: map by pin path without a `pins` section (pins: {directory: /run/sluice/bpf})"},
+    {"MetricPinWithoutPins", "metrics: {counters: [{name: a, help: h, map: /flows}]}\n",
+     "t.yaml:1:46: metric a: map by pin path without a `pins` section (pins: {directory: "
+     "/run/sluice/bpf})"},
     {"BadPin", "programs: [{name: a, filter: ip, pin: x}]\npins: {directory: /p}\n",
      "t.yaml:1:39: program: pin: \"x\" is not a path in the pin directory (it begins with /)"},
     {"BadListen", "metrics: {listen: here}\n",
-     "t.yaml:1:19: metrics: listen: \"here\" is not ADDRESS:PORT (as in 127.0.0.1:9435; port 0 takes a free one)"},
+     "t.yaml:1:19: metrics: listen: \"here\" is not ADDRESS:PORT (as in 127.0.0.1:9435; port 0 "
+     "takes a free one)"},
     {"ListenPortTooHigh", "metrics: {listen: \"127.0.0.1:70000\"}\n",
      "t.yaml:1:19: metrics: listen: \"127.0.0.1:70000\" is not ADDRESS:PORT (as in "
      "127.0.0.1:9435; port 0 takes a free one)"},
@@ -112,11 +124,13 @@ const Mistake kMistakes[] = {
      "t.yaml:1:52: metric: map \"x\" does not name a map (PROGRAM/MAP, or a pin path from /)"},
     {"MapOfNoProgram", "metrics: {counters: [{name: a_total, help: h, map: x/y}]}\n",
      "t.yaml:1:52: metric: no program \"x\" (add it to programs)"},
-    {"MapOfAFilter", "programs: [{name: x, filter: ip}]\nmetrics: {gauges: [{name: a, help: h, map: x/y}]}\n",
+    {"MapOfAFilter",
+     "programs: [{name: x, filter: ip}]\nmetrics: {gauges: [{name: a, help: h, map: x/y}]}\n",
      "t.yaml:2:44: metric: program \"x\" is a filter and has no maps"},
     {"MetricName", "metrics: {counters: [{name: 9a, help: h, map: /p}]}\npins: {directory: /p}\n",
      "t.yaml:1:29: metric: \"9a\" is not a metric name (letters, digits, _ and :, no digit first)"},
-    {"MetricNameOfOurs", "metrics: {counters: [{name: sluice_a, help: h, map: /p}]}\npins: {directory: /p}\n",
+    {"MetricNameOfOurs",
+     "metrics: {counters: [{name: sluice_a, help: h, map: /p}]}\npins: {directory: /p}\n",
      "t.yaml:1:29: metric: names that begin with sluice_ are sluice's own"},
     {"MetricNameTwice",
      "metrics:\n  counters: [{name: a, help: h, map: /p}]\n"
@@ -139,15 +153,18 @@ const Mistake kMistakes[] = {
      "t.yaml:1:96: decoder: name: expected one of uint, hex, string, inet_ip, static_map, found "
      "\"uit\" (did you mean \"uint\"?)"},
     {"StaticMapFirst",
-     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 4, decoders: [{name: static_map, "
+     "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: l, size: 4, decoders: "
+     "[{name: static_map, "
      "static_map: {6: tcp}}]}]}]}\npins: {directory: /p}\n",
-     "t.yaml:1:89: decoder: static_map cannot be the first, it maps text (decoders: [{name: uint}, {name: static_map, "
+     "t.yaml:1:89: decoder: static_map cannot be the first, it maps text (decoders: [{name: uint}, "
+     "{name: static_map, "
      "static_map: {6: tcp}}])"},
     {"LabelName",
      "metrics: {counters: [{name: a, help: h, map: /p, labels: [{name: __l, size: 4, decoders: "
      "[{name: hex}]}]}]}\n"
      "pins: {directory: /p}\n",
-     "t.yaml:1:66: label: \"__l\" is not a label name (letters, digits and _, no digit first, no __ first)"},
+     "t.yaml:1:66: label: \"__l\" is not a label name (letters, digits and _, no digit first, no "
+     "__ first)"},
     {"NotYaml", "ports: [1\njit: {", "t.yaml:2:4: not YAML: end of sequence flow not found"},
     {"TwoDocuments", "jit: on\n---\njit: off\n",
      "t.yaml:2:1: a second document (one `---` document a file)"},
@@ -198,7 +215,10 @@ metrics:
       help: Packets.
       map: any/packets
       labels:
-        - {name: protocol, size: 4, padding: 4, decoders: [{name: uint}, {name: static_map, static_map: {6: tcp}}]}
+        - name: protocol
+          size: 4
+          padding: 4
+          decoders: [{name: uint}, {name: static_map, static_map: {6: tcp}}]
 )",
                                         "t.yaml", {});
   ASSERT_TRUE(config) << config.error().text;
@@ -241,7 +261,8 @@ TEST(Config, ABareObjectNameIsSoughtInTheFileFolderThenInTheShippedOnes) {
   ASSERT_TRUE(config);
   EXPECT_EQ(config->programs[0].path, (root / "own/a.bpf.o").string());
   // A path with a folder is meant literally.
-  EXPECT_FALSE(parse_config_text("programs: [{name: a, object: ./b/a.bpf.o}]\n", root / "own/t.yaml", shipped));
+  EXPECT_FALSE(parse_config_text("programs: [{name: a, object: ./b/a.bpf.o}]\n",
+                                 root / "own/t.yaml", shipped));
   std::filesystem::remove_all(root);
 }
 
@@ -249,7 +270,8 @@ TEST(Config, AFileThatIsNotThereIsAnErrorThatNamesIt) {
   const auto config = parse_config("/no/such/file.yaml");
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().code, ENOENT);
-  EXPECT_EQ(config.error().text, "open configuration /no/such/file.yaml: No such file or directory");
+  EXPECT_EQ(config.error().text,
+            "open configuration /no/such/file.yaml: No such file or directory");
 }
 
 }  // namespace

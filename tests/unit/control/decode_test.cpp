@@ -25,7 +25,9 @@ TEST(Decode, UintReadsTheMachinesByteOrderInEverySize) {
   EXPECT_EQ(decode(uint, {255, 255, 255, 255, 255, 255, 255, 255}), "18446744073709551615");
 }
 
-TEST(Decode, HexKeepsEveryByteInOrder) { EXPECT_EQ(decode(label(config::Decode::hex), {0, 0x0a, 0xff}), "000aff"); }
+TEST(Decode, HexKeepsEveryByteInOrder) {
+  EXPECT_EQ(decode(label(config::Decode::hex), {0, 0x0a, 0xff}), "000aff");
+}
 
 TEST(Decode, StringEndsAtTheFirstZeroByteAndEscapesWhatIsNotPrintable) {
   EXPECT_EQ(decode(label(config::Decode::string), {'a', 'b', 0, 'c'}), "ab");
@@ -35,7 +37,8 @@ TEST(Decode, StringEndsAtTheFirstZeroByteAndEscapesWhatIsNotPrintable) {
 TEST(Decode, InetIpReadsBothFamilies) {
   const auto address = label(config::Decode::inet_ip);
   EXPECT_EQ(decode(address, {192, 0, 2, 1}), "192.0.2.1");
-  EXPECT_EQ(decode(address, {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}), "2001:db8::1");
+  EXPECT_EQ(decode(address, {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}),
+            "2001:db8::1");
 }
 
 TEST(Decode, AStaticMapNamesWhatItKnowsAndMarksTheRest) {

@@ -24,7 +24,8 @@ std::string get(int port, const std::string& path) {
   if (write(socket.get(), request.data(), request.size()) < 0) return "";
   std::string answer;
   char part[4096];
-  for (ssize_t n; (n = read(socket.get(), part, sizeof part)) > 0;) answer.append(part, static_cast<size_t>(n));
+  for (ssize_t n; (n = read(socket.get(), part, sizeof part)) > 0;)
+    answer.append(part, static_cast<size_t>(n));
   return answer;
 }
 
@@ -39,11 +40,13 @@ TEST(Exporter, ServesMetricsAndHealthOnAFreePort) {
   ASSERT_TRUE(exporter) << exporter.error().text;
   const int port = (*exporter)->port();
   ASSERT_GT(port, 0);
-  EXPECT_NE(get(port, "/metrics").find("# HELP a_total Things.\n# TYPE a_total counter\na_total{kind=\"x\"} 3\n"),
+  EXPECT_NE(get(port, "/metrics")
+                .find("# HELP a_total Things.\n# TYPE a_total counter\na_total{kind=\"x\"} 3\n"),
             std::string::npos);
   EXPECT_TRUE(get(port, "/-/healthy").starts_with("HTTP/1.1 200"));
   EXPECT_TRUE(get(port, "/-/ready").starts_with("HTTP/1.1 200"));
-  EXPECT_NE(get(port, "/other").substr(0, 16).find(" 404 "), std::string::npos) << get(port, "/other");
+  EXPECT_NE(get(port, "/other").substr(0, 16).find(" 404 "), std::string::npos)
+      << get(port, "/other");
 }
 
 TEST(Exporter, ATakenPortIsAnErrorThatNamesTheAddress) {

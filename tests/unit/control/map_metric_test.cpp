@@ -10,15 +10,18 @@
 namespace sluice::control {
 namespace {
 
-// A configuration whose one metric is described by `body`, over a program p with no maps of its own here.
+// A configuration whose one metric is described by `body`, over a program p with no maps of its own
+// here.
 config::Config configure(const std::string& body) {
   auto config = config::parse_config_text(
-      "programs: [{name: p, object: /dev/null}]\nmetrics:\n  counters:\n    - " + body + "\n", "t.yaml", {});
+      "programs: [{name: p, object: /dev/null}]\nmetrics:\n  counters:\n    - " + body + "\n",
+      "t.yaml", {});
   EXPECT_TRUE(config) << config.error().text;
   return config ? *config : config::Config{};
 }
 
-std::shared_ptr<bpf::Map> make_map(uint32_t type, uint32_t key, uint32_t value, uint32_t entries, uint32_t slots = 1) {
+std::shared_ptr<bpf::Map> make_map(uint32_t type, uint32_t key, uint32_t value, uint32_t entries,
+                                   uint32_t slots = 1) {
   bpf::MapSpec spec;
   spec.name = "m";
   spec.type = type;
@@ -38,7 +41,8 @@ std::string render(const config::Config& config, std::shared_ptr<bpf::Map> map) 
 }
 
 const char kProtocols[] =
-    "{name: n_total, help: H., map: p/m, labels: [{name: protocol, size: 4, decoders: [{name: uint}, "
+    "{name: n_total, help: H., map: p/m, labels: [{name: protocol, size: 4, decoders: [{name: "
+    "uint}, "
     "{name: static_map, allow_unknown: true, static_map: {1: icmp, 6: tcp}}]}]}";
 
 TEST(MapMetric, AnArrayGivesItsNamedElementsAndThoseThatCounted) {
@@ -47,9 +51,10 @@ TEST(MapMetric, AnArrayGivesItsNamedElementsAndThoseThatCounted) {
   for (const auto& [key, value] : {std::pair<uint32_t, uint64_t>{6, 5}, {47, 2}}) {
     ASSERT_EQ(map->update(&key, &value, BPF_ANY), 0);
   }
-  EXPECT_EQ(render(config, map),
-            "# HELP n_total H.\n# TYPE n_total counter\n"
-            "n_total{protocol=\"47\"} 2\nn_total{protocol=\"icmp\"} 0\nn_total{protocol=\"tcp\"} 5\n");
+  EXPECT_EQ(
+      render(config, map),
+      "# HELP n_total H.\n# TYPE n_total counter\n"
+      "n_total{protocol=\"47\"} 2\nn_total{protocol=\"icmp\"} 0\nn_total{protocol=\"tcp\"} 5\n");
 }
 
 TEST(MapMetric, ValuesOfAPerCpuMapAreSummed) {
@@ -64,13 +69,16 @@ TEST(MapMetric, ValuesOfAPerCpuMapAreSummed) {
 
 TEST(MapMetric, LabelsTakeTheKeysBytesInOrderAndSkipPadding) {
   const auto config = configure(
-      "{name: n_total, help: H., map: p/m, labels: [{name: a, size: 4, decoders: [{name: inet_ip}]}, "
-      "{name: b, size: 1, padding: 1, decoders: [{name: hex}]}, {name: c, size: 2, decoders: [{name: uint}]}]}");
+      "{name: n_total, help: H., map: p/m, labels: [{name: a, size: 4, decoders: [{name: "
+      "inet_ip}]}, "
+      "{name: b, size: 1, padding: 1, decoders: [{name: hex}]}, {name: c, size: 2, decoders: "
+      "[{name: uint}]}]}");
   const auto map = make_map(BPF_MAP_TYPE_HASH, 8, 8, 4);
   const uint8_t key[8] = {10, 0, 0, 1, 0xab, 0xee, 0x50, 0};
   const uint64_t value = 7;
   ASSERT_EQ(map->update(key, &value, BPF_ANY), 0);
-  EXPECT_NE(render(config, map).find("n_total{a=\"10.0.0.1\",b=\"ab\",c=\"80\"} 7\n"), std::string::npos);
+  EXPECT_NE(render(config, map).find("n_total{a=\"10.0.0.1\",b=\"ab\",c=\"80\"} 7\n"),
+            std::string::npos);
 }
 
 TEST(MapMetric, KeysThatDecodeAlikeAreOneSeries) {
@@ -81,7 +89,8 @@ TEST(MapMetric, KeysThatDecodeAlikeAreOneSeries) {
   for (const auto& [key, value] : {std::pair<uint32_t, uint64_t>{80, 3}, {443, 4}}) {
     ASSERT_EQ(map->update(&key, &value, BPF_ANY), 0);
   }
-  EXPECT_EQ(render(config, map), "# HELP n_total H.\n# TYPE n_total counter\nn_total{a=\"web\"} 7\n");
+  EXPECT_EQ(render(config, map),
+            "# HELP n_total H.\n# TYPE n_total counter\nn_total{a=\"web\"} 7\n");
 }
 
 TEST(MapMetric, WithoutLabelsAMapOfOneElementIsOneNumber) {
@@ -96,11 +105,15 @@ TEST(MapMetric, AMapOfAnotherShapeIsAnErrorAtTheMetricsLine) {
     return metric ? "" : metric.error().text;
   };
   EXPECT_EQ(error(configure(kProtocols), make_map(BPF_MAP_TYPE_HASH, 8, 8, 4)),
-            "t.yaml:4:38: metric n_total: map p/m: the labels' sizes add up to 4 bytes, but the key has 8");
+            "t.yaml:4:38: metric n_total: map p/m: the labels' sizes add up to 4 bytes, but the "
+            "key has 8");
   EXPECT_EQ(error(configure(kProtocols), make_map(BPF_MAP_TYPE_HASH, 4, 12, 4)),
-            "t.yaml:4:38: metric n_total: map p/m: a value of 12 bytes is not a number (1, 2, 4 or 8 bytes are)");
-  EXPECT_EQ(error(configure("{name: n_total, help: H., map: p/m}"), make_map(BPF_MAP_TYPE_ARRAY, 4, 8, 2)),
-            "t.yaml:4:38: metric n_total: map p/m: no labels, but 2 elements (describe the key under labels)");
+            "t.yaml:4:38: metric n_total: map p/m: a value of 12 bytes is not a number (1, 2, 4 or "
+            "8 bytes are)");
+  EXPECT_EQ(error(configure("{name: n_total, help: H., map: p/m}"),
+                  make_map(BPF_MAP_TYPE_ARRAY, 4, 8, 2)),
+            "t.yaml:4:38: metric n_total: map p/m: no labels, but 2 elements (describe the key "
+            "under labels)");
 }
 
 }  // namespace

@@ -30,11 +30,15 @@ TEST(Report, AReplaysTablesHoldItsNumbers) {
   const std::string text = format_replay(stats, {});
   EXPECT_NE(text.find("10.000 Mpps"), std::string::npos);
   EXPECT_NE(text.find("100.0 ns"), std::string::npos);
-  EXPECT_NE(text.find("  web  1000     600      400        2          0           0\n"), std::string::npos) << text;
-  const std::string json = format_replay_json(stats, {});
-  EXPECT_NE(json.find("{\"name\": \"web\", \"run\": 1000, \"passed\": 600, \"dropped\": 400, \"trimmed\": 2, "
-                      "\"transmitted\": 0, \"redirected\": 0}"),
+  EXPECT_NE(text.find("  web  1000     600      400        2          0           0\n"),
             std::string::npos)
+      << text;
+  const std::string json = format_replay_json(stats, {});
+  EXPECT_NE(
+      json.find(
+          "{\"name\": \"web\", \"run\": 1000, \"passed\": 600, \"dropped\": 400, \"trimmed\": 2, "
+          "\"transmitted\": 0, \"redirected\": 0}"),
+      std::string::npos)
       << json;
 }
 

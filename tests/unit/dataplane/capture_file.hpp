@@ -46,7 +46,8 @@ struct PcapBytes {
   std::string bytes;
 
   void u32(uint32_t value) {
-    for (int i = 0; i < 4; i++) bytes += static_cast<char>(value >> (big_endian ? 24 - 8 * i : 8 * i));
+    for (int i = 0; i < 4; i++)
+      bytes += static_cast<char>(value >> (big_endian ? 24 - 8 * i : 8 * i));
   }
   void u16(uint16_t value) {
     bytes += static_cast<char>(big_endian ? value >> 8 : value);
@@ -61,7 +62,8 @@ struct PcapBytes {
     u32(snaplen);
     u32(link_type);
   }
-  void record(uint32_t seconds, uint32_t fraction, const std::string& packet, uint32_t wire_length = 0) {
+  void record(uint32_t seconds, uint32_t fraction, const std::string& packet,
+              uint32_t wire_length = 0) {
     u32(seconds);
     u32(fraction);
     u32(static_cast<uint32_t>(packet.size()));
@@ -83,7 +85,8 @@ inline std::string frame(size_t length, char tag) {
 inline std::string numbered_capture(uint32_t count) {
   PcapBytes capture;
   capture.header();
-  for (uint32_t i = 0; i < count; i++) capture.record(1000 + i, i, frame(60 + i % 1000, static_cast<char>(i)));
+  for (uint32_t i = 0; i < count; i++)
+    capture.record(1000 + i, i, frame(60 + i % 1000, static_cast<char>(i)));
   return capture.bytes;
 }
 

@@ -43,7 +43,8 @@ class EalEnvironment : public testing::Environment {
 
 const auto* const environment = testing::AddGlobalTestEnvironment(new EalEnvironment);
 
-// A port made of two rings: what the test puts in `in` is received, what is sent comes out of `out`.
+// A port made of two rings: what the test puts in `in` is received, what is sent comes out of
+// `out`.
 class RingPort {
  public:
   explicit RingPort(const std::string& name) {
@@ -69,7 +70,8 @@ class RingPort {
     for (uint32_t i = 0; i < segments; i++) {
       rte_mbuf* part = rte_pktmbuf_alloc(EalEnvironment::pool);
       if (part == nullptr) return nullptr;
-      std::memset(rte_pktmbuf_append(part, static_cast<uint16_t>(length)), tag + static_cast<int>(i), length);
+      std::memset(rte_pktmbuf_append(part, static_cast<uint16_t>(length)),
+                  tag + static_cast<int>(i), length);
       if (head == nullptr) {
         head = part;
       } else {
@@ -135,7 +137,8 @@ TEST(Port, ErrorsNameThePortAndTheDevice) {
   EXPECT_EQ(none.error().text.find("port wan: device net_nosuch0: "), 0u) << none.error().text;
   auto missing = Port::open({.name = "wan", .device = "net_af_packet9,iface=nosuchif"}, 1);
   ASSERT_FALSE(missing);
-  EXPECT_EQ(missing.error().text.find("port wan: device net_af_packet9,iface=nosuchif: "), 0u) << missing.error().text;
+  EXPECT_EQ(missing.error().text.find("port wan: device net_af_packet9,iface=nosuchif: "), 0u)
+      << missing.error().text;
   auto queues = Port::open({.name = "wan", .device = "net_pcap9,rx_iface=lo", .rx_queues = 99}, 1);
   ASSERT_FALSE(queues);
 }
@@ -198,7 +201,8 @@ TEST(Dataplane, ReplacesChainsUnderTrafficAndGoesOnCounting) {
     EXPECT_GE(run, last);
     last = run;
   }
-  EXPECT_TRUE(eventually([&] { return dataplane->snapshot().chains[0].programs[0].counters.run > last; }));
+  EXPECT_TRUE(
+      eventually([&] { return dataplane->snapshot().chains[0].programs[0].counters.run > last; }));
   dataplane->clear_chain(0);
   EXPECT_TRUE(old.expired());
   EXPECT_TRUE(dataplane->snapshot().chains.empty());
@@ -210,7 +214,8 @@ TEST(Dataplane, StartsAgainAfterAStop) {
   for (int i = 0; i < 3; i++) {
     const uint64_t before = dataplane->snapshot().ports[0].queues[0].packets;
     ASSERT_TRUE(dataplane->start());
-    EXPECT_TRUE(eventually([&] { return dataplane->snapshot().ports[0].queues[0].packets > before; }));
+    EXPECT_TRUE(
+        eventually([&] { return dataplane->snapshot().ports[0].queues[0].packets > before; }));
     dataplane->stop();
   }
 }
@@ -233,7 +238,8 @@ TEST(Dataplane, SharesATransmitQueueBetweenWorkers) {
 
 TEST(Dataplane, RefusesAForwardToNowhere) {
   auto dataplane = open({.ports = {null_port("g", 1)}});
-  auto status = dataplane->set_chain(0, fake_chain(kPortLayout, keep_all, {ActionKind::forward, 7}));
+  auto status =
+      dataplane->set_chain(0, fake_chain(kPortLayout, keep_all, {ActionKind::forward, 7}));
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().text, "chain of port g: forward: no port 7");
 }
@@ -243,9 +249,13 @@ TEST(Dataplane, SendsPacketsTrimmedToTheirVerdictAndDropsZero) {
   {
     auto dataplane = open({.ports = {{.name = "ring", .device = "net_ring_ring_trim"}}});
     ASSERT_NE(dataplane, nullptr);
-    ASSERT_TRUE(dataplane->set_chain(0, fake_chain(kPortLayout, [](const bpf::PacketContext& ctx) -> uint32_t {
-                                       return ctx.data[0] == 1 ? 0 : ctx.data[0] == 2 ? 40 : 9999;
-                                     }, {ActionKind::reflect})));
+    ASSERT_TRUE(dataplane->set_chain(0, fake_chain(kPortLayout,
+                                                   [](const bpf::PacketContext& ctx) -> uint32_t {
+                                                     return ctx.data[0] == 1   ? 0
+                                                            : ctx.data[0] == 2 ? 40
+                                                                               : 9999;
+                                                   },
+                                                   {ActionKind::reflect})));
     for (uint8_t tag = 1; tag <= 3; tag++) ring.put(100, tag);
     ASSERT_TRUE(dataplane->start());
     for (const uint32_t length : {40u, 100u}) {
@@ -278,7 +288,8 @@ TEST(Dataplane, SendsPacketsToThePortThatAProgramChooses) {
                                        ctx.redirect_ifindex = ctx.data[0];
                                        if (ctx.data[0] == 0) return bpf::Step::transmit;
                                        if (ctx.data[0] == 1) return bpf::Step::next;
-                                       return ctx.data[0] == 4 ? bpf::Step::drop : bpf::Step::redirect;
+                                       return ctx.data[0] == 4 ? bpf::Step::drop
+                                                               : bpf::Step::redirect;
                                      })));
     for (const uint8_t tag : {0, 2, 3, 2, 1, 4, 0}) left.put(60, tag);
     ASSERT_TRUE(dataplane->start());
@@ -298,7 +309,8 @@ TEST(Dataplane, SendsPacketsToThePortThatAProgramChooses) {
   EXPECT_EQ(rte_mempool_in_use_count(EalEnvironment::pool), 0u) << "packets were lost";
 }
 
-// A packet of 300 bytes, in one segment and in three, whose program takes bytes away or adds some, at either end.
+// A packet of 300 bytes, in one segment and in three, whose program takes bytes away or adds some,
+// at either end.
 TEST(Dataplane, SendsWhatProgramsMadeOfPackets) {
   RingPort ring("ring_made");
   {
@@ -327,7 +339,8 @@ TEST(Dataplane, SendsWhatProgramsMadeOfPackets) {
         EXPECT_EQ(packet->pkt_len, static_cast<uint32_t>(300 + 2 * by));
         EXPECT_EQ(rte_mbuf_check(packet, 1, nullptr), 0);
         uint8_t copy[512];
-        const auto* bytes = static_cast<const uint8_t*>(rte_pktmbuf_read(packet, 0, packet->pkt_len, copy));
+        const auto* bytes =
+            static_cast<const uint8_t*>(rte_pktmbuf_read(packet, 0, packet->pkt_len, copy));
         ASSERT_NE(bytes, nullptr);
         EXPECT_EQ(bytes[0], 7);
         EXPECT_EQ(bytes[packet->pkt_len - 1], 8);
@@ -350,7 +363,8 @@ TEST(Dataplane, CountsWhatTheTransmitQueueHasNoRoomFor) {
       ASSERT_TRUE(eventually([&] { return rte_ring_free_count(ring.in) > 0; }));
       ring.put(60, 1);
     }
-    EXPECT_TRUE(eventually([&] { return dataplane->snapshot().ports[0].queues[0].packets == 1200; }));
+    EXPECT_TRUE(
+        eventually([&] { return dataplane->snapshot().ports[0].queues[0].packets == 1200; }));
     dataplane->stop();
     const QueueSnapshot queue = dataplane->snapshot().ports[0].queues[0];
     EXPECT_EQ(queue.sent, 1023u);

@@ -1,4 +1,5 @@
-// A chain's burst function made of a lambda over one packet's context, for tests that are not about programs.
+// A chain's burst function made of a lambda over one packet's context, for tests that are not about
+// programs.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace sluice::dataplane {
 class FakeBurst final : public bpf::Burst {
  public:
   using Verdict = std::function<uint32_t(const bpf::PacketContext&)>;
-  FakeBurst(bpf::PacketLayout layout, Verdict verdict) : layout_(layout), verdict_(std::move(verdict)) {}
+  FakeBurst(bpf::PacketLayout layout, Verdict verdict)
+      : layout_(layout), verdict_(std::move(verdict)) {}
 
   void run(void* const* packets, uint32_t count, uint32_t* verdicts, bpf::RunEnv* env,
            bpf::ProgramCounters* counters) const override {
@@ -39,7 +41,8 @@ class FakeBurst final : public bpf::Burst {
 class FakeForwarder final : public bpf::Burst {
  public:
   using Program = std::function<bpf::Step(bpf::PacketContext&)>;
-  FakeForwarder(bpf::PacketLayout layout, Program program) : layout_(layout), program_(std::move(program)) {}
+  FakeForwarder(bpf::PacketLayout layout, Program program)
+      : layout_(layout), program_(std::move(program)) {}
 
   void run(void* const* packets, uint32_t count, uint32_t* verdicts, bpf::RunEnv* env,
            bpf::ProgramCounters* counters) const override {
@@ -49,7 +52,9 @@ class FakeForwarder final : public bpf::Burst {
       bpf::load_room(&ctx, layout_, packets[i]);
       const bpf::Step step = program_(ctx);
       counters->run++;
-      verdicts[i] = step == bpf::Step::drop ? 0 : bpf::finish_packet(&ctx, layout_, packets[i], step, UINT32_MAX);
+      verdicts[i] = step == bpf::Step::drop
+                        ? 0
+                        : bpf::finish_packet(&ctx, layout_, packets[i], step, UINT32_MAX);
     }
   }
 
@@ -58,11 +63,13 @@ class FakeForwarder final : public bpf::Burst {
   Program program_;
 };
 
-inline Chain fake_forwarder(const bpf::PacketLayout& layout, FakeForwarder::Program program, Action action = {}) {
+inline Chain fake_forwarder(const bpf::PacketLayout& layout, FakeForwarder::Program program,
+                            Action action = {}) {
   return {{"fake"}, std::make_shared<FakeForwarder>(layout, std::move(program)), action, true};
 }
 
-inline Chain fake_chain(const bpf::PacketLayout& layout, FakeBurst::Verdict verdict, Action action = {}) {
+inline Chain fake_chain(const bpf::PacketLayout& layout, FakeBurst::Verdict verdict,
+                        Action action = {}) {
   return {{"fake"}, std::make_shared<FakeBurst>(layout, std::move(verdict)), action};
 }
 

@@ -29,7 +29,8 @@ class Replay : public testing::Test {
     auto stats = replay(request);
     if (stats) return "no error";
     std::string text = stats.error().text;
-    for (size_t at; (at = text.find(folder.file(""))) != std::string::npos;) text.erase(at, folder.file("").size());
+    for (size_t at; (at = text.find(folder.file(""))) != std::string::npos;)
+      text.erase(at, folder.file("").size());
     return text;
   }
   TemporaryFolder folder;
@@ -56,7 +57,8 @@ TEST_F(Replay, WritesWhatPassesInOrderAndCountsTheRest) {
   EXPECT_EQ(stats->programs[0].counters.run, 100u);
   PcapBytes expected;
   expected.header();
-  for (uint32_t i = 0; i < 100; i += 3) expected.record(1000 + i, i, frame(60 + i, static_cast<char>(i)));
+  for (uint32_t i = 0; i < 100; i += 3)
+    expected.record(1000 + i, i, frame(60 + i, static_cast<char>(i)));
   EXPECT_EQ(read_file(folder.file("out.pcap")), expected.bytes);
 }
 
@@ -123,7 +125,8 @@ TEST_F(Replay, KeepsRecordsWithoutAByteWhenTheyPass) {
   ASSERT_TRUE(stats) << stats.error().text;
   EXPECT_EQ(stats->passed, 3u);
   EXPECT_EQ(read_file(folder.file("out.pcap")), capture.bytes);
-  stats = replay(request(capture.bytes, [](const bpf::PacketContext& ctx) { return ctx.captured; }));
+  stats =
+      replay(request(capture.bytes, [](const bpf::PacketContext& ctx) { return ctx.captured; }));
   ASSERT_TRUE(stats) << stats.error().text;
   EXPECT_EQ(stats->passed, 1u);
   EXPECT_EQ(stats->dropped, 2u);
@@ -150,7 +153,8 @@ TEST_F(Replay, ReadsBothByteOrdersAndKeepsTheResolution) {
       expected.record(5, 123456, frame(60, 1));
       auto stats = replay(request(in.bytes));
       ASSERT_TRUE(stats) << stats.error().text;
-      EXPECT_EQ(read_file(folder.file("out.pcap")), expected.bytes) << big_endian << " " << std::hex << magic;
+      EXPECT_EQ(read_file(folder.file("out.pcap")), expected.bytes)
+          << big_endian << " " << std::hex << magic;
     }
   }
 }
@@ -196,7 +200,8 @@ TEST_F(Replay, RefusesOtherLinkTypesByName) {
   PcapBytes capture;
   capture.header(0xa1b2c3d4, 101);
   capture.record(1, 1, frame(60, 1));
-  EXPECT_EQ(error(request(capture.bytes)), "capture in.pcap: link type RAW (101): only Ethernet captures are replayed");
+  EXPECT_EQ(error(request(capture.bytes)),
+            "capture in.pcap: link type RAW (101): only Ethernet captures are replayed");
   EXPECT_EQ(error(request(pcapng(6, 113))),
             "capture in.pcap: link type LINUX_SLL (113): only Ethernet captures are replayed");
   EXPECT_EQ(folder.count(), 1u);
@@ -229,7 +234,9 @@ TEST_F(Replay, OfAnAbsurdRecordLengthNamesThePacket) {
 
 TEST_F(Replay, OfWhatIsNoCaptureSaysSo) {
   EXPECT_EQ(error(request("")), "capture in.pcap: empty file");
-  EXPECT_EQ(error(request("hello, world, this is text\n")).find("capture in.pcap: unknown file format"), 0u);
+  EXPECT_EQ(
+      error(request("hello, world, this is text\n")).find("capture in.pcap: unknown file format"),
+      0u);
   ReplayRequest missing = request("");
   missing.capture = folder.file("missing.pcap");
   EXPECT_EQ(error(missing), "capture missing.pcap: No such file or directory");
@@ -276,7 +283,8 @@ TEST_F(Replay, LoopsAddUp) {
   ASSERT_TRUE(stats) << stats.error().text;
   EXPECT_EQ(stats->packets, 120u);
   EXPECT_FALSE(stats->difference) << *stats->difference;
-  EXPECT_EQ(read_file(folder.file("out.pcap")).size() - 24, 3 * (read_file(folder.file("in.pcap")).size() - 24));
+  EXPECT_EQ(read_file(folder.file("out.pcap")).size() - 24,
+            3 * (read_file(folder.file("in.pcap")).size() - 24));
 }
 
 TEST_F(Replay, StopsWhereTheCaptureIsShortAndTheRoundsAreMany) {
@@ -302,7 +310,8 @@ TEST_F(Replay, ExpectShowsTheFirstDifference) {
     write_file(*expect.expect, expected.bytes);
     auto stats = replay(expect);
     std::string text = stats ? stats->difference.value_or("none") : stats.error().text;
-    if (const size_t at = text.find(folder.file("")); at != std::string::npos) text.erase(at, folder.file("").size());
+    if (const size_t at = text.find(folder.file("")); at != std::string::npos)
+      text.erase(at, folder.file("").size());
     return text;
   };
   expected.bytes = numbered_capture(40);
@@ -319,7 +328,8 @@ TEST_F(Replay, ExpectShowsTheFirstDifference) {
   expected.record(1000, 0, frame(60, 0), 61);
   EXPECT_EQ(difference(), "packet 1 that passed: length on the wire is 60, expected 61");
   expected.bytes = numbered_capture(2).substr(0, 50);
-  EXPECT_EQ(difference().find("expect: capture expected.pcap: packet 1: truncated"), 0u) << difference();
+  EXPECT_EQ(difference().find("expect: capture expected.pcap: packet 1: truncated"), 0u)
+      << difference();
 }
 
 TEST_F(Replay, EndsWhenToldTo) {

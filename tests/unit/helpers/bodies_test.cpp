@@ -1,4 +1,5 @@
-// Bodies called as the interpreter calls them. Expected numbers are what Linux 6.18 gave in a sched_cls program.
+// Bodies called as the interpreter calls them. Expected numbers are what Linux 6.18 gave in a
+// sched_cls program.
 #include "bpf/helpers/bodies.hpp"
 
 #include <gtest/gtest.h>
@@ -34,7 +35,8 @@ TEST(CsumDiff, AnswersAsLinuxDoes) {
       {kZeros, 8, kZeros, 8, 0xffff, 0xffff},
   };
   for (const auto& each : cases) {
-    EXPECT_EQ(sluice_helper_csum_diff(nullptr, at(each.from), each.from_size, at(each.to), each.to_size, each.seed),
+    EXPECT_EQ(sluice_helper_csum_diff(nullptr, at(each.from), each.from_size, at(each.to),
+                                      each.to_size, each.seed),
               each.expected)
         << &each - cases;
   }
@@ -46,10 +48,12 @@ TEST(Strncmp, ComparesToTheEndOfEither) {
     uint32_t size;
     const char* right;
     int64_t expected;
-  } cases[] = {{"abc", 4, "abd", -1}, {"abz", 4, "abd", 1}, {"abd", 4, "abd", 0}, {"abz", 2, "abd", 0},
-               {"ab", 3, "abd", -1},  {"\xff", 2, "a", 1},  {"", 1, "", 0}};
+  } cases[] = {{"abc", 4, "abd", -1}, {"abz", 4, "abd", 1}, {"abd", 4, "abd", 0},
+               {"abz", 2, "abd", 0},  {"ab", 3, "abd", -1}, {"\xff", 2, "a", 1},
+               {"", 1, "", 0}};
   for (const auto& each : cases) {
-    EXPECT_EQ(static_cast<int64_t>(sluice_helper_strncmp(nullptr, at(each.left), each.size, at(each.right), 0, 0)),
+    EXPECT_EQ(static_cast<int64_t>(
+                  sluice_helper_strncmp(nullptr, at(each.left), each.size, at(each.right), 0, 0)),
               each.expected)
         << each.left;
   }
@@ -69,12 +73,16 @@ TEST(SkbLoadBytesRelative, CountsFromEitherHeader) {
     uint64_t start;
     int64_t result;
     uint32_t word;
-  } cases[] = {{0, BPF_HDR_START_NET, 0, 0x11100f0e},      {0, BPF_HDR_START_MAC, 0, 0x03020100},
-               {46, BPF_HDR_START_NET, 0, 0x3f3e3d3c},     {47, BPF_HDR_START_NET, -EFAULT, 0},
-               {0, 7, -EFAULT, 0},                         {0xfffffff2, BPF_HDR_START_NET, -EFAULT, 0}};
+  } cases[] = {{0, BPF_HDR_START_NET, 0, 0x11100f0e},
+               {0, BPF_HDR_START_MAC, 0, 0x03020100},
+               {46, BPF_HDR_START_NET, 0, 0x3f3e3d3c},
+               {47, BPF_HDR_START_NET, -EFAULT, 0},
+               {0, 7, -EFAULT, 0},
+               {0xfffffff2, BPF_HDR_START_NET, -EFAULT, 0}};
   for (const auto& each : cases) {
     uint32_t word = 0x55555555;
-    const auto result = sluice_helper_skb_load_bytes_relative(&ctx, at(&ctx), each.offset, at(&word), 4, each.start);
+    const auto result = sluice_helper_skb_load_bytes_relative(&ctx, at(&ctx), each.offset,
+                                                              at(&word), 4, each.start);
     EXPECT_EQ(static_cast<int64_t>(result), each.result) << each.offset;
     EXPECT_EQ(word, each.word) << each.offset;
   }

@@ -57,7 +57,8 @@ TEST_F(TracePrintk, RefusesWhatTheKernelRefuses) {
   EXPECT_EQ(print("%d %d %d %d", 1, 2, 3), -EINVAL);
   EXPECT_EQ(print("%"), -EINVAL);
   char open[2] = {'a', 'b'};
-  EXPECT_EQ(static_cast<int64_t>(sluice_helper_trace_printk(&ctx, address(open), 2, 0, 0, 0)), -EINVAL);
+  EXPECT_EQ(static_cast<int64_t>(sluice_helper_trace_printk(&ctx, address(open), 2, 0, 0, 0)),
+            -EINVAL);
   EXPECT_EQ(printed(), "(nothing)");
 }
 
@@ -82,7 +83,8 @@ TEST_F(SkbLoadBytes, CopiesInRange) {
 TEST_F(SkbLoadBytes, OutOfRangeIsEfaultAndZeroes) {
   for (const uint64_t offset : {57ull, 64ull, 0x7fffffffull, 0x80000000ull, 0xffffffffull}) {
     uint8_t out[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-    const auto result = sluice_helper_skb_load_bytes(&ctx, address(&ctx), offset, address(out), 8, 0);
+    const auto result =
+        sluice_helper_skb_load_bytes(&ctx, address(&ctx), offset, address(out), 8, 0);
     EXPECT_EQ(static_cast<int64_t>(result), -EFAULT) << offset;
     for (const uint8_t byte : out) EXPECT_EQ(byte, 0);
   }
@@ -115,7 +117,8 @@ TEST(HelperTable, EveryRowIsFoundByItsId) {
     const Helper* helper = find_helper(id);
     if (helper == nullptr) continue;
     EXPECT_EQ(helper->id, id);
-    const std::string symbol = helper->body == nullptr ? "" : "sluice_helper_" + std::string(helper->name);
+    const std::string symbol =
+        helper->body == nullptr ? "" : "sluice_helper_" + std::string(helper->name);
     EXPECT_EQ(helper->symbol, symbol);
   }
   EXPECT_TRUE(find_helper(BPF_FUNC_trace_printk)->gpl_only);
@@ -124,8 +127,10 @@ TEST(HelperTable, EveryRowIsFoundByItsId) {
 
 // Counted on Linux 6.18 by loading a program a helper.
 TEST(HelperTable, EachTypeMayCallAsManyHelpersAsInLinux) {
-  const std::pair<uint32_t, int> expected[] = {{BPF_PROG_TYPE_SOCKET_FILTER, 88}, {BPF_PROG_TYPE_SCHED_CLS, 139},
-                                               {BPF_PROG_TYPE_XDP, 104},          {BPF_PROG_TYPE_KPROBE, 81},
+  const std::pair<uint32_t, int> expected[] = {{BPF_PROG_TYPE_SOCKET_FILTER, 88},
+                                               {BPF_PROG_TYPE_SCHED_CLS, 139},
+                                               {BPF_PROG_TYPE_XDP, 104},
+                                               {BPF_PROG_TYPE_KPROBE, 81},
                                                {BPF_PROG_TYPE_TRACEPOINT, 81}};
   for (const auto& [type, count] : expected) {
     int found = 0;

@@ -1,4 +1,5 @@
-// bpf's format rules. The answers are Linux 6.18's (bpf_snprintf in a sched_cls program, buffer of 64 bytes).
+// bpf's format rules. The answers are Linux 6.18's (bpf_snprintf in a sched_cls program, buffer of
+// 64 bytes).
 #include "bpf/helpers/text.hpp"
 
 #include <gtest/gtest.h>
@@ -24,16 +25,24 @@ struct Case {
 
 const Case kCases[] = {
     {"%d %u %x", {static_cast<uint64_t>(-5), 0x1ffffffff, 255}, "-5 4294967295 ff", 17},
-    {"%lld %llu %lx", {1ull << 63, ~0ull, 1ull << 40}, "-9223372036854775808 18446744073709551615 10000000000", 54},
+    {"%lld %llu %lx",
+     {1ull << 63, ~0ull, 1ull << 40},
+     "-9223372036854775808 18446744073709551615 10000000000",
+     54},
     {"[%5d|%-5d|%05d|%+d|% d]", {42, 42, 42, 42, 42}, "[   42|42   |00042|+42| 42]", 28},
-    {"[%5u|%-8x|%08X|%08lx]", {42, 0xbeef, 0xbeef, 0xbeef}, "[   42|beef    |0000BEEF|0000beef]", 35},
+    {"[%5u|%-8x|%08X|%08lx]",
+     {42, 0xbeef, 0xbeef, 0xbeef},
+     "[   42|beef    |0000BEEF|0000beef]",
+     35},
     {"[%-05d|%+-6d|%+06d|%0d]", {42, 42, 42, 7}, "[42   |+42   |+00042|7]", 24},
     {"[%c|%3c|%-3c|]", {65, 66, 67}, "[A|  B|C  |]", 13},
     {"100%% %i", {7}, "100% 7", 7},
     {"%%%d%%", {3}, "%3%", 4},
     {"%px", {0x1234}, "0000000000001234", 17},
-    {"[%20px|%-20px|%020px]", {0x1234, 0x1234, 0x1234},
-     "[                1234|1234                |00000000000000001234", 65},
+    {"[%20px|%-20px|%020px]",
+     {0x1234, 0x1234, 0x1234},
+     "[                1234|1234                |00000000000000001234",
+     65},
     {"%d", {}, "", kRefused},
     {"%n", {1}, "", kRefused},
     {"%", {1}, "", kRefused},
@@ -101,10 +110,12 @@ TEST(Snprintf, RefusesDataThatIsNoArrayOfWords) {
   const auto address = [](const void* pointer) { return reinterpret_cast<uint64_t>(pointer); };
   const uint64_t data[13] = {};
   for (const uint64_t size : {4ull, 9ull, 13 * 8ull}) {
-    EXPECT_EQ(static_cast<long>(sluice_helper_snprintf(nullptr, address(out), 8, address("x"), address(data), size)),
+    EXPECT_EQ(static_cast<long>(sluice_helper_snprintf(nullptr, address(out), 8, address("x"),
+                                                       address(data), size)),
               kRefused);
   }
-  EXPECT_EQ(static_cast<long>(sluice_helper_snprintf(nullptr, address(out), 8, address("x"), 0, 8)), kRefused);
+  EXPECT_EQ(static_cast<long>(sluice_helper_snprintf(nullptr, address(out), 8, address("x"), 0, 8)),
+            kRefused);
 }
 
 TEST(Snprintf, ReadsTextAndAddressesFromMemory) {
@@ -112,13 +123,15 @@ TEST(Snprintf, ReadsTextAndAddressesFromMemory) {
   const uint8_t ip[16] = {0x20, 0x01, 0x0d, 0xb8, 192, 168, 0, 7};
   const auto at = [](const void* pointer) { return reinterpret_cast<uint64_t>(pointer); };
   char out[64];
-  EXPECT_EQ(print(out, sizeof out, "%s|%8s|%pI4|%pI6", {at(text), at(text), at(ip + 4), at(ip)}), 67);
+  EXPECT_EQ(print(out, sizeof out, "%s|%8s|%pI4|%pI6", {at(text), at(text), at(ip + 4), at(ip)}),
+            67);
   EXPECT_STREQ(out, "hello|   hello|192.168.0.7|2001:0db8:c0a8:0007:0000:0000:0000:0");
 }
 
 // The string ends where its page does, and the page behind cannot be read.
 TEST(Snprintf, ReadsNothingBeyondAStringsEnd) {
-  auto* pages = static_cast<char*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* pages = static_cast<char*>(
+      mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(pages, MAP_FAILED);
   ASSERT_EQ(mprotect(pages + 4096, 4096, PROT_NONE), 0);
   __builtin_memcpy(pages + 4092, "end", 4);

@@ -8,7 +8,9 @@
 namespace sluice::bpf {
 namespace {
 
-constexpr Insn mov(uint8_t dst, int32_t imm) { return {BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm}; }
+constexpr Insn mov(uint8_t dst, int32_t imm) {
+  return {BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm};
+}
 constexpr Insn kExit{BPF_JMP | BPF_EXIT, 0, 0, 0, 0};
 
 std::shared_ptr<AnnotatedProgram> annotate(std::vector<Insn> insns) {
@@ -65,7 +67,8 @@ TEST_F(Interp, AChainKeepsTheShortestVerdictAndStopsAtTheFirstZero) {
   uint32_t verdicts[2];
   ProgramCounters counters[3];
 
-  make_interpreted_burst({{all, keep, all}, kLinearLayout})->run(packets, 2, verdicts, &env, counters);
+  make_interpreted_burst({{all, keep, all}, kLinearLayout})
+      ->run(packets, 2, verdicts, &env, counters);
   EXPECT_EQ(verdicts[0], 40u);
   EXPECT_EQ(verdicts[1], 40u);
   EXPECT_EQ(counters[0].trimmed, 0u);

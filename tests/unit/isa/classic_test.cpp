@@ -10,7 +10,9 @@
 namespace sluice::bpf {
 namespace {
 
-Result<std::vector<Insn>> convert(std::vector<ClassicInsn> program) { return convert_classic(program); }
+Result<std::vector<Insn>> convert(std::vector<ClassicInsn> program) {
+  return convert_classic(program);
+}
 
 constexpr ClassicInsn kReturnAll{BPF_RET | BPF_K, 0, 0, 262144};
 
@@ -26,9 +28,11 @@ TEST(Classic, AJumpBehindTheEndIsRefused) {
 }
 
 TEST(Classic, AJumpBackIsRefusedWithTheReason) {
-  const auto program = convert({kReturnAll, {BPF_JMP | BPF_JA, 0, 0, static_cast<uint32_t>(-2)}, kReturnAll});
+  const auto program =
+      convert({kReturnAll, {BPF_JMP | BPF_JA, 0, 0, static_cast<uint32_t>(-2)}, kReturnAll});
   ASSERT_FALSE(program);
-  EXPECT_NE(program.error().text.find("instruction 1: jumps back"), std::string::npos) << program.error().text;
+  EXPECT_NE(program.error().text.find("instruction 1: jumps back"), std::string::npos)
+      << program.error().text;
 }
 
 TEST(Classic, DivisionByAConstantZeroIsRefused) {

@@ -42,10 +42,12 @@ const Arithmetic kArithmetic[] = {
     {"sdiv32 of the least by -1 wraps", BPF_DIV, 32, 1, 0x80000000, kMinus1, 0x80000000},
     {"smod takes the dividend's sign", BPF_MOD, 64, 1, static_cast<uint64_t>(-13), 4, kMinus1},
     {"smod of the least by -1 is 0", BPF_MOD, 64, 1, kMin64, kMinus1, 0},
-    {"smod by 0 is the dividend", BPF_MOD, 64, 1, static_cast<uint64_t>(-13), 0, static_cast<uint64_t>(-13)},
+    {"smod by 0 is the dividend", BPF_MOD, 64, 1, static_cast<uint64_t>(-13), 0,
+     static_cast<uint64_t>(-13)},
     {"smod32", BPF_MOD, 32, 1, 0xfffffff3, 4, 0xffffffff},
     {"smod32 of the least by -1 is 0", BPF_MOD, 32, 1, 0x80000000, kMinus1, 0},
-    {"or sign-extends its immediate", BPF_OR, 64, 0, 1, static_cast<uint64_t>(-256), 0xffffffffffffff01},
+    {"or sign-extends its immediate", BPF_OR, 64, 0, 1, static_cast<uint64_t>(-256),
+     0xffffffffffffff01},
     {"or32", BPF_OR, 32, 0, 0xf00000001, 2, 3},
     {"and", BPF_AND, 64, 0, 0xff00ff00ff, static_cast<uint64_t>(-256), 0xff00ff0000},
     {"and32", BPF_AND, 32, 0, 0xff00ff00ff, static_cast<uint64_t>(-256), 0xff0000},
@@ -58,7 +60,8 @@ const Arithmetic kArithmetic[] = {
     {"arsh", BPF_ARSH, 64, 0, kMin64, 63, kMinus1},
     {"arsh32 clears the top", BPF_ARSH, 32, 0, 0x80000000, 4, 0xf8000000},
     {"mov32 clears the top", BPF_MOV, 32, 0, kMinus1, kMinus1, 0xffffffff},
-    {"mov sign-extends its immediate", BPF_MOV, 64, 0, 0, static_cast<uint64_t>(-2), static_cast<uint64_t>(-2)},
+    {"mov sign-extends its immediate", BPF_MOV, 64, 0, 0, static_cast<uint64_t>(-2),
+     static_cast<uint64_t>(-2)},
 };
 
 const Arithmetic kRegisterOnly[] = {
@@ -94,7 +97,8 @@ InsnCase immediate_case(const Arithmetic& row) {
 InsnCase unknown_case(const Arithmetic& row) {
   Code body;
   body << map_value(8, 0, 8) << imm64(0, row.left) << imm64(7, row.right);
-  body << store(BPF_DW, 8, 0, 0) << store(BPF_DW, 8, 8, 7) << load(BPF_DW, 0, 8, 0) << load(BPF_DW, 7, 8, 8);
+  body << store(BPF_DW, 8, 0, 0) << store(BPF_DW, 8, 8, 7) << load(BPF_DW, 0, 8, 0)
+       << load(BPF_DW, 7, 8, 8);
   body << (row.bits == 64 ? alu_reg(row.op, 0, 7, row.off) : alu32_reg(row.op, 0, 7, row.off));
   return {std::string(row.name) + ", from memory", body, row.answer};
 }

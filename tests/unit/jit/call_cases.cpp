@@ -13,7 +13,8 @@ Code map_arguments(uint32_t map) {
 }
 
 Code put(int32_t key, int32_t value, int32_t flags) {
-  Code code{store_imm(BPF_DW, 10, -8, key), store_imm(BPF_DW, 10, -24, value), store_imm(BPF_DW, 10, -16, 9)};
+  Code code{store_imm(BPF_DW, 10, -8, key), store_imm(BPF_DW, 10, -24, value),
+            store_imm(BPF_DW, 10, -16, 9)};
   code << map_arguments(1) << mov(4, flags) << call(BPF_FUNC_map_update_elem);
   return code;
 }
@@ -39,25 +40,33 @@ InsnCase make(const char* name, std::initializer_list<Code> parts, uint64_t answ
 
 std::vector<InsnCase> call_cases() {
   std::vector<InsnCase> cases;
-  cases.push_back(make("lookup of a key that is not there", {look_up(1, 5), value_or_missing()}, 4444));
-  cases.push_back(make("update then lookup", {put(5, 55, BPF_ANY), look_up(1, 5), value_or_missing()}, 55));
+  cases.push_back(
+      make("lookup of a key that is not there", {look_up(1, 5), value_or_missing()}, 4444));
+  cases.push_back(
+      make("update then lookup", {put(5, 55, BPF_ANY), look_up(1, 5), value_or_missing()}, 55));
   cases.push_back(make("update of a key that is not there with EXIST", {put(5, 55, BPF_EXIST)},
                        static_cast<uint64_t>(-2)));
-  cases.push_back(make("update of a present key with NOEXIST", {put(5, 55, BPF_ANY), put(5, 56, BPF_NOEXIST)},
-                       static_cast<uint64_t>(-17)));
+  cases.push_back(make("update of a present key with NOEXIST",
+                       {put(5, 55, BPF_ANY), put(5, 56, BPF_NOEXIST)}, static_cast<uint64_t>(-17)));
   cases.push_back(make("delete then lookup",
-                       {put(5, 55, BPF_ANY), map_arguments(1), {call(BPF_FUNC_map_delete_elem)}, look_up(1, 5),
+                       {put(5, 55, BPF_ANY),
+                        map_arguments(1),
+                        {call(BPF_FUNC_map_delete_elem)},
+                        look_up(1, 5),
                         value_or_missing()},
                        4444));
   cases.push_back(make("array lookup out of range", {look_up(0, 1), value_or_missing()}, 4444));
   cases.push_back(make("per-CPU array keeps its value",
-                       {look_up(2, 3), {jump(BPF_JEQ, 0, 0, 2), mov(7, 31), store(BPF_DW, 0, 0, 7)}, look_up(2, 3),
+                       {look_up(2, 3),
+                        {jump(BPF_JEQ, 0, 0, 2), mov(7, 31), store(BPF_DW, 0, 0, 7)},
+                        look_up(2, 3),
                         value_or_missing()},
                        31));
-  cases.push_back(make("skb_load_bytes copies",
-                       {{store_imm(BPF_DW, 10, -8, 0), mov_reg(1, 6), mov(2, 12), mov_reg(3, 10), alu(BPF_ADD, 3, -8),
-                         mov(4, 4), call(BPF_FUNC_skb_load_bytes), load(BPF_DW, 0, 10, -8)}},
-                       0x80450008));
+  cases.push_back(make(
+      "skb_load_bytes copies",
+      {{store_imm(BPF_DW, 10, -8, 0), mov_reg(1, 6), mov(2, 12), mov_reg(3, 10),
+        alu(BPF_ADD, 3, -8), mov(4, 4), call(BPF_FUNC_skb_load_bytes), load(BPF_DW, 0, 10, -8)}},
+      0x80450008));
   cases.push_back(make("skb_load_bytes out of range",
                        {{mov_reg(1, 6), mov(2, 62), mov_reg(3, 10), alu(BPF_ADD, 3, -8), mov(4, 4),
                          call(BPF_FUNC_skb_load_bytes)}},

@@ -1,4 +1,5 @@
-// Chains of xdp, sched_cls and socket filters: what each return value does to the packet, on both engines.
+// Chains of xdp, sched_cls and socket filters: what each return value does to the packet, on both
+// engines.
 #include <gtest/gtest.h>
 #include <linux/pkt_cls.h>
 
@@ -33,7 +34,8 @@ struct Outcome {
   std::vector<ProgramCounters> counters;
 };
 
-void on_both(const std::vector<Program>& programs, const std::function<void(const Outcome&)>& check) {
+void on_both(const std::vector<Program>& programs,
+             const std::function<void(const Outcome&)>& check) {
   ChainSpec spec{{programs.begin(), programs.end()}, kLinearLayout};
   auto compiled = jit::make_burst(spec);
   ASSERT_TRUE(compiled) << compiled.error().text;
@@ -113,12 +115,15 @@ TEST(Chain, CountsEachWayToLeave) {
     EXPECT_EQ(outcome.counters[0].dropped(), 0u);
     EXPECT_EQ(outcome.counters[1].run, 0u);
   });
-  on_both({xdp(XDP_DROP)}, [](const Outcome& outcome) { EXPECT_EQ(outcome.counters[0].dropped(), 1u); });
+  on_both({xdp(XDP_DROP)},
+          [](const Outcome& outcome) { EXPECT_EQ(outcome.counters[0].dropped(), 1u); });
 }
 
 TEST(Chain, TheShortestOfTheFiltersCountsAlsoWhenAClassifierEndsTheChain) {
-  expect_verdict({filter(50), classifier(TC_ACT_OK), filter(10)}, kToAction << kVerdictPortShift | 50);
-  expect_verdict({filter(50), filter(30), classifier(TC_ACT_UNSPEC)}, kToAction << kVerdictPortShift | 30);
+  expect_verdict({filter(50), classifier(TC_ACT_OK), filter(10)},
+                 kToAction << kVerdictPortShift | 50);
+  expect_verdict({filter(50), filter(30), classifier(TC_ACT_UNSPEC)},
+                 kToAction << kVerdictPortShift | 30);
   expect_verdict({filter(50), classifier(TC_ACT_SHOT)}, 0);
 }
 
@@ -135,7 +140,8 @@ TEST(Chain, AMarkGoesFromOneProgramToTheNext) {
 // skb->protocol is what the packet was when it came; an xdp program comes before that.
 TEST(Chain, TheEthertypeIsNotedBehindXdp) {
   const auto writes = [](uint32_t type, int32_t data, int32_t data_end, int32_t result) {
-    Code code{load(BPF_W, 2, 1, static_cast<int16_t>(data)), load(BPF_W, 3, 1, static_cast<int16_t>(data_end))};
+    Code code{load(BPF_W, 2, 1, static_cast<int16_t>(data)),
+              load(BPF_W, 3, 1, static_cast<int16_t>(data_end))};
     code << mov_reg(4, 2) << alu(BPF_ADD, 4, 14) << mov(0, result) << jump_reg(BPF_JGT, 4, 3, 2);
     code << mov(5, 0x0608) << store(BPF_H, 2, 12, 5) << exit();
     auto program = annotate(code);
@@ -146,11 +152,13 @@ TEST(Chain, TheEthertypeIsNotedBehindXdp) {
     return program;
   };
   const auto protocol = static_cast<int16_t>(offsetof(__sk_buff, protocol));
-  auto arp_only = annotate({load(BPF_W, 2, 1, protocol), mov(0, 0), jump(BPF_JNE, 2, 0x0608, 1), mov(0, -1), exit()});
+  auto arp_only = annotate(
+      {load(BPF_W, 2, 1, protocol), mov(0, 0), jump(BPF_JNE, 2, 0x0608, 1), mov(0, -1), exit()});
   note(*arp_only, 0, Region::ctx, protocol);
-  const auto as_xdp = writes(BPF_PROG_TYPE_XDP, offsetof(xdp_md, data), offsetof(xdp_md, data_end), XDP_PASS);
-  const auto as_classifier = writes(BPF_PROG_TYPE_SCHED_CLS, offsetof(__sk_buff, data), offsetof(__sk_buff, data_end),
-                                    TC_ACT_UNSPEC);
+  const auto as_xdp =
+      writes(BPF_PROG_TYPE_XDP, offsetof(xdp_md, data), offsetof(xdp_md, data_end), XDP_PASS);
+  const auto as_classifier = writes(BPF_PROG_TYPE_SCHED_CLS, offsetof(__sk_buff, data),
+                                    offsetof(__sk_buff, data_end), TC_ACT_UNSPEC);
   expect_verdict({as_xdp, arp_only}, kToActionWhole);
   expect_verdict({as_classifier, arp_only}, 0);
 }

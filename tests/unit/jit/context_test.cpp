@@ -22,11 +22,14 @@ void expect_both(const BothResults& results, uint64_t expected) {
   EXPECT_EQ(results.compiled, expected) << "jit";
 }
 
-// R2 = data, R3 = data_end; 20 bytes or it ends with 1; swaps the two words at 4 and 8 and returns the length.
+// R2 = data, R3 = data_end; 20 bytes or it ends with 1; swaps the two words at 4 and 8 and returns
+// the length.
 std::shared_ptr<AnnotatedProgram> swap_words(uint32_t type, int32_t data, int32_t data_end) {
-  Code code{load(BPF_W, 2, 1, static_cast<int16_t>(data)), load(BPF_W, 3, 1, static_cast<int16_t>(data_end))};
+  Code code{load(BPF_W, 2, 1, static_cast<int16_t>(data)),
+            load(BPF_W, 3, 1, static_cast<int16_t>(data_end))};
   code << mov_reg(4, 2) << alu(BPF_ADD, 4, 20) << mov(0, 1) << jump_reg(BPF_JGT, 4, 3, 6);
-  code << load(BPF_W, 4, 2, 4) << load(BPF_W, 5, 2, 8) << store(BPF_W, 2, 4, 5) << store(BPF_W, 2, 8, 4);
+  code << load(BPF_W, 4, 2, 4) << load(BPF_W, 5, 2, 8) << store(BPF_W, 2, 4, 5)
+       << store(BPF_W, 2, 8, 4);
   code << mov_reg(0, 3) << alu_reg(BPF_SUB, 0, 2) << exit();
   auto program = annotate(code);
   program->type = type;
@@ -48,7 +51,8 @@ void expect_swapped(const std::shared_ptr<AnnotatedProgram>& program) {
 }
 
 TEST(PacketPointers, AreWritableInSchedCls) {
-  expect_swapped(swap_words(BPF_PROG_TYPE_SCHED_CLS, offsetof(__sk_buff, data), offsetof(__sk_buff, data_end)));
+  expect_swapped(swap_words(BPF_PROG_TYPE_SCHED_CLS, offsetof(__sk_buff, data),
+                            offsetof(__sk_buff, data_end)));
 }
 
 TEST(PacketPointers, AreWritableInXdp) {
@@ -95,7 +99,8 @@ TEST(XdpContext, HasTheInterfaceAndNoQueue) {
 TEST(OrderedAccess, StoresAndLoadsEachSize) {
   const std::shared_ptr<Map> map = *Map::create({"map", BPF_MAP_TYPE_ARRAY, 4, 8, 1});
   for (const int size : {BPF_B, BPF_H, BPF_W, BPF_DW}) {
-    const uint64_t mask = size == BPF_DW ? ~0ull : (1ull << (8 * access_size({code(size), 0, 0, 0, 0}))) - 1;
+    const uint64_t mask =
+        size == BPF_DW ? ~0ull : (1ull << (8 * access_size({code(size), 0, 0, 0, 0}))) - 1;
     for (const bool on_stack : {true, false}) {
       Code insns = imm64(2, 0x1122334455667788);
       if (on_stack) {
@@ -103,10 +108,12 @@ TEST(OrderedAccess, StoresAndLoadsEachSize) {
       } else {
         insns << map_value(1, 0);
       }
-      insns << atomic(size, kStoreRelease, 1, 0, 2) << atomic(size, kLoadAcquire, 0, 0, 1) << exit();
+      insns << atomic(size, kStoreRelease, 1, 0, 2) << atomic(size, kLoadAcquire, 0, 0, 1)
+            << exit();
       auto program = annotate(insns);
       program->maps = {map};
-      for (const uint32_t at : {4u, 5u}) note(*program, at, on_stack ? Region::stack : Region::map_value);
+      for (const uint32_t at : {4u, 5u})
+        note(*program, at, on_stack ? Region::stack : Region::map_value);
       if (on_stack && size != BPF_H) program->facts[4].offset = program->facts[5].offset = -8;
       expect_both(run_both(program, counting_bytes()), 0x1122334455667788 & mask);
     }

@@ -26,7 +26,8 @@ Code callback(uint8_t dst, uint32_t subprogram) { return imm64(dst, subprogram, 
 // index to what it is given and stops at `stop`.
 std::shared_ptr<AnnotatedProgram> loop_program(int32_t count, int32_t stop, int32_t flags = 0) {
   Code code{store_imm(BPF_DW, 10, -8, 0), mov(1, count)};
-  code << callback(2, 1) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, flags) << call(BPF_FUNC_loop);
+  code << callback(2, 1) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, flags)
+       << call(BPF_FUNC_loop);
   code << load(BPF_DW, 1, 10, -8) << alu(BPF_MUL, 0, 1000) << alu_reg(BPF_ADD, 0, 1) << exit();
   const auto start = static_cast<uint32_t>(code.size());
   code << load(BPF_DW, 3, 2, 0) << alu_reg(BPF_ADD, 3, 1) << store(BPF_DW, 2, 0, 3) << mov(0, 0);
@@ -40,22 +41,29 @@ std::shared_ptr<AnnotatedProgram> loop_program(int32_t count, int32_t stop, int3
 }
 
 TEST(Loop, CallsBackSoManyTimes) { expect_both(run_both(loop_program(10, -1), kBytes), 10'045); }
-TEST(Loop, StopsWhenTheCallbackSaysSo) { expect_both(run_both(loop_program(10, 4), kBytes), 5'010); }
+TEST(Loop, StopsWhenTheCallbackSaysSo) {
+  expect_both(run_both(loop_program(10, 4), kBytes), 5'010);
+}
 TEST(Loop, OfNoneCallsNothing) { expect_both(run_both(loop_program(0, -1), kBytes), 0); }
 TEST(Loop, RefusesTooManyAndFlags) {
-  expect_both(run_both(loop_program((1 << 23) + 1, -1), kBytes), static_cast<uint64_t>(int64_t{-E2BIG} * 1000));
-  expect_both(run_both(loop_program(3, -1, 1), kBytes), static_cast<uint64_t>(int64_t{-EINVAL} * 1000));
+  expect_both(run_both(loop_program((1 << 23) + 1, -1), kBytes),
+              static_cast<uint64_t>(int64_t{-E2BIG} * 1000));
+  expect_both(run_both(loop_program(3, -1, 1), kBytes),
+              static_cast<uint64_t>(int64_t{-EINVAL} * 1000));
 }
 
 // The outer callback runs an inner loop of its index: sum over i < 5 of i.
 TEST(Loop, NestsInACallback) {
   Code code{store_imm(BPF_DW, 10, -8, 0), mov(1, 5)};
-  code << callback(2, 1) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, 0) << call(BPF_FUNC_loop);
+  code << callback(2, 1) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, 0)
+       << call(BPF_FUNC_loop);
   code << load(BPF_DW, 0, 10, -8) << exit();
   const auto outer = static_cast<uint32_t>(code.size());
-  code << mov_reg(3, 2) << callback(2, 2) << mov(4, 0) << call(BPF_FUNC_loop) << mov(0, 0) << exit();
+  code << mov_reg(3, 2) << callback(2, 2) << mov(4, 0) << call(BPF_FUNC_loop) << mov(0, 0)
+       << exit();
   const auto inner = static_cast<uint32_t>(code.size());
-  code << load(BPF_DW, 3, 2, 0) << alu(BPF_ADD, 3, 1) << store(BPF_DW, 2, 0, 3) << mov(0, 0) << exit();
+  code << load(BPF_DW, 3, 2, 0) << alu(BPF_ADD, 3, 1) << store(BPF_DW, 2, 0, 3) << mov(0, 0)
+       << exit();
   auto program = annotate(code, {0, outer, inner});
   note(*program, 0, Region::stack, -8);
   note(*program, 8, Region::stack, -8);
@@ -73,7 +81,8 @@ std::shared_ptr<AnnotatedProgram> for_each_program(const std::shared_ptr<Map>& m
   code << call(BPF_FUNC_for_each_map_elem) << load(BPF_DW, 1, 10, -8) << alu(BPF_MUL, 0, 1000);
   code << alu_reg(BPF_ADD, 0, 1) << exit();
   const auto start = static_cast<uint32_t>(code.size());
-  code << load(BPF_W, 2, 2, 0) << load(BPF_DW, 3, 3, 0) << alu_reg(BPF_MUL, 2, 3) << load(BPF_DW, 5, 4, 0);
+  code << load(BPF_W, 2, 2, 0) << load(BPF_DW, 3, 3, 0) << alu_reg(BPF_MUL, 2, 3)
+       << load(BPF_DW, 5, 4, 0);
   code << alu_reg(BPF_ADD, 5, 2) << store(BPF_DW, 4, 0, 5) << mov(0, 0) << exit();
   auto program = annotate(code, {0, start});
   program->maps = {map};

@@ -1,4 +1,5 @@
-// Runs a program on the interpreter and on the JIT, each with maps of its own, and hands back what both left.
+// Runs a program on the interpreter and on the JIT, each with maps of its own, and hands back what
+// both left.
 #pragma once
 
 #include <memory>

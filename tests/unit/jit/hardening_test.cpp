@@ -1,4 +1,5 @@
-// What the JIT does against whoever loaded the program, seen in the machine code and the optimised IR.
+// What the JIT does against whoever loaded the program, seen in the machine code and the optimised
+// IR.
 #include <gtest/gtest.h>
 
 #include "bpf/jit/jit.hpp"
@@ -19,7 +20,8 @@ struct WithNumber {
   std::vector<Insn> code;
 };
 
-// The number as every kind of immediate, with something unknown beside it so that it is not folded away.
+// The number as every kind of immediate, with something unknown beside it so that it is not folded
+// away.
 std::vector<WithNumber> programs_with_the_number() {
   const auto on_length = [](std::vector<Insn> middle) {
     Code code{load(BPF_W, 0, 1, 0)};
@@ -58,7 +60,8 @@ TEST(Blinding, AnotherSeedGivesOtherMachineCodeAndTheSameSeedTheSame) {
   EXPECT_NE(machine_code(code, {.blinding_seed = 1}), machine_code(code, {.blinding_seed = 2}));
 }
 
-// Looks up what byte 23 of the packet says, after comparing it with the array's length itself if `proved`.
+// Looks up what byte 23 of the packet says, after comparing it with the array's length itself if
+// `proved`.
 std::vector<Insn> lookup_by_byte(bool proved) {
   Code code{mov_reg(6, 1), load_abs(BPF_B, 23), store(BPF_W, 10, -4, 0)};
   if (proved) code << alu(BPF_AND, 0, 15) << store(BPF_W, 10, -4, 0);
@@ -77,19 +80,23 @@ std::string ir_of_lookup(uint32_t type, bool proved, bool masked) {
   return code->ir;
 }
 
-// The mask is a comparison that the optimiser cannot decide, since it does not see where its operand comes from.
+// The mask is a comparison that the optimiser cannot decide, since it does not see where its
+// operand comes from.
 TEST(MaskedIndices, ALookupsIndexIsMaskedWhereAskedForAndElseNot) {
   for (const uint32_t type : {BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERCPU_ARRAY}) {
     for (const bool proved : {false, true}) {
-      EXPECT_NE(ir_of_lookup(type, proved, true).find(" asm "), std::string::npos) << type << proved;
-      EXPECT_EQ(ir_of_lookup(type, proved, false).find(" asm "), std::string::npos) << type << proved;
+      EXPECT_NE(ir_of_lookup(type, proved, true).find(" asm "), std::string::npos)
+          << type << proved;
+      EXPECT_EQ(ir_of_lookup(type, proved, false).find(" asm "), std::string::npos)
+          << type << proved;
     }
   }
 }
 
 TEST(MaskedIndices, TheMaskLeavesAnIndexInRangeAndMakesAnotherZero) {
   for (const uint32_t index : {0u, 1u, 15u}) EXPECT_EQ(masked_index(index, 16), index);
-  for (const uint32_t index : {16u, 17u, 0x80000000u, UINT32_MAX}) EXPECT_EQ(masked_index(index, 16), 0u);
+  for (const uint32_t index : {16u, 17u, 0x80000000u, UINT32_MAX})
+    EXPECT_EQ(masked_index(index, 16), 0u);
   EXPECT_EQ(masked_index(5, 0), 0u);
 }
 

@@ -27,7 +27,9 @@ inline Insn alu32_reg(int op, uint8_t dst, uint8_t src, int16_t off = 0) {
 }
 inline Insn mov(uint8_t dst, int32_t imm) { return alu(BPF_MOV, dst, imm); }
 inline Insn mov_reg(uint8_t dst, uint8_t src) { return alu_reg(BPF_MOV, dst, src); }
-inline Insn endian(int kind, uint8_t dst, int32_t bits) { return {code(BPF_ALU | BPF_END | kind), dst, 0, 0, bits}; }
+inline Insn endian(int kind, uint8_t dst, int32_t bits) {
+  return {code(BPF_ALU | BPF_END | kind), dst, 0, 0, bits};
+}
 inline Insn swap(uint8_t dst, int32_t bits) { return {code(BPF_ALU64 | BPF_END), dst, 0, 0, bits}; }
 inline Insn load(int size, uint8_t dst, uint8_t src, int16_t off) {
   return {code(BPF_LDX | BPF_MEM | size), dst, src, off, 0};
@@ -59,9 +61,13 @@ inline Insn jump32_reg(int op, uint8_t dst, uint8_t src, int16_t off) {
 inline Insn go(int16_t off) { return {code(BPF_JMP | BPF_JA), 0, 0, off, 0}; }
 inline Insn go_long(int32_t off) { return {kJmp32Ja, 0, 0, 0, off}; }
 inline Insn call(int32_t helper) { return {code(BPF_JMP | BPF_CALL), 0, 0, 0, helper}; }
-inline Insn call_local(int32_t off) { return {code(BPF_JMP | BPF_CALL), 0, BPF_PSEUDO_CALL, 0, off}; }
+inline Insn call_local(int32_t off) {
+  return {code(BPF_JMP | BPF_CALL), 0, BPF_PSEUDO_CALL, 0, off};
+}
 inline Insn exit() { return {code(BPF_JMP | BPF_EXIT), 0, 0, 0, 0}; }
-inline Insn load_abs(int size, int32_t offset) { return {code(BPF_LD | BPF_ABS | size), 0, 0, 0, offset}; }
+inline Insn load_abs(int size, int32_t offset) {
+  return {code(BPF_LD | BPF_ABS | size), 0, 0, 0, offset};
+}
 inline Insn load_ind(int size, uint8_t src, int32_t offset) {
   return {code(BPF_LD | BPF_IND | size), 0, src, 0, offset};
 }

@@ -49,7 +49,8 @@ uint64_t answer(const Engine& engine) {
 void expect_answer(const InsnCase& test, Engine engine) {
   ASSERT_NE(engine.burst, nullptr);
   EXPECT_EQ(engine.run(packet()), test.ends_early ? 0u : 1u);
-  EXPECT_EQ(answer(engine), test.ends_early ? kUnwritten : test.answer) << std::hex << answer(engine);
+  EXPECT_EQ(answer(engine), test.ends_early ? kUnwritten : test.answer)
+      << std::hex << answer(engine);
 }
 
 void run_all(const std::vector<InsnCase>& cases) {

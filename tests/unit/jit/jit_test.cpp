@@ -25,7 +25,8 @@ std::shared_ptr<const AnnotatedProgram> verified(std::vector<Insn> insns, const 
 std::vector<Insn> protocol_count() {
   Code code{mov_reg(6, 1), load_abs(BPF_B, 23), store(BPF_W, 10, -4, 0)};
   code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -4) << call(BPF_FUNC_map_lookup_elem);
-  code << jump(BPF_JEQ, 0, 0, 2) << mov(1, 1) << atomic(BPF_DW, BPF_ADD, 0, 0, 1) << mov(0, -1) << exit();
+  code << jump(BPF_JEQ, 0, 0, 2) << mov(1, 1) << atomic(BPF_DW, BPF_ADD, 0, 0, 1) << mov(0, -1)
+       << exit();
   return code;
 }
 
@@ -48,7 +49,8 @@ struct Packets {
 TEST(JitChain, KeepsTheShortestVerdictAndCountsEachProgram) {
   const auto all = verified({mov(0, -1), exit()});
   const auto keep = verified({mov(0, 61), exit()});
-  const auto long_only = verified({load(BPF_W, 0, 1, 0), jump(BPF_JGE, 0, 62, 1), mov(0, 0), exit()});
+  const auto long_only =
+      verified({load(BPF_W, 0, 1, 0), jump(BPF_JGE, 0, 62, 1), mov(0, 0), exit()});
   auto burst = jit::make_burst({{all, keep, long_only}, kLinearLayout});
   ASSERT_TRUE(burst) << burst.error().text;
   Packets packets(4);  // 60 to 63 bytes
@@ -82,8 +84,8 @@ TEST(JitChain, RunsTheNextProgramOnSurvivorsOnly) {
 
 TEST(JitChain, CarriesTheMarkToTheNextProgramAndNotToTheNextPacket) {
   const int16_t cb = offsetof(__sk_buff, cb);
-  const auto writer = verified({mov(2, 7), load(BPF_W, 3, 1, cb), alu_reg(BPF_ADD, 2, 3), store(BPF_W, 1, cb, 2),
-                                mov(0, -1), exit()});
+  const auto writer = verified({mov(2, 7), load(BPF_W, 3, 1, cb), alu_reg(BPF_ADD, 2, 3),
+                                store(BPF_W, 1, cb, 2), mov(0, -1), exit()});
   const auto reader = verified({load(BPF_W, 0, 1, cb), exit()});
   auto burst = jit::make_burst({{writer, reader}, kLinearLayout});
   ASSERT_TRUE(burst) << burst.error().text;
@@ -127,14 +129,16 @@ TEST(JitCode, AHashLookupIsInlined) {
 
 size_t occurrences(const std::string& text, std::string_view of) {
   size_t count = 0;
-  for (size_t at = text.find(of); at != std::string::npos; at = text.find(of, at + of.size())) count++;
+  for (size_t at = text.find(of); at != std::string::npos; at = text.find(of, at + of.size()))
+    count++;
   return count;
 }
 
-// An address pair and the protocol lie before the end of the last word: the reach is compared once for the type and
-// once for the rest.
+// An address pair and the protocol lie before the end of the last word: the reach is compared once
+// for the type and once for the rest.
 TEST(JitCode, LoadsWithinAnEarlierReachAreNotCheckedAgain) {
-  Code code{mov_reg(6, 1), load_abs(BPF_H, 12), jump(BPF_JNE, 0, 0x800, 8), load_abs(BPF_W, 30), mov_reg(7, 0)};
+  Code code{mov_reg(6, 1), load_abs(BPF_H, 12), jump(BPF_JNE, 0, 0x800, 8), load_abs(BPF_W, 30),
+            mov_reg(7, 0)};
   code << load_abs(BPF_W, 26) << alu_reg(BPF_XOR, 7, 0) << load_abs(BPF_B, 23)
        << alu_reg(BPF_ADD, 7, 0) << mov_reg(0, 7);
   code << exit() << mov(0, 0) << exit();
@@ -168,7 +172,8 @@ TEST(JitCode, MapValuesAreReadAndWrittenByAtomicsOrVolatileAccesses) {
 // A lookup whose index the verifier has proved is an address alone.
 TEST(JitCode, AnArrayLookupInRangeHasNoCheck) {
   Code code{store_imm(BPF_W, 10, -4, 7)};
-  code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -4) << call(BPF_FUNC_map_lookup_elem) << mov(1, 1);
+  code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -4) << call(BPF_FUNC_map_lookup_elem)
+       << mov(1, 1);
   code << atomic(BPF_DW, BPF_ADD, 0, 0, 1) << mov(0, 1) << exit();
   auto program = annotate(code);
   program->maps = array_of_256();
@@ -239,7 +244,8 @@ TEST(JitMemory, NoPageIsWritableAndExecutable) {
 // The values follow the arguments that the helper declares.
 TEST(JitHelpers, WhatTracePrintkPrintsIsTheSameOnBothEngines) {
   Code code{store_imm(BPF_W, 10, -8, 0x25206425), store_imm(BPF_W, 10, -4, 0x64)};  // "%d %d"
-  code << mov_reg(1, 10) << alu(BPF_ADD, 1, -8) << mov(2, 6) << mov(3, 7) << mov(4, -9) << call(BPF_FUNC_trace_printk);
+  code << mov_reg(1, 10) << alu(BPF_ADD, 1, -8) << mov(2, 6) << mov(3, 7) << mov(4, -9)
+       << call(BPF_FUNC_trace_printk);
   code << exit();
   const auto program = verified(code);
   for (auto engine : {interpreted, compiled}) {

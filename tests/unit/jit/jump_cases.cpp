@@ -51,7 +51,8 @@ const Comparison kComparisons[] = {
 InsnCase comparison(const Comparison& row, bool by_register) {
   Code body;
   body << map_value(8, 0, 8) << imm64(7, row.left) << imm64(9, row.right);
-  body << store(BPF_DW, 8, 0, 7) << store(BPF_DW, 8, 8, 9) << load(BPF_DW, 7, 8, 0) << load(BPF_DW, 9, 8, 8);
+  body << store(BPF_DW, 8, 0, 7) << store(BPF_DW, 8, 8, 9) << load(BPF_DW, 7, 8, 0)
+       << load(BPF_DW, 9, 8, 8);
   body << mov(0, 1);
   const auto imm = static_cast<int32_t>(row.right);
   if (by_register) {
@@ -60,7 +61,8 @@ InsnCase comparison(const Comparison& row, bool by_register) {
     body << (row.wide ? jump(row.op, 7, imm, 1) : jump32(row.op, 7, imm, 1));
   }
   body << mov(0, 0);
-  return {std::string(row.name) + (by_register ? ", register" : ", immediate"), body, row.taken ? 1u : 0u};
+  return {std::string(row.name) + (by_register ? ", register" : ", immediate"), body,
+          row.taken ? 1u : 0u};
 }
 
 }  // namespace
@@ -71,11 +73,15 @@ std::vector<InsnCase> jump_cases() {
     cases.push_back(comparison(row, true));
     cases.push_back(comparison(row, false));
   }
-  cases.push_back({"goto forward and back", {mov(0, 3), go(2), alu(BPF_ADD, 0, 1), go(1), go(-3)}, 4});
-  cases.push_back({"gotol forward and back", {mov(0, 3), go_long(2), alu(BPF_ADD, 0, 1), go_long(1), go_long(-3)}, 4});
-  cases.push_back({"a loop that ends",
-                   {mov(0, 0), mov(7, 10), alu_reg(BPF_ADD, 0, 7), alu(BPF_SUB, 7, 1), jump(BPF_JNE, 7, 0, -3)},
-                   55});
+  cases.push_back(
+      {"goto forward and back", {mov(0, 3), go(2), alu(BPF_ADD, 0, 1), go(1), go(-3)}, 4});
+  cases.push_back({"gotol forward and back",
+                   {mov(0, 3), go_long(2), alu(BPF_ADD, 0, 1), go_long(1), go_long(-3)},
+                   4});
+  cases.push_back(
+      {"a loop that ends",
+       {mov(0, 0), mov(7, 10), alu_reg(BPF_ADD, 0, 7), alu(BPF_SUB, 7, 1), jump(BPF_JNE, 7, 0, -3)},
+       55});
   return cases;
 }
 

@@ -25,7 +25,8 @@ std::shared_ptr<Map> make(uint32_t type, uint32_t key_size, uint32_t value_size,
 
 std::shared_ptr<AnnotatedProgram> verified(const Code& code, const Maps& maps) {
   auto result = verify_insns(code, maps);
-  EXPECT_NE(result.program, nullptr) << "insn " << result.report.insn << ": " << result.report.reason;
+  EXPECT_NE(result.program, nullptr)
+      << "insn " << result.report.insn << ": " << result.report.reason;
   return result.program == nullptr ? nullptr : with_maps(*result.program, maps);
 }
 
@@ -38,13 +39,16 @@ void expect_both(const Code& code, const Maps& maps, uint64_t interpreted, uint6
   EXPECT_EQ(results.compiled, compiled) << "jit";
 }
 
-Code frame_address(uint8_t dst, int32_t offset) { return {mov_reg(dst, 10), alu(BPF_ADD, dst, offset)}; }
+Code frame_address(uint8_t dst, int32_t offset) {
+  return {mov_reg(dst, 10), alu(BPF_ADD, dst, offset)};
+}
 
 // Pushes 7 and 8, pops one and peeks at the next: the answer is popped * 10 + peeked.
 Code push_pop_peek() {
   Code code;
   for (const int32_t value : {7, 8}) {
-    code << store_imm(BPF_DW, 10, -8, value) << map_fd(1, 0) << frame_address(2, -8) << mov(3, BPF_ANY);
+    code << store_imm(BPF_DW, 10, -8, value) << map_fd(1, 0) << frame_address(2, -8)
+         << mov(3, BPF_ANY);
     code << call(BPF_FUNC_map_push_elem);
   }
   code << map_fd(1, 0) << frame_address(2, -16) << call(BPF_FUNC_map_pop_elem);
@@ -97,14 +101,16 @@ std::vector<Record> records_of(const Map& map) {
   return records;
 }
 
-// Reserves 16 bytes, writes the context's length and submits or discards; then puts out 8 bytes of the frame.
+// Reserves 16 bytes, writes the context's length and submits or discards; then puts out 8 bytes of
+// the frame.
 Code ring_program(int32_t finish) {
   Code code{mov_reg(6, 1)};
   code << map_fd(1, 0) << mov(2, 16) << mov(3, 0) << call(BPF_FUNC_ringbuf_reserve)
        << jump(BPF_JNE, 0, 0, 2) << mov(0, 1);
   code << exit() << load(BPF_W, 1, 6, 0) << store(BPF_DW, 0, 0, 1) << store_imm(BPF_DW, 0, 8, 3);
   code << mov_reg(1, 0) << mov(2, 0) << call(finish);
-  code << store_imm(BPF_DW, 10, -8, 99) << map_fd(1, 0) << frame_address(2, -8) << mov(3, 8) << mov(4, 0);
+  code << store_imm(BPF_DW, 10, -8, 99) << map_fd(1, 0) << frame_address(2, -8) << mov(3, 8)
+       << mov(4, 0);
   code << call(BPF_FUNC_ringbuf_output) << exit();
   return code;
 }
@@ -161,8 +167,10 @@ TEST(MapKinds, AMapInAMapIsLookedUpByItsOwnShape) {
     MapReference reference{inner, &inner->core(), 17, 0, inner.get()};
     ASSERT_EQ(outer->set_reference(&place, reference, BPF_ANY), 0);
     Code code{store_imm(BPF_W, 10, -4, 1), store_imm(BPF_W, 10, -8, 3)};
-    code << map_fd(1, 0) << frame_address(2, -4) << call(BPF_FUNC_map_lookup_elem) << jump(BPF_JNE, 0, 0, 1) << exit();
-    code << mov_reg(1, 0) << frame_address(2, -8) << call(BPF_FUNC_map_lookup_elem) << jump(BPF_JNE, 0, 0, 1) << exit();
+    code << map_fd(1, 0) << frame_address(2, -4) << call(BPF_FUNC_map_lookup_elem)
+         << jump(BPF_JNE, 0, 0, 1) << exit();
+    code << mov_reg(1, 0) << frame_address(2, -8) << call(BPF_FUNC_map_lookup_elem)
+         << jump(BPF_JNE, 0, 0, 1) << exit();
     code << load(BPF_DW, 0, 0, 0) << exit();
     expect_both(code, {outer}, value, value);
   }
@@ -179,9 +187,12 @@ TEST(MapKinds, APrefixIsTheLongestThatMatches) {
   };
   add(8, 0x0a000000, 8);
   add(24, 0x0a010200, 24);
-  for (const auto& [address, expected] : {std::pair{0x0a010203u, 24u}, std::pair{0x0a020304u, 8u}}) {
-    Code code{store_imm(BPF_W, 10, -8, 32), store_imm(BPF_W, 10, -4, static_cast<int32_t>(__builtin_bswap32(address)))};
-    code << map_fd(1, 0) << frame_address(2, -8) << call(BPF_FUNC_map_lookup_elem) << jump(BPF_JNE, 0, 0, 1) << exit();
+  for (const auto& [address, expected] :
+       {std::pair{0x0a010203u, 24u}, std::pair{0x0a020304u, 8u}}) {
+    Code code{store_imm(BPF_W, 10, -8, 32),
+              store_imm(BPF_W, 10, -4, static_cast<int32_t>(__builtin_bswap32(address)))};
+    code << map_fd(1, 0) << frame_address(2, -8) << call(BPF_FUNC_map_lookup_elem)
+         << jump(BPF_JNE, 0, 0, 1) << exit();
     code << load(BPF_DW, 0, 0, 0) << exit();
     expect_both(code, {map}, expected, expected);
   }
@@ -193,7 +204,9 @@ TEST(MapKinds, AProgArrayLeadsToTheProgramThatWasPutIn) {
   ASSERT_NE(next, nullptr);
   const auto target = std::make_shared<TailTarget>(TailTarget{next.get(), &interpret_target});
   const uint32_t place = 2;
-  ASSERT_EQ(targets->set_reference(&place, {target, target.get(), 5, BPF_PROG_TYPE_SOCKET_FILTER}, BPF_ANY), 0);
+  ASSERT_EQ(targets->set_reference(&place, {target, target.get(), 5, BPF_PROG_TYPE_SOCKET_FILTER},
+                                   BPF_ANY),
+            0);
   for (const auto& [index, expected] : {std::pair{2, 42u}, std::pair{1, 7u}}) {
     Code code = map_fd(2, 0);
     code << mov(3, index) << call(BPF_FUNC_tail_call) << mov(0, 7) << exit();

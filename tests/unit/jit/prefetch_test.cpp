@@ -29,8 +29,10 @@ std::shared_ptr<Map> make(uint32_t type, uint32_t value_size, uint32_t entries) 
 // not. R0 is the count.
 Code count_keys() {
   Code code;
-  code << mov_reg(6, 1) << store_imm(BPF_W, 10, -4, 0) << map_fd(1, 1) << mov_reg(2, 10) << alu(BPF_ADD, 2, -4);
-  code << call(BPF_FUNC_map_lookup_elem) << jump(BPF_JEQ, 0, 0, 2) << mov(1, 1) << atomic(BPF_DW, BPF_ADD, 0, 0, 1);
+  code << mov_reg(6, 1) << store_imm(BPF_W, 10, -4, 0) << map_fd(1, 1) << mov_reg(2, 10)
+       << alu(BPF_ADD, 2, -4);
+  code << call(BPF_FUNC_map_lookup_elem) << jump(BPF_JEQ, 0, 0, 2) << mov(1, 1)
+       << atomic(BPF_DW, BPF_ADD, 0, 0, 1);
   code << mov_reg(1, 6) << mov(2, 0) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, 4)
        << call(BPF_FUNC_skb_load_bytes);
   code << jump(BPF_JNE, 0, 0, 23);
@@ -45,7 +47,8 @@ Code count_keys() {
 
 std::shared_ptr<AnnotatedProgram> program_on(const Maps& maps) {
   auto result = verify_insns(count_keys(), maps);
-  EXPECT_NE(result.program, nullptr) << "insn " << result.report.insn << ": " << result.report.reason;
+  EXPECT_NE(result.program, nullptr)
+      << "insn " << result.report.insn << ": " << result.report.reason;
   return result.program == nullptr ? nullptr : with_maps(*result.program, maps);
 }
 
@@ -55,9 +58,11 @@ Maps maps_of(uint32_t entries) {
 
 TEST(Prefetch, AMapThatFitsIntoTheCacheIsNotLookedAheadIn) {
   for (const uint32_t entries : {kSmall, kLarge}) {
-    auto compiled = jit::compile(ChainSpec{{program_on(maps_of(entries))}, kLinearLayout}, {.keep_ir = true});
+    auto compiled =
+        jit::compile(ChainSpec{{program_on(maps_of(entries))}, kLinearLayout}, {.keep_ir = true});
     ASSERT_TRUE(compiled) << compiled.error().text;
-    EXPECT_EQ(compiled->ir.find("call void @llvm.prefetch") != std::string::npos, entries == kLarge) << entries;
+    EXPECT_EQ(compiled->ir.find("call void @llvm.prefetch") != std::string::npos, entries == kLarge)
+        << entries;
   }
 }
 
@@ -66,7 +71,8 @@ TEST(Prefetch, VerdictsAndMapsAreThoseOfTheInterpreter) {
   const Maps maps[] = {maps_of(kLarge), maps_of(kLarge)};
   const std::vector<uint8_t> zero(kValueSize);
   for (const Maps& own : maps) {
-    for (uint32_t key = 0; key < kLarge - 64; key++) ASSERT_EQ(own[0]->update(&key, zero.data(), BPF_ANY), 0);
+    for (uint32_t key = 0; key < kLarge - 64; key++)
+      ASSERT_EQ(own[0]->update(&key, zero.data(), BPF_ANY), 0);
   }
   auto compiled = jit::make_burst({{program_on(maps[0])}, kLinearLayout});
   ASSERT_TRUE(compiled) << compiled.error().text;
@@ -77,7 +83,9 @@ TEST(Prefetch, VerdictsAndMapsAreThoseOfTheInterpreter) {
     LinearPacket packets[kPackets];
     void* places[kPackets];
     for (uint32_t i = 0; i < count; i++) {
-      const uint32_t key = i % 3 == 0 ? 7 : i % 3 == 1 ? random() % kLarge : kLarge - 1 - random() % 8;
+      const uint32_t key = i % 3 == 0   ? 7
+                           : i % 3 == 1 ? random() % kLarge
+                                        : kLarge - 1 - random() % 8;
       std::memcpy(bytes[i], &key, sizeof key);
       const uint32_t length = i % 11 == 10 ? 2 : 16;  // some are too short for a key
       packets[i] = {.buffer = bytes[i], .captured = length, .wire_length = 1u << 20};
@@ -88,7 +96,8 @@ TEST(Prefetch, VerdictsAndMapsAreThoseOfTheInterpreter) {
     ProgramCounters counters[2];
     (*compiled)->run(places, count, verdicts[0], &env, &counters[0]);
     interpreted->run(places, count, verdicts[1], &env, &counters[1]);
-    for (uint32_t i = 0; i < count; i++) EXPECT_EQ(verdicts[0][i], verdicts[1][i]) << count << " " << i;
+    for (uint32_t i = 0; i < count; i++)
+      EXPECT_EQ(verdicts[0][i], verdicts[1][i]) << count << " " << i;
     EXPECT_EQ(counters[0].passed, counters[1].passed);
   }
   uint64_t packets_seen[2] = {};
@@ -97,7 +106,8 @@ TEST(Prefetch, VerdictsAndMapsAreThoseOfTheInterpreter) {
   EXPECT_EQ(packets_seen[0], packets_seen[1]);
   EXPECT_EQ(packets_seen[0], uint64_t{kPackets} * (kPackets + 1) / 2);
   EXPECT_EQ(maps[0][0]->entries(), maps[1][0]->entries());
-  std::vector<uint8_t> values[] = {std::vector<uint8_t>(kValueSize), std::vector<uint8_t>(kValueSize)};
+  std::vector<uint8_t> values[] = {std::vector<uint8_t>(kValueSize),
+                                   std::vector<uint8_t>(kValueSize)};
   for (uint32_t key = 0; key < kLarge; key++) {
     const int found = maps[0][0]->lookup(&key, values[0].data());
     ASSERT_EQ(maps[1][0]->lookup(&key, values[1].data()), found) << key;

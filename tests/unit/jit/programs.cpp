@@ -14,7 +14,8 @@ std::shared_ptr<AnnotatedProgram> annotate(std::vector<Insn> insns, std::vector<
   program->insns = std::move(insns);
   program->facts.resize(program->insns.size());
   starts.push_back(static_cast<uint32_t>(program->insns.size()));
-  for (size_t i = 0; i + 1 < starts.size(); i++) program->subprograms.push_back({starts[i], starts[i + 1], 0});
+  for (size_t i = 0; i + 1 < starts.size(); i++)
+    program->subprograms.push_back({starts[i], starts[i + 1], 0});
   return program;
 }
 
@@ -23,7 +24,8 @@ void note(AnnotatedProgram& program, uint32_t insn, Region region, int32_t offse
   program.facts[insn].offset = offset;
 }
 
-TargetArray::TargetArray(uint32_t entries) : Map(MapSpec{"targets", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, entries}) {
+TargetArray::TargetArray(uint32_t entries)
+    : Map(MapSpec{"targets", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, entries}) {
   targets_.resize(entries);
   core_.type = BPF_MAP_TYPE_PROG_ARRAY;
   core_.key_size = core_.value_size = 4;
@@ -34,7 +36,8 @@ TargetArray::TargetArray(uint32_t entries) : Map(MapSpec{"targets", BPF_MAP_TYPE
   core_.spin_lock_offset = -1;
 }
 
-BothResults run_both(const std::shared_ptr<AnnotatedProgram>& program, const std::vector<uint8_t>& bytes,
+BothResults run_both(const std::shared_ptr<AnnotatedProgram>& program,
+                     const std::vector<uint8_t>& bytes,
                      std::vector<std::vector<uint8_t>>* packets) {
   BothResults results;
   auto compiled = jit::make_program(program);

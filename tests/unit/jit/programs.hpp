@@ -13,7 +13,8 @@
 namespace sluice::bpf {
 
 // A subprogram starts at each of `starts`, which begins with 0.
-std::shared_ptr<AnnotatedProgram> annotate(std::vector<Insn> insns, std::vector<uint32_t> starts = {0});
+std::shared_ptr<AnnotatedProgram> annotate(std::vector<Insn> insns,
+                                           std::vector<uint32_t> starts = {0});
 // Instruction `insn` accesses `region`, at `offset` if it is known.
 void note(AnnotatedProgram& program, uint32_t insn, Region region, int32_t offset = kUnknownOffset);
 
@@ -21,8 +22,10 @@ struct BothResults {
   uint64_t interpreted = 0;
   uint64_t compiled = 0;
 };
-// The program on both engines, each on a packet of its own copy of the bytes. `packets` gets what they left of them.
-BothResults run_both(const std::shared_ptr<AnnotatedProgram>& program, const std::vector<uint8_t>& packet,
+// The program on both engines, each on a packet of its own copy of the bytes. `packets` gets what
+// they left of them.
+BothResults run_both(const std::shared_ptr<AnnotatedProgram>& program,
+                     const std::vector<uint8_t>& packet,
                      std::vector<std::vector<uint8_t>>* packets = nullptr);
 
 // A prog_array of `entries` places; the test sets targets. Only its core is of use.

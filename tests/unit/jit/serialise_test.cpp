@@ -105,7 +105,8 @@ TEST(CheckImage, RefusesWhatIsNotThere) {
       {"a fact", [](jit::ProgramImage& program) { program.facts.pop_back(); }},
       {"a register", [](jit::ProgramImage& program) { program.insns[3].src_reg = 11; }},
       {"a byte of the frame", [](jit::ProgramImage& program) { program.facts[0].offset = -3; }},
-      {"an argument's byte", [](jit::ProgramImage& program) { program.facts[5].argument_size[1] = 5; }},
+      {"an argument's byte",
+       [](jit::ProgramImage& program) { program.facts[5].argument_size[1] = 5; }},
   };
   for (const auto& [name, damage] : damages) {
     auto image = good;

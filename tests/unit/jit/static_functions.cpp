@@ -25,7 +25,8 @@ std::vector<uint8_t> make_btf() {
   append(&types, btf_type{.name_off = 5, .info = BTF_KIND_FUNC << 24 | BTF_FUNC_STATIC, .type = 2});
   const auto size = static_cast<uint32_t>(types.size());
   std::vector<uint8_t> blob;
-  append(&blob, btf_header{BTF_MAGIC, BTF_VERSION, 0, sizeof(btf_header), 0, size, size, sizeof kStrings});
+  append(&blob,
+         btf_header{BTF_MAGIC, BTF_VERSION, 0, sizeof(btf_header), 0, size, size, sizeof kStrings});
   blob.insert(blob.end(), types.begin(), types.end());
   blob.insert(blob.end(), kStrings, kStrings + sizeof kStrings);
   return blob;

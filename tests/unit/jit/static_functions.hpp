@@ -1,5 +1,5 @@
-// Type information that says of each subprogram that it is a static function, which Linux asks for where a program has
-// callbacks.
+// Type information that says of each subprogram that it is a static function, which Linux asks for
+// where a program has callbacks.
 #pragma once
 
 #include <vector>

@@ -97,7 +97,8 @@ TEST(LookupAndErase, GivesTheValueAndTakesTheElement) {
   }
   uint32_t key = 0;
   uint64_t read;
-  EXPECT_EQ(make(spec_of(BPF_MAP_TYPE_ARRAY, 4, 8, 4))->lookup_and_erase(&key, &read, 0), -kNotSupported);
+  EXPECT_EQ(make(spec_of(BPF_MAP_TYPE_ARRAY, 4, 8, 4))->lookup_and_erase(&key, &read, 0),
+            -kNotSupported);
 }
 
 struct Locked {

@@ -29,7 +29,8 @@ Checked checked(uint64_t key, uint64_t number) {
 }
 
 bool whole(const Checked& value, uint64_t key) {
-  return value.words[0] == key && std::memcmp(&value, checked(key, value.words[1]).words, sizeof value) == 0;
+  return value.words[0] == key &&
+         std::memcmp(&value, checked(key, value.words[1]).words, sizeof value) == 0;
 }
 
 void run_together(const std::vector<std::function<void(uint32_t)>>& bodies) {
@@ -40,11 +41,13 @@ void run_together(const std::vector<std::function<void(uint32_t)>>& bodies) {
 
 uint64_t walk(Map& map, uint64_t limit) {
   uint64_t key, count = 0;
-  for (int error = map.next_key(nullptr, &key); error == 0 && count < limit; count++) error = map.next_key(&key, &key);
+  for (int error = map.next_key(nullptr, &key); error == 0 && count < limit; count++)
+    error = map.next_key(&key, &key);
   return count;
 }
 
-// A worker's mix; values are checked where the control thread copies them, since a program's own reads may see reuse.
+// A worker's mix; values are checked where the control thread copies them, since a program's own
+// reads may see reuse.
 void worker_mix(const MapCore* core, uint32_t slot, uint32_t keys, std::atomic<uint64_t>& wrong) {
   std::mt19937_64 random(slot + 1);
   for (int i = 0; i < kMixRounds; i++) {
@@ -60,7 +63,8 @@ void worker_mix(const MapCore* core, uint32_t slot, uint32_t keys, std::atomic<u
       default:
         if (void* value = map_lookup_elem(core, &key, slot); value != nullptr) (void)word_at(value);
     }
-    bool usual = error == 0 || error == -ENOENT || error == -EEXIST || error == -EBUSY || error == -E2BIG;
+    bool usual =
+        error == 0 || error == -ENOENT || error == -EEXIST || error == -EBUSY || error == -E2BIG;
     if (!usual) wrong++;
   }
 }
@@ -123,7 +127,8 @@ TEST(HashMapConcurrently, APresentKeyIsAlwaysFoundWhileItIsReplaced) {
     uint64_t read;
     for (uint64_t i = 0; i < kRounds; i++) {
       uint64_t key = i % 16;
-      bool found = thread == 1 ? map_lookup_elem(&map->core(), &key, 1) != nullptr : map->lookup(&key, &read) == 0;
+      bool found = thread == 1 ? map_lookup_elem(&map->core(), &key, 1) != nullptr
+                               : map->lookup(&key, &read) == 0;
       if (!found) missed++;
     }
   };
@@ -177,8 +182,9 @@ TEST(ArrayMapConcurrently, WordsAreWholeWhileAllWrite) {
     for (int i = 0; i < kRounds; i++) {
       uint32_t index = random() % 4, byte = random() % 256;
       Bytes value(24, static_cast<uint8_t>(byte)), read(24);
-      long error = thread == 0 ? map->update(&index, value.data(), BPF_ANY)
-                               : map_update_elem(&map->core(), &index, value.data(), BPF_EXIST, thread);
+      long error = thread == 0
+                       ? map->update(&index, value.data(), BPF_ANY)
+                       : map_update_elem(&map->core(), &index, value.data(), BPF_EXIST, thread);
       if (error != 0 || map->lookup(&index, read.data()) != 0) wrong++;
       for (int at = 0; at < 24; at++) {
         if (read[at] != read[at / 8 * 8]) wrong++;

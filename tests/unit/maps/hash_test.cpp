@@ -43,7 +43,8 @@ TEST(HashMap, AFullMapRefusesNewKeysAndTakesOverwritesAndFreedPlaces) {
       auto map = make(spec_of(type, 4, 8, capacity, 1));
       const MapCore* core = &map->core();
       uint64_t value = 5;
-      for (uint32_t key = 0; key < capacity; key++) ASSERT_EQ(map->update(&key, &value, BPF_ANY), 0);
+      for (uint32_t key = 0; key < capacity; key++)
+        ASSERT_EQ(map->update(&key, &value, BPF_ANY), 0);
       uint32_t extra = capacity;
       EXPECT_EQ(map->update(&extra, &value, BPF_ANY), -E2BIG);
       EXPECT_EQ(map_update_elem(core, &extra, &value, BPF_ANY, 0), -E2BIG);
@@ -78,10 +79,12 @@ TEST(HashMap, AReplacedValueIsANewElementAndTheOldOneKeepsItsOwn) {
 }
 
 TEST(HashMap, EveryKeySizeFindsItsOwnKeysAlone) {
-  for (uint32_t size : {1u, 2u, 3u, 4u, 5u, 8u, 12u, 15u, 16u, 17u, 20u, 40u, 63u, 64u, 65u, 100u, 512u}) {
+  for (uint32_t size :
+       {1u, 2u, 3u, 4u, 5u, 8u, 12u, 15u, 16u, 17u, 20u, 40u, 63u, 64u, 65u, 100u, 512u}) {
     uint32_t count = size == 1 ? 128 : 1000;
     auto map = make(spec_of(BPF_MAP_TYPE_HASH, size, 8, count));
-    for (uint64_t i = 0; i < count; i++) ASSERT_EQ(map->update(key_of(i, size).data(), &i, BPF_NOEXIST), 0) << size;
+    for (uint64_t i = 0; i < count; i++)
+      ASSERT_EQ(map->update(key_of(i, size).data(), &i, BPF_NOEXIST), 0) << size;
     for (uint64_t i = 0; i < count; i++) {
       Bytes key = key_of(i, size);
       void* value = map_lookup_elem(&map->core(), key.data(), 0);
@@ -207,8 +210,10 @@ TEST(HashMap, AgreesWithAModelOverRandomOperations) {
     switch (random() % 4) {
       case 0:
       case 1: {
-        long expected = present ? (flags == BPF_NOEXIST ? -EEXIST : 0) : flags == BPF_EXIST ? -ENOENT
-                        : model.size() >= kCapacity ? -E2BIG : 0;
+        long expected = present                     ? (flags == BPF_NOEXIST ? -EEXIST : 0)
+                        : flags == BPF_EXIST        ? -ENOENT
+                        : model.size() >= kCapacity ? -E2BIG
+                                                    : 0;
         value[2] = value[0] * 3;
         ASSERT_EQ(by_program ? map_update_elem(core, key.data(), value, flags, 0)
                              : map->update(key.data(), value, flags),
@@ -220,7 +225,8 @@ TEST(HashMap, AgreesWithAModelOverRandomOperations) {
       }
       case 2:
         if (random() % 3 != 0) break;  // fewer deletes than inserts, so that the map fills
-        ASSERT_EQ(by_program ? map_delete_elem(core, key.data()) : map->erase(key.data()), present ? 0 : -ENOENT);
+        ASSERT_EQ(by_program ? map_delete_elem(core, key.data()) : map->erase(key.data()),
+                  present ? 0 : -ENOENT);
         model.erase(name);
         break;
       default: {
@@ -240,7 +246,8 @@ TEST(HashMap, AgreesWithAModelOverRandomOperations) {
   EXPECT_GT(full, 0u);
 }
 
-// Workers count apart until the map is nearly full; taken in turn, they never lose or gain an element.
+// Workers count apart until the map is nearly full; taken in turn, they never lose or gain an
+// element.
 TEST(HashMap, WorkersCountApartAndTheCountStaysExact) {
   constexpr uint32_t kCapacity = 1000;
   const uint32_t writers[] = {0, 1, 2, 3, kNoWorker};
@@ -269,8 +276,8 @@ TEST(HashMap, WorkersCountApartAndTheCountStaysExact) {
   EXPECT_EQ(map->full_errors(), refused);
 }
 
-// Sequential and strided keys, as a scan or a flood makes them, must fill buckets as random ones would: with 4 a bucket
-// on average, 20 in one has a chance of about 1e-8.
+// Sequential and strided keys, as a scan or a flood makes them, must fill buckets as random ones
+// would: with 4 a bucket on average, 20 in one has a chance of about 1e-8.
 TEST(HashMap, PatternedKeysSpreadOverTheBuckets) {
   constexpr uint32_t kCount = 1u << 16, kBuckets = kCount / 4;
   for (uint32_t size : {4u, 8u, 12u, 16u, 20u, 40u}) {
@@ -280,12 +287,14 @@ TEST(HashMap, PatternedKeysSpreadOverTheBuckets) {
       ASSERT_EQ(map->core().bucket_mask, kBuckets - 1);
       std::vector<uint32_t> load(kBuckets), tags(256);
       for (uint64_t i = 0; i < kCount; i++) {
-        uint64_t hash = hash_of(&map->core(), key_for(&map->core(), key_of(i * stride, size).data()));
+        uint64_t hash =
+            hash_of(&map->core(), key_for(&map->core(), key_of(i * stride, size).data()));
         load[hash & map->core().bucket_mask]++;
         tags[tag_of(hash) >> 8]++;
       }
       EXPECT_LT(*std::max_element(load.begin(), load.end()), 20u) << size << " stride " << stride;
-      EXPECT_LT(*std::max_element(tags.begin(), tags.end()), 400u) << size << " stride " << stride;  // 256 on average
+      EXPECT_LT(*std::max_element(tags.begin(), tags.end()), 400u)
+          << size << " stride " << stride;  // 256 on average
     }
   }
 }

@@ -58,7 +58,8 @@ class KernelMap {
     attr.batch.count = batch.count;
     attr.batch.map_fd = static_cast<uint32_t>(fd());
     attr.batch.elem_flags = batch.element_flags;
-    const long result = kernel_bpf(and_erase ? BPF_MAP_LOOKUP_AND_DELETE_BATCH : BPF_MAP_LOOKUP_BATCH, &attr);
+    const long result =
+        kernel_bpf(and_erase ? BPF_MAP_LOOKUP_AND_DELETE_BATCH : BPF_MAP_LOOKUP_BATCH, &attr);
     batch.count = attr.batch.count;
     return static_cast<int>(result);
   }

@@ -1,4 +1,5 @@
-// The same random operations on our map and on the kernel's: results, values and, where it is defined, order agree.
+// The same random operations on our map and on the kernel's: results, values and, where it is
+// defined, order agree.
 #include <algorithm>
 #include <fstream>
 #include <random>
@@ -72,7 +73,9 @@ Bytes random_key(const Row& row, std::mt19937& random) {
   if (row.type != BPF_MAP_TYPE_LPM_TRIE) return key_of(random() % row.keys, row.key_size);
   // Few bits differ, so that prefixes nest, fork and repeat; now and then one that is too long.
   const uint32_t bits = (row.key_size - 4) * 8;
-  const uint32_t length = random() % 20 == 0 ? bits + random() % 3 : random() % 4 == 0 ? bits : random() % (bits + 1);
+  const uint32_t length = random() % 20 == 0  ? bits + random() % 3
+                          : random() % 4 == 0 ? bits
+                                              : random() % (bits + 1);
   Bytes key(row.key_size);
   std::memcpy(key.data(), &length, 4);
   for (int flips = random() % 4; flips > 0; flips--) {
@@ -128,7 +131,8 @@ TEST_P(AgainstKernel, RandomOperationsHaveTheSameResults) {
   for (int i = 0; i < kOperations; i++) {
     const Bytes key = row.key_size == 0 ? Bytes() : random_key(row, random);
     const Bytes value = random_value(row, size, random);
-    const uint64_t flags = std::vector<uint64_t>{0, 0, 0, 0, BPF_NOEXIST, BPF_EXIST, 3, BPF_F_LOCK}[random() % 8];
+    const uint64_t flags =
+        std::vector<uint64_t>{0, 0, 0, 0, BPF_NOEXIST, BPF_EXIST, 3, BPF_F_LOCK}[random() % 8];
     const uint64_t read_flags = random() % 10 == 0 ? flags : 0;
     Bytes a = value, b = value, next_a(row.key_size), next_b(row.key_size);
     int mine = 0, kernels = 0;
@@ -151,7 +155,8 @@ TEST_P(AgainstKernel, RandomOperationsHaveTheSameResults) {
       kernels = theirs.next_key(key.data(), next_b.data());
     }
     seen.insert(mine);
-    ASSERT_EQ(mine, kernels) << "operation " << i << " kind " << what << " flags " << flags << "/" << read_flags;
+    ASSERT_EQ(mine, kernels) << "operation " << i << " kind " << what << " flags " << flags << "/"
+                             << read_flags;
     if (mine == 0) {
       ASSERT_EQ(a, b) << "operation " << i;
     }
@@ -172,7 +177,8 @@ TEST_P(AgainstKernel, EveryFlagAndShapeIsAcceptedOrRefusedAlike) {
   for (uint32_t bit = 0; bit < 32; bit++) {
     MapSpec spec = spec_of_row(row);
     spec.flags ^= 1u << bit;
-    // The command itself decides of those: access rights of the descriptor, tokens, path and link descriptors.
+    // The command itself decides of those: access rights of the descriptor, tokens, path and link
+    // descriptors.
     if (bit >= 13 || (spec.flags & (BPF_F_RDONLY | BPF_F_WRONLY)) != 0) continue;
     const auto ours = Map::create(spec);
     EXPECT_EQ(ours ? 0 : -ours.error().code, KernelMap(spec).error()) << "flag bit " << bit;
@@ -209,7 +215,8 @@ TEST_P(AgainstKernel, BatchesEndAlike) {
   std::mt19937 random(5);
   for (int i = 0; i < 30 && row.key_size != 0; i++) {
     const Bytes key = random_key(row, random), value = random_value(row, size, random);
-    ASSERT_EQ(ours->update(key.data(), value.data(), BPF_ANY), theirs.update(key.data(), value.data(), BPF_ANY));
+    ASSERT_EQ(ours->update(key.data(), value.data(), BPF_ANY),
+              theirs.update(key.data(), value.data(), BPF_ANY));
   }
   for (bool and_erase : {false, true}) {
     const uint32_t room = row.max_entries + 10;
@@ -225,7 +232,8 @@ TEST_P(AgainstKernel, BatchesEndAlike) {
       EXPECT_EQ(keys_a, keys_b);
       EXPECT_EQ(values_a, values_b);
     }
-    Batch bad{nullptr, token_a.data(), keys_a.data(), values_a.data(), room, BPF_EXIST}, worse = bad;
+    Batch bad{nullptr, token_a.data(), keys_a.data(), values_a.data(), room, BPF_EXIST},
+        worse = bad;
     EXPECT_EQ(ours->lookup_batch(bad, and_erase), theirs.lookup_batch(worse, and_erase));
   }
 }

@@ -21,14 +21,17 @@ struct Reader {
   UniqueFd file{::memfd_create("ring", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   uint8_t* pages = nullptr;
 
-  explicit Reader(uint32_t cpu, uint64_t data_bytes = kPerfPage, int seals = F_SEAL_SHRINK | F_SEAL_GROW,
-                  PerfRingMark mark = {}) {
+  explicit Reader(uint32_t cpu, uint64_t data_bytes = kPerfPage,
+                  int seals = F_SEAL_SHRINK | F_SEAL_GROW, PerfRingMark mark = {}) {
     mark.cpu = cpu;
     EXPECT_EQ(::ftruncate(file.get(), kPerfPage + kPerfDataMax), 0);
     EXPECT_EQ(::pwrite(file.get(), &mark, sizeof mark, kPerfMarkAt), ssize_t{sizeof mark});
-    EXPECT_EQ(::pwrite(file.get(), &data_bytes, sizeof data_bytes, offsetof(perf_event_mmap_page, data_size)), 8);
+    EXPECT_EQ(::pwrite(file.get(), &data_bytes, sizeof data_bytes,
+                       offsetof(perf_event_mmap_page, data_size)),
+              8);
     EXPECT_EQ(::fcntl(file.get(), F_ADD_SEALS, seals), 0);
-    pages = static_cast<uint8_t*>(::mmap(nullptr, 2 * kPerfPage, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
+    pages = static_cast<uint8_t*>(
+        ::mmap(nullptr, 2 * kPerfPage, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
   }
   ~Reader() { ::munmap(pages, 2 * kPerfPage); }
   perf_event_mmap_page* page() const { return reinterpret_cast<perf_event_mmap_page*>(pages); }
@@ -38,10 +41,14 @@ struct Reader {
     std::vector<std::pair<uint32_t, std::string>> records;
     while (page()->data_tail < page()->data_head) {
       std::string bytes;
-      const auto byte_at = [&](uint64_t at) { return static_cast<char>(pages[kPerfPage + at % kPerfPage]); };
+      const auto byte_at = [&](uint64_t at) {
+        return static_cast<char>(pages[kPerfPage + at % kPerfPage]);
+      };
       perf_event_header header;
-      for (uint64_t i = 0; i < sizeof header; i++) reinterpret_cast<char*>(&header)[i] = byte_at(page()->data_tail + i);
-      for (uint64_t i = sizeof header; i < header.size; i++) bytes += byte_at(page()->data_tail + i);
+      for (uint64_t i = 0; i < sizeof header; i++)
+        reinterpret_cast<char*>(&header)[i] = byte_at(page()->data_tail + i);
+      for (uint64_t i = sizeof header; i < header.size; i++)
+        bytes += byte_at(page()->data_tail + i);
       records.emplace_back(header.type, bytes);
       page()->data_tail += header.size;
     }
@@ -77,7 +84,9 @@ TEST_F(PerfRings, RecordsComeAsTheKernelWritesThem) {
   ASSERT_EQ(records.size(), 2u);
   const uint32_t sample = PERF_RECORD_SAMPLE;
   EXPECT_EQ(records[0], std::make_pair(sample, std::string("\x0c\0\0\0" "0123456789ab", 16)));
-  EXPECT_EQ(records[1], std::make_pair(sample, std::string("\x14\0\0\0" "0123456789abcpac\0\0\0\0", 24)));
+  EXPECT_EQ(records[1], std::make_pair(sample, std::string("\x14\0\0\0"
+                                                           "0123456789abcpac\0\0\0\0",
+                                                           24)));
 }
 
 TEST_F(PerfRings, TheTimeIsThereWhereTheEventWasOpenedWithIt) {
@@ -155,7 +164,8 @@ TEST_F(PerfRings, ARingIsItsCpusAlone) {
   const Reader reader(1);
   ASSERT_EQ(put(0, reader), 0);
   EXPECT_EQ(send("text", 0, 0), -EOPNOTSUPP);
-  EXPECT_EQ(perf_event_output(core_, 0, 1, {"text", 4, nullptr, 0, 0}), 0);  // by its index, from its CPU
+  EXPECT_EQ(perf_event_output(core_, 0, 1, {"text", 4, nullptr, 0, 0}),
+            0);  // by its index, from its CPU
 }
 
 TEST_F(PerfRings, FilesThatAreNoRingsAreRefused) {

@@ -13,7 +13,9 @@ namespace {
 // Keeps what is retired until it is asked to let go, as a data plane with a busy worker does.
 class HeldGrace final : public Grace {
  public:
-  void retire(std::shared_ptr<const void> reference) override { held.push_back(std::move(reference)); }
+  void retire(std::shared_ptr<const void> reference) override {
+    held.push_back(std::move(reference));
+  }
   void wait() override {}
   std::vector<std::shared_ptr<const void>> held;
 };
@@ -31,7 +33,8 @@ MapSpec outer_of(uint32_t type, const std::shared_ptr<Map>& inner, Grace* grace 
 
 TEST(MapInMap, ProgramsFindTheInnerMapAndItsIdIsTheValue) {
   for (uint32_t type : {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS}) {
-    auto inner = make(spec_of(BPF_MAP_TYPE_ARRAY, 4, 8, 3)), other = make(spec_of(BPF_MAP_TYPE_ARRAY, 4, 8, 3));
+    auto inner = make(spec_of(BPF_MAP_TYPE_ARRAY, 4, 8, 3)),
+         other = make(spec_of(BPF_MAP_TYPE_ARRAY, 4, 8, 3));
     HeldGrace grace;
     auto outer = make(outer_of(type, inner, &grace));
     uint32_t key = 2, id = 0;
@@ -63,7 +66,8 @@ TEST(MapInMap, BatchesGiveIds) {
   auto inner = make(spec_of(BPF_MAP_TYPE_HASH, 4, 8, 3));
   for (uint32_t type : {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS}) {
     auto outer = make(outer_of(type, inner));
-    for (uint32_t key : {1u, 3u}) ASSERT_EQ(outer->set_reference(&key, reference_to(inner, 100 + key), BPF_ANY), 0);
+    for (uint32_t key : {1u, 3u})
+      ASSERT_EQ(outer->set_reference(&key, reference_to(inner, 100 + key), BPF_ANY), 0);
     uint32_t keys[8], ids[8], token;
     Batch batch{nullptr, &token, keys, ids, 8};
     EXPECT_EQ(outer->lookup_batch(batch, false), -ENOENT);
@@ -81,8 +85,8 @@ TEST(MapInMap, BatchesGiveIds) {
 TEST(MapInMap, InnerMapsMustLookAsTheKernelAsks) {
   if (!kernel_maps_allowed()) GTEST_SKIP() << "bpf(2) is not permitted here";
   std::vector<MapSpec> specs;
-  for (uint32_t type : {BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_QUEUE,
-                        BPF_MAP_TYPE_RINGBUF, BPF_MAP_TYPE_LPM_TRIE}) {
+  for (uint32_t type : {BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH,
+                        BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_RINGBUF, BPF_MAP_TYPE_LPM_TRIE}) {
     const bool keyless = type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_RINGBUF;
     const uint32_t scale = type == BPF_MAP_TYPE_RINGBUF ? 4096 : 1;
     MapSpec spec = spec_of(type, keyless ? 0 : type == BPF_MAP_TYPE_LPM_TRIE ? 8 : 4,
@@ -129,8 +133,10 @@ TEST(MapInMap, NoMapInMapInMap) {
   auto array = make(spec_of(BPF_MAP_TYPE_ARRAY, 4, 8, 3));
   for (uint32_t type : {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS}) {
     expect_refused(outer_of(type, nullptr), EINVAL, "no inner map");
-    expect_refused(outer_of(type, make(outer_of(BPF_MAP_TYPE_ARRAY_OF_MAPS, array))), EINVAL, "map-in-map");
-    expect_refused(outer_of(type, make(spec_of(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 3))), 524, "prog_array");
+    expect_refused(outer_of(type, make(outer_of(BPF_MAP_TYPE_ARRAY_OF_MAPS, array))), EINVAL,
+                   "map-in-map");
+    expect_refused(outer_of(type, make(spec_of(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 3))), 524,
+                   "prog_array");
     MapSpec wide = outer_of(type, array);
     wide.value_size = 8;
     expect_refused(wide, EINVAL, "value_size 8");
@@ -185,7 +191,8 @@ TEST(PerfEventArray, TakesPerfEventsAndNothingElse) {
   attr.type = PERF_TYPE_SOFTWARE;
   attr.size = sizeof attr;
   attr.config = PERF_COUNT_SW_BPF_OUTPUT;
-  UniqueFd event(static_cast<int>(::syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC)));
+  UniqueFd event(
+      static_cast<int>(::syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!event) GTEST_SKIP() << "perf_event_open: " << std::strerror(errno);
   ASSERT_EQ(reference_file(ReferenceKind::perf_event, event.get(), &reference), 0);
   ASSERT_EQ(map->set_reference(&key, reference, BPF_ANY), 0);

@@ -1,4 +1,5 @@
-// Ring buffer: what a consumer that maps the file sees, as libbpf does, and what a lying one can do.
+// Ring buffer: what a consumer that maps the file sees, as libbpf does, and what a lying one can
+// do.
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -15,14 +16,15 @@ namespace {
 constexpr uint32_t kSize = 4096;
 constexpr uint32_t kBits = BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT;
 
-// A consumer as libbpf's: the consumer's page writable, the producer's and twice the data behind it read alone.
+// A consumer as libbpf's: the consumer's page writable, the producer's and twice the data behind it
+// read alone.
 class Consumer {
  public:
   explicit Consumer(const Map& map) : size_(map.spec().max_entries) {
     position_ = static_cast<uint64_t*>(
         ::mmap(nullptr, kRingPage, PROT_READ | PROT_WRITE, MAP_SHARED, map.memory_file(), 0));
-    producer_ = static_cast<const uint64_t*>(
-        ::mmap(nullptr, kRingPage + 2 * size_, PROT_READ, MAP_SHARED, map.memory_file(), kRingPage));
+    producer_ = static_cast<const uint64_t*>(::mmap(nullptr, kRingPage + 2 * size_, PROT_READ,
+                                                    MAP_SHARED, map.memory_file(), kRingPage));
     data_ = reinterpret_cast<const uint8_t*>(producer_) + kRingPage;
   }
   ~Consumer() {
@@ -63,7 +65,9 @@ class Consumer {
   uint32_t wakeups_ = 0;
 };
 
-std::shared_ptr<Map> make_ring(uint32_t size = kSize) { return make(spec_of(BPF_MAP_TYPE_RINGBUF, 0, 0, size)); }
+std::shared_ptr<Map> make_ring(uint32_t size = kSize) {
+  return make(spec_of(BPF_MAP_TYPE_RINGBUF, 0, 0, size));
+}
 
 TEST(RingBuffer, ConsumerReadsWhatWasSubmittedInOrder) {
   auto map = make_ring();
@@ -116,7 +120,8 @@ TEST(RingBuffer, FullOneRefusesAndCounts) {
   const MapCore* core = &map->core();
   Bytes data(1016);
   for (int i = 0; i < 3; i++) ASSERT_EQ(ring_output(core, data.data(), 1016, 0), 0);
-  EXPECT_EQ(ring_output(core, data.data(), 1016, 0), -EAGAIN) << "a byte less than all of it fits, as in Linux";
+  EXPECT_EQ(ring_output(core, data.data(), 1016, 0), -EAGAIN)
+      << "a byte less than all of it fits, as in Linux";
   EXPECT_EQ(ring_output(core, data.data(), 1008, 0), 0);
   EXPECT_EQ(ring_output(core, data.data(), 1, 0), -EAGAIN);
   EXPECT_EQ(ring_reserve(core, 1, 0), nullptr);
@@ -205,7 +210,8 @@ TEST(RingBuffer, LyingConsumerHarmsItselfAlone) {
   Consumer consumer(*map);
   const MapCore* core = &map->core();
   uint32_t given = 0;
-  for (uint64_t lie : {uint64_t{8}, uint64_t{4095}, uint64_t{1} << 63, UINT64_MAX, uint64_t{0x123457}, uint64_t{0}}) {
+  for (uint64_t lie : {uint64_t{8}, uint64_t{4095}, uint64_t{1} << 63, UINT64_MAX,
+                       uint64_t{0x123457}, uint64_t{0}}) {
     consumer.lie(lie);
     for (uint32_t size = 1; size < kSize; size += 97) {
       auto* sample = static_cast<uint8_t*>(ring_reserve(core, size, 0));
@@ -214,7 +220,8 @@ TEST(RingBuffer, LyingConsumerHarmsItselfAlone) {
       ASSERT_GE(sample, core->values + kRingHeader);
       ASSERT_LE(sample + size, core->values + kSize);
       std::memset(sample, 0xff, size);
-      if (size % 2 == 0) ring_commit(core, sample, 0, 0);  // the others stay busy, and are not given out again
+      // the others stay busy, and are not given out again
+      if (size % 2 == 0) ring_commit(core, sample, 0, 0);
     }
     EXPECT_LE(ring_query(core, BPF_RB_AVAIL_DATA), uint64_t{kSize});
   }
@@ -241,7 +248,8 @@ TEST(RingBuffer, ManyProducersLoseAndTearNothing) {
       uint64_t words[4] = {};
       std::memcpy(words, record.data(), record.size());
       const uint64_t i = words[1];
-      if (words[0] >= kProducers || i != next[words[0]]++ || record.size() != 8 * (2 + i % 3)) wrong++;
+      if (words[0] >= kProducers || i != next[words[0]]++ || record.size() != 8 * (2 + i % 3))
+        wrong++;
       if (record.size() > 16 && words[2] != (words[0] ^ i)) wrong++;
       total++;
     }

@@ -1,4 +1,5 @@
-// Maps whose memory lies in files: what is there after the process that wrote it ended, decently or in mid-update.
+// Maps whose memory lies in files: what is there after the process that wrote it ended, decently or
+// in mid-update.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -16,7 +17,8 @@ namespace sluice::bpf {
 namespace {
 
 constexpr uint32_t kEntries = 64;
-constexpr uint32_t kWords = 512;  // of a value: copying takes most of the time, so that a kill meets it
+// of a value: copying takes most of the time, so that a kill meets it
+constexpr uint32_t kWords = 512;
 constexpr uint32_t kSlots = 3;
 
 struct Kind {
@@ -46,7 +48,8 @@ class Store : public testing::TestWithParam<Kind> {
   ~Store() override { std::filesystem::remove_all(folder); }
 
   MapSpec spec(bool fresh) const {
-    MapSpec spec = spec_of(GetParam().type, 4, kWords * 8, kEntries, is_per_cpu(GetParam().type) ? kSlots : 1);
+    MapSpec spec =
+        spec_of(GetParam().type, 4, kWords * 8, kEntries, is_per_cpu(GetParam().type) ? kSlots : 1);
     spec.flags = GetParam().flags;
     if (GetParam().locked) spec.spin_lock_offset = (kWords - 1) * 8;
     spec.store = std::make_shared<MapStore>(directory, "map", fresh);
@@ -59,7 +62,8 @@ class Store : public testing::TestWithParam<Kind> {
   std::shared_ptr<StoreDirectory> directory = std::make_shared<StoreDirectory>();
 };
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Store, testing::ValuesIn(kKinds), [](const auto& kind) { return kind.param.name; });
+INSTANTIATE_TEST_SUITE_P(Kinds, Store, testing::ValuesIn(kKinds),
+                         [](const auto& kind) { return kind.param.name; });
 
 using Value = std::vector<uint64_t>;
 
@@ -68,7 +72,8 @@ Value value_of(const Map& map, uint64_t word) { return Value(map.user_value_size
 
 int put(Map& map, uint32_t key, uint64_t word) {
   const bool locked = map.spec().spin_lock_offset >= 0;
-  return map.update(&key, value_of(map, word).data(), locked ? uint64_t{BPF_F_LOCK} : uint64_t{BPF_ANY});
+  return map.update(&key, value_of(map, word).data(),
+                    locked ? uint64_t{BPF_F_LOCK} : uint64_t{BPF_ANY});
 }
 
 // The word of a value that is whole; fails the test for another.
@@ -134,7 +139,8 @@ TEST_P(Store, ATruncatedFileReadsAsZerosAndIsNoticed) {
   EXPECT_EQ(map->file_loss(), FileLoss::truncated);
 }
 
-// Two writers as the daemon has them: the control side, and a program's helper. Tells `started` when they are at it.
+// Two writers as the daemon has them: the control side, and a program's helper. Tells `started`
+// when they are at it.
 [[noreturn]] void write_until_killed(Map& map, int started) {
   std::thread program([&map] {
     for (uint64_t word = 1;; word++) {
@@ -204,10 +210,14 @@ TEST_P(DamagedHash, ATableThatNoKillCanLeaveIsRefusedWithItsPlace) {
   };
   const Damage damages[] = {
       {"does not exist", [](const MapCore*, HashBucket* bucket) { bucket->overflow = 4000; }},
-      {"hangs in two places", [](const MapCore*, HashBucket* bucket) { bucket->overflow = bucket->elements[0]; }},
+      {"hangs in two places",
+       [](const MapCore*, HashBucket* bucket) { bucket->overflow = bucket->elements[0]; }},
       {"has a key of another place",
-       [](const MapCore* map, HashBucket* bucket) { hash_key_of(hash_element(map, bucket->elements[0]))[0] ^= 1; }},
-      {"elements for max_entries", [](const MapCore* map, HashBucket*) { hash_table(map)->total = 3; }},
+       [](const MapCore* map, HashBucket* bucket) {
+         hash_key_of(hash_element(map, bucket->elements[0]))[0] ^= 1;
+       }},
+      {"elements for max_entries",
+       [](const MapCore* map, HashBucket*) { hash_table(map)->total = 3; }},
   };
   for (const Damage& damage : damages) {
     auto map = open(true);

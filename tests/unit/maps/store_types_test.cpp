@@ -1,4 +1,5 @@
-// Maps of the newer types whose memory lies in files: reopened after an orderly end, after a kill, and when damaged.
+// Maps of the newer types whose memory lies in files: reopened after an orderly end, after a kill,
+// and when damaged.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -39,7 +40,8 @@ class StoredTypes : public testing::Test {
   }
   std::shared_ptr<Map> open(uint32_t type, bool fresh) const { return make(spec(type, fresh)); }
   // The map is refused once `size` bytes at `offset` of a file are overwritten.
-  void expect_damage(uint32_t type, const char* part, uint64_t offset, uint64_t value, int code = EBADMSG) const {
+  void expect_damage(uint32_t type, const char* part, uint64_t offset, uint64_t value,
+                     int code = EBADMSG) const {
     const UniqueFd file(::open((folder + "/map." + part).c_str(), O_RDWR));
     uint64_t before = 0;
     ASSERT_EQ(::pread(file.get(), &before, sizeof before, static_cast<off_t>(offset)), 8);
@@ -87,7 +89,8 @@ TEST_F(StoredTypes, QueueKilledInMidPushHoldsWholeValuesInARow) {
           [&] {
             for (uint64_t i = number;; i++) {
               Words popped(kValueWords);
-              if (i % 3 == 0 && type == BPF_MAP_TYPE_QUEUE) map->lookup_and_erase(nullptr, popped.data(), 0);
+              if (i % 3 == 0 && type == BPF_MAP_TYPE_QUEUE)
+                map->lookup_and_erase(nullptr, popped.data(), 0);
               map_push_elem(&map->core(), words_of(i).data(), BPF_EXIST);
             }
           },
@@ -171,7 +174,9 @@ TEST_F(StoredTypes, RingBufferKeepsItsRecordsAndDropsTheUnfinished) {
   map.reset();
   map = open(BPF_MAP_TYPE_RINGBUF, false);
   const uint8_t* data = map->core().values;
-  const auto header = [&](int record) { return reinterpret_cast<const uint32_t*>(data + 16 * record)[0]; };
+  const auto header = [&](int record) {
+    return reinterpret_cast<const uint32_t*>(data + 16 * record)[0];
+  };
   EXPECT_EQ(ring_query(&map->core(), BPF_RB_AVAIL_DATA), 48u);
   EXPECT_EQ(header(0), 8u);
   EXPECT_EQ(header(1), 8u | BPF_RINGBUF_DISCARD_BIT);
@@ -200,13 +205,15 @@ TEST_F(StoredTypes, OthersComeBackAsTheyWere) {
     for (uint32_t key = 0; key < 32; key++) {
       Words value = bloom ? words_of(key) : Words(kValueWords);
       const bool there = key == 3 || key == 17 || key == 30;
-      ASSERT_EQ(map->lookup(bloom ? nullptr : &key, value.data()), there ? 0 : -ENOENT) << type << " key " << key;
+      ASSERT_EQ(map->lookup(bloom ? nullptr : &key, value.data()), there ? 0 : -ENOENT)
+          << type << " key " << key;
       if (there) {
         EXPECT_EQ(static_cast<uint32_t>(value[0]), key);
       }
     }
     map.reset();
-    for (const auto& file : std::filesystem::directory_iterator(folder)) std::filesystem::remove(file);
+    for (const auto& file : std::filesystem::directory_iterator(folder))
+      std::filesystem::remove(file);
   }
 }
 

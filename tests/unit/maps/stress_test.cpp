@@ -62,7 +62,8 @@ Key key_for(const Row& row, uint64_t number) {
   const auto bits = static_cast<uint32_t>(number % 25);  // nested prefixes and forks
   std::memcpy(key.bytes, &bits, 4);
   for (uint32_t bit = 0; bit < bits; bit++) {
-    if ((number / 25 * 5 >> (bit % 4) & 1) != 0) key.bytes[4 + bit / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
+    if ((number / 25 * 5 >> (bit % 4) & 1) != 0)
+      key.bytes[4 + bit / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
   }
   return key;
 }
@@ -94,7 +95,8 @@ class Stress : public testing::TestWithParam<Row> {
     } else {
       for (uint32_t slot = 0; slot < map_->core().slots; slot++) {
         const uint64_t first = value[slot * kWords];
-        expect(first == key || first == 0);  // never written, or of a slot that another program made
+        // never written, or of a slot that another program made
+        expect(first == key || first == 0);
       }
     }
   }
@@ -103,7 +105,8 @@ class Stress : public testing::TestWithParam<Row> {
     const MapCore* core = &map_->core();
     std::mt19937_64 random(slot + 1);
     while (std::chrono::steady_clock::now() < end_) {
-      for (int i = 0; i < 200; i++) row_.key_size == 0 ? worker_queue(core, random) : worker_keyed(core, slot, random);
+      for (int i = 0; i < 200; i++)
+        row_.key_size == 0 ? worker_queue(core, random) : worker_keyed(core, slot, random);
     }
   }
 
@@ -120,7 +123,8 @@ class Stress : public testing::TestWithParam<Row> {
         if (row_.counted) expect(usual(map_delete_elem(core, key.bytes, slot)));
         break;
       default:
-        if (void* value = map_lookup_elem(core, key.bytes, slot); value != nullptr) (void)word_at(value);
+        if (void* value = map_lookup_elem(core, key.bytes, slot); value != nullptr)
+          (void)word_at(value);
     }
   }
 
@@ -138,7 +142,8 @@ class Stress : public testing::TestWithParam<Row> {
 
   void control(uint32_t seed) {
     std::mt19937_64 random(seed);
-    std::vector<uint64_t> values(size_t{row_.max_entries} * kSlots * kWords), keys(row_.max_entries * 2);
+    std::vector<uint64_t> values(size_t{row_.max_entries} * kSlots * kWords),
+        keys(row_.max_entries * 2);
     while (std::chrono::steady_clock::now() < end_) {
       for (int i = 0; i < 100; i++) {
         const uint64_t number = random() % row_.keys;
@@ -187,7 +192,8 @@ class Stress : public testing::TestWithParam<Row> {
     }
   }
 
-  // Nothing was lost: what is walked is what is counted, and an emptied map takes all that it has places for.
+  // Nothing was lost: what is walked is what is counted, and an emptied map takes all that it has
+  // places for.
   void check_at_rest() {
     Key key;
     uint64_t count = 0;
@@ -195,7 +201,8 @@ class Stress : public testing::TestWithParam<Row> {
     if (row_.key_size == 0) {
       while (map_->lookup_and_erase(nullptr, value.data(), 0) == 0) count++;
       EXPECT_LE(count, row_.max_entries);
-      for (uint32_t i = 0; i < row_.max_entries; i++) ASSERT_EQ(map_->update(nullptr, value.data(), BPF_ANY), 0);
+      for (uint32_t i = 0; i < row_.max_entries; i++)
+        ASSERT_EQ(map_->update(nullptr, value.data(), BPF_ANY), 0);
       EXPECT_EQ(map_->update(nullptr, value.data(), BPF_ANY), -E2BIG);
       return;
     }
@@ -235,7 +242,8 @@ TEST_P(Stress, NothingIsTornLostOrMiscounted) {
 INSTANTIATE_TEST_SUITE_P(EveryType, Stress, testing::ValuesIn(kRows),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// Programs and the control thread change a value under its bpf_spin_lock: nobody who holds it sees a half.
+// Programs and the control thread change a value under its bpf_spin_lock: nobody who holds it sees
+// a half.
 TEST(SpinLockConcurrently, HoldersSeeWholeValues) {
   struct Locked {
     uint64_t words[8];
@@ -270,7 +278,8 @@ TEST(SpinLockConcurrently, HoldersSeeWholeValues) {
       for (uint64_t i = 0; i < 20000; i++) {
         Locked value{};
         for (uint64_t& word : value.words) word = i;
-        const int error = i % 2 == 0 ? map->update(&key, &value, BPF_F_LOCK) : map->lookup(&key, &value, BPF_F_LOCK);
+        const int error = i % 2 == 0 ? map->update(&key, &value, BPF_F_LOCK)
+                                     : map->lookup(&key, &value, BPF_F_LOCK);
         if (error != 0 || !same(value.words) || value.lock != 0) wrong++;
       }
     };
@@ -298,7 +307,8 @@ TEST(MapInMapConcurrently, ProgramsAlwaysFindOneOfTheInnerMaps) {
     const uint32_t key = 1;
     const auto put = [&](uint64_t i) {
       const auto& map = inner[i % 3];
-      return outer->set_reference(&key, {map, &map->core(), static_cast<uint32_t>(i % 3), 0, map.get()}, BPF_ANY);
+      return outer->set_reference(
+          &key, {map, &map->core(), static_cast<uint32_t>(i % 3), 0, map.get()}, BPF_ANY);
     };
     ASSERT_EQ(put(0), 0);
     std::atomic<bool> done{false};

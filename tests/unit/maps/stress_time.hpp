@@ -12,7 +12,8 @@ inline std::chrono::steady_clock::time_point stress_end() {
   const char* seconds = std::getenv("SLUICE_STRESS_SECONDS");
   const double all = seconds != nullptr ? std::atof(seconds) : 10;
   const std::chrono::duration<double> share(all / std::size(kMapTypes));
-  return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(share);
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(share);
 }
 
 }  // namespace sluice::bpf

@@ -38,7 +38,8 @@ class TestGrace final : public Grace {
   std::vector<Waiting> waiting_;
 };
 
-void run_together(const std::function<void(uint32_t)>& program, const std::function<void(std::mt19937_64&)>& control) {
+void run_together(const std::function<void(uint32_t)>& program,
+                  const std::function<void(std::mt19937_64&)>& control) {
   const auto end = stress_end();
   std::vector<std::thread> threads;
   for (uint32_t i = 0; i < kPrograms; i++) {
@@ -62,7 +63,8 @@ void run_together(const std::function<void(uint32_t)>& program, const std::funct
 void walk(Map& map, std::atomic<uint64_t>& wrong) {
   uint32_t key = 0;
   int error = map.next_key(nullptr, &key);
-  for (uint32_t steps = 0; error == 0 && steps < 10 * kKeys; steps++) error = map.next_key(&key, &key);
+  for (uint32_t steps = 0; error == 0 && steps < 10 * kKeys; steps++)
+    error = map.next_key(&key, &key);
   if (error != 0 && error != -ENOENT) wrong++;
 }
 
@@ -80,7 +82,9 @@ struct Referred {
 
 class References : public testing::TestWithParam<uint32_t> {
  protected:
-  [[nodiscard]] bool of_maps() const { return find_map_type(GetParam())->reference == ReferenceKind::map; }
+  [[nodiscard]] bool of_maps() const {
+    return find_map_type(GetParam())->reference == ReferenceKind::map;
+  }
 
   MapReference made(uint32_t id) const {
     if (!of_maps()) {
@@ -123,7 +127,8 @@ TEST_P(References, WhatAProgramFindsLivesAsLongAsItLooks) {
   };
   const auto control = [&](std::mt19937_64& random) {
     const uint32_t key = random() % kKeys;
-    const auto number = static_cast<uint32_t>(random() % 1000 * kKeys + key);  // tells the key it is for
+    // tells the key it is for
+    const auto number = static_cast<uint32_t>(random() % 1000 * kKeys + key);
     uint32_t id = 0;
     int error = 0;
     switch (random() % 4) {
@@ -147,14 +152,16 @@ TEST_P(References, WhatAProgramFindsLivesAsLongAsItLooks) {
   EXPECT_GT(put, 0u);
   uint64_t there = 0;
   for (uint32_t key = 0; key < kKeys; key++) {
-    there += of_maps() ? map_lookup_elem(&map->core(), &key, 0) != nullptr : reference_at(&map->core(), key) != nullptr;
+    there += of_maps() ? map_lookup_elem(&map->core(), &key, 0) != nullptr
+                       : reference_at(&map->core(), key) != nullptr;
   }
   EXPECT_EQ(map->entries(), there);
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryType, References,
-                         testing::Values(BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_XSKMAP,
-                                         BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS),
+                         testing::Values(BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+                                         BPF_MAP_TYPE_XSKMAP, BPF_MAP_TYPE_ARRAY_OF_MAPS,
+                                         BPF_MAP_TYPE_HASH_OF_MAPS),
                          name_of);
 
 class Targets : public testing::TestWithParam<uint32_t> {};
@@ -163,11 +170,14 @@ TEST_P(Targets, AValueIsOneThatWasPutThere) {
   auto map = make(spec_of(GetParam(), 4, 8, kKeys - 2));
   std::atomic<uint64_t> wrong{0}, put{0};
   // An id tells the key it is for, and the program's place stays empty.
-  const auto good = [](uint64_t value, uint32_t key) { return value >> 32 == 0 && value % 16 == key + 1; };
+  const auto good = [](uint64_t value, uint32_t key) {
+    return value >> 32 == 0 && value % 16 == key + 1;
+  };
   const auto program = [&](uint32_t) {
     for (uint32_t key = 0; key < kKeys; key++) {
       const void* value = map_lookup_elem(&map->core(), &key, 0);
-      // Between the look that found it and this one it may have been erased (0), or its element of a hash used again.
+      // Between the look that found it and this one it may have been erased (0), or its element of
+      // a hash used again.
       const uint64_t word = value == nullptr ? 0 : word_at(value);
       const bool known = GetParam() == BPF_MAP_TYPE_DEVMAP_HASH
                              ? word % 16 <= kKeys && word >> 32 == 0
@@ -191,18 +201,22 @@ TEST_P(Targets, AValueIsOneThatWasPutThere) {
         if (error == 0 && value != 0 && !good(value, key)) wrong++;
         walk(*map, wrong);
     }
-    if (error != 0 && error != -ENOENT && error != -E2BIG && error != -EINVAL && error != -ENODEV) wrong++;
+    if (error != 0 && error != -ENOENT && error != -E2BIG && error != -EINVAL && error != -ENODEV)
+      wrong++;
   };
   run_together(program, control);
   EXPECT_EQ(wrong, 0u);
   EXPECT_GT(put, 0u);
   uint64_t there = 0;
-  for (uint32_t key = 0; key < kKeys; key++) there += map_lookup_elem(&map->core(), &key, 0) != nullptr;
+  for (uint32_t key = 0; key < kKeys; key++)
+    there += map_lookup_elem(&map->core(), &key, 0) != nullptr;
   EXPECT_EQ(map->entries(), there);
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryType, Targets,
-                         testing::Values(BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_CPUMAP, BPF_MAP_TYPE_DEVMAP_HASH), name_of);
+                         testing::Values(BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_CPUMAP,
+                                         BPF_MAP_TYPE_DEVMAP_HASH),
+                         name_of);
 
 TEST(BloomConcurrently, WhatWasPushedIsFoundFromThenOn) {
   constexpr uint64_t kEach = 400, kWriters = 4;
@@ -223,7 +237,8 @@ TEST(BloomConcurrently, WhatWasPushedIsFoundFromThenOn) {
         pushed++;
       }
       value = who << 32 | random() % pushed;
-      if ((who % 2 == 0 ? map_peek_elem(&map->core(), &value) : map->lookup(nullptr, &value)) != 0) wrong++;
+      if ((who % 2 == 0 ? map_peek_elem(&map->core(), &value) : map->lookup(nullptr, &value)) != 0)
+        wrong++;
     } while (std::chrono::steady_clock::now() < end);
   };
   std::vector<std::thread> threads;

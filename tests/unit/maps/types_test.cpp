@@ -14,7 +14,8 @@ TEST(Queue, FirstInFirstOutAndTheOldestMakesWay) {
     Bytes value(12, 9), zero(12, 0);
     EXPECT_EQ(map_pop_elem(core, value.data()), -ENOENT);
     EXPECT_EQ(value, zero) << "as in Linux, the program's buffer is zeroed";
-    for (uint8_t i = 1; i <= 3; i++) ASSERT_EQ(map_push_elem(core, Bytes(12, i).data(), BPF_ANY), 0);
+    for (uint8_t i = 1; i <= 3; i++)
+      ASSERT_EQ(map_push_elem(core, Bytes(12, i).data(), BPF_ANY), 0);
     EXPECT_EQ(map_push_elem(core, Bytes(12, 4).data(), BPF_ANY), -E2BIG);
     EXPECT_EQ(map_push_elem(core, Bytes(12, 4).data(), BPF_NOEXIST), -EINVAL);
     EXPECT_EQ(map_push_elem(core, Bytes(12, 4).data(), BPF_EXIST), 0);
@@ -39,7 +40,8 @@ TEST(Bloom, KnowsWhatWasPushedAndLittleElse) {
     spec.extra = hashes;
     auto map = make(spec);
     EXPECT_EQ(map->core().hashes, hashes == 0 ? 5u : hashes);
-    for (uint64_t value = 0; value < 1000; value++) ASSERT_EQ(map_push_elem(&map->core(), &value, BPF_ANY), 0);
+    for (uint64_t value = 0; value < 1000; value++)
+      ASSERT_EQ(map_push_elem(&map->core(), &value, BPF_ANY), 0);
     uint64_t wrong = 0;
     for (uint64_t value = 0; value < 11000; value++) {
       const bool found = map_peek_elem(&map->core(), &value) == 0;
@@ -75,7 +77,8 @@ TEST(LpmTrie, LongestMatchAgainstASearchOfAll) {
   };
   uint32_t hits = 0;
   for (int i = 0; i < 20000; i++) {
-    const uint32_t bits = random() % 33, address = random() % 4 == 0 ? random() : random() & 0xc0c03ff0u;
+    const uint32_t bits = random() % 33,
+                   address = random() % 4 == 0 ? random() : random() & 0xc0c03ff0u;
     const std::pair<uint32_t, uint32_t> entry(bits, address & mask(bits));
     const auto found = std::find(model.begin(), model.end(), entry);
     const Prefix key = prefix(bits, entry.second);
@@ -155,9 +158,11 @@ TEST(Lru, ControlReadsDoNotCountAsUse) {
   uint64_t value = 0;
   for (uint64_t key = 0; key < 100; key++) ASSERT_EQ(map->update(&key, &value, BPF_ANY), 0);
   for (uint64_t key = 0; key < 50; key++) ASSERT_EQ(map->lookup(&key, &value), 0);
-  for (uint64_t key = 50; key < 100; key++) ASSERT_NE(map_lookup_elem(&map->core(), &key, 0), nullptr);
+  for (uint64_t key = 50; key < 100; key++)
+    ASSERT_NE(map_lookup_elem(&map->core(), &key, 0), nullptr);
   for (uint64_t key = 1000; key < 1050; key++) ASSERT_EQ(map->update(&key, &value, BPF_ANY), 0);
-  for (uint64_t key = 0; key < 100; key++) EXPECT_EQ(map->lookup(&key, &value), key < 50 ? -ENOENT : 0) << key;
+  for (uint64_t key = 0; key < 100; key++)
+    EXPECT_EQ(map->lookup(&key, &value), key < 50 ? -ENOENT : 0) << key;
 }
 
 TEST(Redirect, ProgramsSeeDevicesThatAreThere) {

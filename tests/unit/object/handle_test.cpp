@@ -1,4 +1,5 @@
-// Whether an object lives exactly as long as somebody, in whatever process, holds a descriptor of it.
+// Whether an object lives exactly as long as somebody, in whatever process, holds a descriptor of
+// it.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -177,7 +178,8 @@ TEST(Memory, AMappingWithoutADescriptorKeepsTheMap) {
   ::close(fd);
   table.sweep();
   EXPECT_NE(table.map(id), nullptr);
-  EXPECT_EQ(static_cast<uint64_t*>(memory)[2], 77u) << "element 2 lies where the kernel's array has it";
+  EXPECT_EQ(static_cast<uint64_t*>(memory)[2], 77u)
+      << "element 2 lies where the kernel's array has it";
   ::munmap(memory, 4096);
   table.sweep();
   EXPECT_EQ(table.map(id), nullptr);
@@ -195,7 +197,9 @@ TEST(Memory, AClientCannotChangeItsSize) {
 }
 
 // Linux 6.2 and later with Landlock; elsewhere who shrinks it gets zeros.
-bool landlock_knows_truncate() { return ::syscall(__NR_landlock_create_ruleset, nullptr, 0, 1) >= 3; }
+bool landlock_knows_truncate() {
+  return ::syscall(__NR_landlock_create_ruleset, nullptr, 0, 1) >= 3;
+}
 
 std::shared_ptr<MapObject> new_stored_map(const std::string& folder, uint32_t flags) {
   auto directory = std::make_shared<StoreDirectory>();
@@ -237,7 +241,8 @@ TEST_F(StoredMemory, AClientCannotChangeItsSizeWhoeverItGivesTheDescriptorTo) {
   ASSERT_EQ(::fstat(fd, &now), 0);
   EXPECT_EQ(now.st_size, 4096);
   ::close(fd);
-  EXPECT_EQ(::truncate((folder + "/bpf-map.1.values").c_str(), 0), 0) << "the opener's thread alone is restricted";
+  EXPECT_EQ(::truncate((folder + "/bpf-map.1.values").c_str(), 0), 0)
+      << "the opener's thread alone is restricted";
 }
 
 TEST_F(StoredMemory, OfAFrozenMapNoNewDescriptorMapsForWriting) {
@@ -254,7 +259,8 @@ TEST_F(StoredMemory, OfAFrozenMapNoNewDescriptorMapsForWriting) {
 
 TEST_F(StoredMemory, ProgramsConstantsAreWrittenByBpfAlone) {
   for (const bool stored : {false, true}) {
-    auto object = stored ? new_stored_map(folder, BPF_F_RDONLY_PROG) : new_map(BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+    auto object = stored ? new_stored_map(folder, BPF_F_RDONLY_PROG)
+                         : new_map(BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
     table.add(object);
     for (const bool readable : {true, false}) {
       for (const bool writable : {true, false}) {

@@ -56,14 +56,16 @@ struct Client {
 };
 
 inline Insn insn(int code, int dst = 0, int src = 0, int off = 0, int imm = 0) {
-  return {static_cast<uint8_t>(code), static_cast<uint8_t>(dst), static_cast<uint8_t>(src), static_cast<int16_t>(off),
-          imm};
+  return {static_cast<uint8_t>(code), static_cast<uint8_t>(dst), static_cast<uint8_t>(src),
+          static_cast<int16_t>(off), imm};
 }
 inline Insn move(int dst, int imm) { return insn(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm); }
 inline Insn call(int helper) { return insn(BPF_JMP | BPF_CALL, 0, 0, 0, helper); }
 inline Insn leave() { return insn(BPF_JMP | BPF_EXIT); }
 // Accepts `verdict` bytes.
-inline std::vector<Insn> constant_program(int verdict) { return {move(BPF_REG_0, verdict), leave()}; }
+inline std::vector<Insn> constant_program(int verdict) {
+  return {move(BPF_REG_0, verdict), leave()};
+}
 // Calls trace_printk("h"), a gpl_only helper.
 inline std::vector<Insn> tracing_program() {
   return {insn(BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, -8, 'h'),

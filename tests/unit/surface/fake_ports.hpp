@@ -18,13 +18,16 @@ class FakePorts final : public Attacher {
     return found == names.end() ? 0 : static_cast<uint32_t>(found - names.begin()) + 1;
   }
   std::string port_name(uint32_t ifindex) const override { return names[ifindex - 1]; }
-  Status set_programs(uint32_t ifindex, const std::vector<std::shared_ptr<ProgramObject>>& programs) override {
+  Status set_programs(uint32_t ifindex,
+                      const std::vector<std::shared_ptr<ProgramObject>>& programs) override {
     if (failing) return fail(ENOMEM, "no memory");
     running[ifindex].clear();
     for (const auto& program : programs) running[ifindex].push_back(program->name);
     return {};
   }
-  RunStatistics statistics(uint32_t ifindex, const ProgramObject&) const override { return {ifindex * 10, 7}; }
+  RunStatistics statistics(uint32_t ifindex, const ProgramObject&) const override {
+    return {ifindex * 10, 7};
+  }
 
   std::vector<std::string> names{"one", "two"};
   std::map<uint32_t, std::vector<std::string>> running;  // by ifindex

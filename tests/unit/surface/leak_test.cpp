@@ -1,4 +1,5 @@
-// What a client made and closed leaves nothing behind. SLUICE_CYCLES sets how often; 100,000 is the promise.
+// What a client made and closed leaves nothing behind. SLUICE_CYCLES sets how often; 100,000 is the
+// promise.
 #include <malloc.h>
 
 #include <cstdlib>

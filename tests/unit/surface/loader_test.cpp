@@ -21,7 +21,8 @@ const std::string kTestObjects = SLUICE_TEST_OBJECTS;   // those of this folder
 const char* const kShipped[] = {"proto_count", "flow_count", "port_filter",
                                 "vlan_filter", "dns_count",  "size_histogram"};
 
-Result<LoadedProgram> load_path(BpfSurface& surface, const std::string& path, const std::string& program = "") {
+Result<LoadedProgram> load_path(BpfSurface& surface, const std::string& path,
+                                const std::string& program = "") {
   return load_object(surface, {.name = "test", .path = path, .program = program});
 }
 
@@ -69,7 +70,8 @@ uint32_t run(BpfSurface& surface, const LoadedProgram& loaded, const std::vector
 }
 
 // Untagged IPv4 with a header of 20 bytes; the ports go where TCP and UDP have them.
-std::vector<uint8_t> ipv4_frame(uint8_t protocol, uint16_t destination_port, const std::vector<uint8_t>& payload = {}) {
+std::vector<uint8_t> ipv4_frame(uint8_t protocol, uint16_t destination_port,
+                                const std::vector<uint8_t>& payload = {}) {
   constexpr size_t kHeaders = 14 + 20 + 8;
   std::vector<uint8_t> frame(kHeaders + payload.size());
   frame[12] = 0x08;
@@ -188,14 +190,16 @@ TEST(Loader, AProgramIsChosenByNameAmongSeveral) {
   const std::string path = kTestObjects + "/several.bpf.o";
   const auto unnamed = load_path(surface, path);
   ASSERT_FALSE(unnamed.has_value());
-  EXPECT_NE(unnamed.error().text.find("several programs, name one: keep_all, keep_none"), std::string::npos)
+  EXPECT_NE(unnamed.error().text.find("several programs, name one: keep_all, keep_none"),
+            std::string::npos)
       << unnamed.error().text;
   const auto named = load_path(surface, path, "keep_none");
   ASSERT_TRUE(named.has_value()) << named.error().text;
   EXPECT_EQ(run(surface, *named, std::vector<uint8_t>(60)), 0u);
   const auto missing = load_path(surface, path, "keep_some");
   ASSERT_FALSE(missing.has_value());
-  EXPECT_NE(missing.error().text.find("no program \"keep_some\"; the object has keep_all"), std::string::npos);
+  EXPECT_NE(missing.error().text.find("no program \"keep_some\"; the object has keep_all"),
+            std::string::npos);
 }
 
 size_t count_programs(BpfSurface& surface) {
@@ -228,15 +232,17 @@ TEST(Loader, AProprietaryProgramMayNotTrace) {
   const auto loaded = load_path(surface, path);
   ASSERT_FALSE(loaded.has_value());
   EXPECT_EQ(loaded.error().text.substr(0, loaded.error().text.find('\n')),
-            "load " + path + ": program web_only: licence \"Proprietary\" is not GPL-compatible, but it calls "
-            "bpf_trace_printk (gpl_only)");
+            "load " + path +
+                ": program web_only: licence \"Proprietary\" is not GPL-compatible, but it calls "
+                "bpf_trace_printk (gpl_only)");
 }
 
 TEST(Loader, ARejectedProgramShowsTheSourceLine) {
   BpfSurface surface;
   const auto loaded = load_path(surface, kTestObjects + "/rejected.bpf.o");
   ASSERT_FALSE(loaded.has_value());
-  EXPECT_NE(loaded.error().text.find("program reads_null: "), std::string::npos) << loaded.error().text;
+  EXPECT_NE(loaded.error().text.find("program reads_null: "), std::string::npos)
+      << loaded.error().text;
   EXPECT_NE(loaded.error().text.find("rejected.bpf.c:"), std::string::npos) << loaded.error().text;
 }
 
@@ -312,7 +318,8 @@ bool survives_without_kernel_bpf(void (*body)()) {
                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     const sock_fprog filter{4, code};
-    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) {
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) {
       ::_exit(2);
     }
     body();

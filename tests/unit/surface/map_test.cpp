@@ -60,7 +60,8 @@ TEST_F(MapCommands, AnAddressWithoutMemoryIsEfault) {
   const auto* nowhere = reinterpret_cast<const void*>(uintptr_t{4096});
   EXPECT_EQ(client.element(BPF_MAP_UPDATE_ELEM, hash, nowhere, &value), -EFAULT);
   EXPECT_EQ(client.element(BPF_MAP_UPDATE_ELEM, hash, &key, nowhere), -EFAULT);
-  EXPECT_EQ(client.element(BPF_MAP_LOOKUP_ELEM, hash, &key, nowhere), -ENOENT);  // sought before it is copied
+  // sought before it is copied
+  EXPECT_EQ(client.element(BPF_MAP_LOOKUP_ELEM, hash, &key, nowhere), -ENOENT);
   EXPECT_EQ(client.element(BPF_MAP_UPDATE_ELEM, hash, &key, &value), 0);
   EXPECT_EQ(client.element(BPF_MAP_LOOKUP_ELEM, hash, &key, nowhere), -EFAULT);
   EXPECT_EQ(client.element(BPF_MAP_GET_NEXT_KEY, hash, nullptr, nowhere), -EFAULT);
@@ -107,7 +108,8 @@ TEST_F(MapCommands, AMapThatAnyProcessHasMappedForWritingIsNotFrozen) {
   ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0);
+    void* memory =
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0);
     if (::write(ready[1], "x", 1) == 1) ::pause();
     ::_exit(memory == MAP_FAILED ? 1 : 0);
   }
@@ -116,11 +118,13 @@ TEST_F(MapCommands, AMapThatAnyProcessHasMappedForWritingIsNotFrozen) {
   EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), -EBUSY);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
-  void* memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0);
+  void* memory =
+      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0);
   EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), -EBUSY) << "mapped here";
   ::munmap(memory, 4096);
   EXPECT_EQ(client.bpf(BPF_MAP_FREEZE, attr), 0);
-  EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0), MAP_FAILED);
+  EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, static_cast<int>(array), 0),
+            MAP_FAILED);
   EXPECT_EQ(errno, EPERM);
   ::close(ready[0]);
   ::close(ready[1]);

@@ -1,4 +1,5 @@
-// Files in the pin directory that are damaged or not ours: reported, set aside, and nothing else suffers.
+// Files in the pin directory that are damaged or not ours: reported, set aside, and nothing else
+// suffers.
 #include <fcntl.h>
 
 #include "bpf/object/record.hpp"
@@ -12,7 +13,8 @@ std::string file_of(const std::string& root, const std::string& kind, const std:
   for (const auto& file : std::filesystem::directory_iterator(root + "/.store")) {
     const std::string name = file.path().filename();
     if (!name.starts_with(kind)) continue;
-    if (end.empty() ? std::count(name.begin(), name.end(), '.') == 1 : name.ends_with(end)) return file.path();
+    if (end.empty() ? std::count(name.begin(), name.end(), '.') == 1 : name.ends_with(end))
+      return file.path();
   }
   return {};
 }
@@ -24,16 +26,20 @@ TEST_F(Pins, ADamagedFileIsSetAsideAndNothingElseSuffers) {
     void (*make)(const std::string& path);
   };
   const Damage damages[] = {
-      {"a truncated record", "", [](const std::string& path) { std::filesystem::resize_file(path, 20); }},
-      {"an empty record", "", [](const std::string& path) { std::filesystem::resize_file(path, 0); }},
-      {"a longer record", "", [](const std::string& path) { std::filesystem::resize_file(path, 100000); }},
+      {"a truncated record", "",
+       [](const std::string& path) { std::filesystem::resize_file(path, 20); }},
+      {"an empty record", "",
+       [](const std::string& path) { std::filesystem::resize_file(path, 0); }},
+      {"a longer record", "",
+       [](const std::string& path) { std::filesystem::resize_file(path, 100000); }},
       {"a changed record", "",
        [](const std::string& path) {
          const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
          ASSERT_EQ(::pwrite(file.get(), "x", 1, 70), 1);
        }},
       {"no record", "", [](const std::string& path) { std::filesystem::remove(path); }},
-      {"truncated memory", ".values", [](const std::string& path) { std::filesystem::resize_file(path, 4096); }},
+      {"truncated memory", ".values",
+       [](const std::string& path) { std::filesystem::resize_file(path, 4096); }},
       {"no memory", ".table", [](const std::string& path) { std::filesystem::remove(path); }},
       {"memory of zeros", ".table",
        [](const std::string& path) {
@@ -87,7 +93,8 @@ void name_another_map(const std::string& folder, const std::string& program, con
 
 TEST_F(Pins, ARecordThatNamesNoRecordIsSetAsideAlone) {
   const std::string store = root + "/.store/";
-  for (const char* other : {"bpf-map", "bpf-map.", "", "../outside", "MAP.values", "MAP/../MAP", "btf"}) {
+  for (const char* other :
+       {"bpf-map", "bpf-map.", "", "../outside", "MAP.values", "MAP/../MAP", "btf"}) {
     const long map = create(bpf, BPF_MAP_TYPE_ARRAY);
     ASSERT_EQ(pin(bpf, map, root + "/map"), 0);
     const long program = load(counting_program(map));
@@ -106,7 +113,8 @@ TEST_F(Pins, ARecordThatNamesNoRecordIsSetAsideAlone) {
     restart();
     const long found = get(bpf, root + "/map");
     uint64_t value = 9;
-    EXPECT_EQ(element(bpf, BPF_MAP_LOOKUP_ELEM, found, 0, &value), 0) << other << ": the map is there, and its memory";
+    EXPECT_EQ(element(bpf, BPF_MAP_LOOKUP_ELEM, found, 0, &value), 0)
+        << other << ": the map is there, and its memory";
     close(found);
     for (const char* pinned : {"/map", "/program"}) ASSERT_EQ(::unlink((root + pinned).c_str()), 0);
     restart();

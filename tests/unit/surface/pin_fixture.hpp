@@ -1,4 +1,5 @@
-// Pins for tests: calls by path, and a surface over a pin directory of its own that can end and start again.
+// Pins for tests: calls by path, and a surface over a pin directory of its own that can end and
+// start again.
 #pragma once
 
 #include <sys/stat.h>
@@ -28,7 +29,8 @@ inline long get(const BpfCall& bpf, const std::string& path, uint32_t flags = 0,
   return bpf(BPF_OBJ_GET, attr);
 }
 
-inline long create(const BpfCall& bpf, uint32_t type = BPF_MAP_TYPE_HASH, uint32_t flags = 0, uint32_t value_size = 8) {
+inline long create(const BpfCall& bpf, uint32_t type = BPF_MAP_TYPE_HASH, uint32_t flags = 0,
+                   uint32_t value_size = 8) {
   auto attr = empty_attr();
   attr.map_type = type;
   attr.key_size = 4;
@@ -75,7 +77,8 @@ class Pins : public testing::Test {
   }
   [[nodiscard]] size_t stored() const {
     size_t count = 0;
-    for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator(root + "/.store")) count++;
+    for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator(root + "/.store"))
+      count++;
     return count;
   }
 

@@ -33,8 +33,8 @@ class PinnedLinks : public Pins {
     std::strcpy(attr.prog_name, name);
     return bpf(BPF_PROG_LOAD, attr);
   }
-  // A link of a new program, pinned under the program's name; neither has a descriptor left but the link's.
-  // `place`: kAttachBefore or kAttachAfter the link `relative`.
+  // A link of a new program, pinned under the program's name; neither has a descriptor left but the
+  // link's. `place`: kAttachBefore or kAttachAfter the link `relative`.
   long link(const char* name, uint32_t ifindex, uint32_t place = 0, long relative = 0) {
     const long program = load_named(name);
     auto attr = empty_attr();

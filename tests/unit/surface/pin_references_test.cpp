@@ -1,4 +1,5 @@
-// prog_arrays and maps in maps after a restart: what their elements refer to lives on by them alone.
+// prog_arrays and maps in maps after a restart: what their elements refer to lives on by them
+// alone.
 #include <sys/syscall.h>
 
 #include "bpf/object/record.hpp"
@@ -58,7 +59,8 @@ class References : public Pins {
     ASSERT_EQ(::unlink((root + "/" + name).c_str()), 0);
     surface->objects().sweep();
   }
-  // A pinned prog_array whose element 0 is a program that counts in a map; none of the two has a pin. Its descriptor.
+  // A pinned prog_array whose element 0 is a program that counts in a map; none of the two has a
+  // pin. Its descriptor.
   long pinned_jump_table() {
     const long table = create(bpf, BPF_MAP_TYPE_PROG_ARRAY, 0, 4);
     const long counts = create(bpf, BPF_MAP_TYPE_ARRAY);
@@ -213,7 +215,8 @@ TEST(KernelReferences, AProgArrayIsEmptiedByItsLastClose) {
     const long returned = ::syscall(__NR_bpf, cmd, &attr, sizeof attr);
     return returned < 0 ? -errno : returned;
   });
-  if (result == -EPERM || result == -ENOSYS) GTEST_SKIP() << "this process may not use the kernel's bpf(2)";
+  if (result == -EPERM || result == -ENOSYS)
+    GTEST_SKIP() << "this process may not use the kernel's bpf(2)";
   EXPECT_EQ(result, -ENOENT);
 }
 

@@ -1,4 +1,5 @@
-// The kernel's rules for pins. The table runs on a bpffs of the kernel too, where this process may mount one.
+// The kernel's rules for pins. The table runs on a bpffs of the kernel too, where this process may
+// mount one.
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -12,7 +13,8 @@
 namespace sluice::bpf {
 namespace {
 
-// One rule a row: what is done, in a pin directory with `map` (a pinned map), `prog` (a program), `dir/`.
+// One rule a row: what is done, in a pin directory with `map` (a pinned map), `prog` (a program),
+// `dir/`.
 struct Rule {
   const char* name;
   long expected;
@@ -20,21 +22,30 @@ struct Rule {
 };
 
 const Rule kRules[] = {
-    {"onto a pin", -EEXIST, [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/map"); }},
-    {"onto a directory", -EEXIST, [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/dir"); }},
+    {"onto a pin", -EEXIST,
+     [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/map"); }},
+    {"onto a directory", -EEXIST,
+     [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/dir"); }},
     {"onto a symlink", -EEXIST,
      [](auto& bpf, auto& root, long map, long) {
        EXPECT_EQ(::symlink("nowhere", (root + "/link").c_str()), 0);
        return pin(bpf, map, root + "/link");
      }},
-    {"outside", -EPERM, [](auto& bpf, auto&, long map, long) { return pin(bpf, map, "/tmp/sluice-no-pin"); }},
-    {"a dot in the name", -EPERM, [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/a.b"); }},
-    {"no such directory", -ENOENT, [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/no/x"); }},
+    {"outside", -EPERM,
+     [](auto& bpf, auto&, long map, long) { return pin(bpf, map, "/tmp/sluice-no-pin"); }},
+    {"a dot in the name", -EPERM,
+     [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/a.b"); }},
+    {"no such directory", -ENOENT,
+     [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/no/x"); }},
     {"empty path", -ENOENT, [](auto& bpf, auto&, long map, long) { return pin(bpf, map, ""); }},
-    {"a slash at the end", -ENOENT, [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/x/"); }},
-    {"through a pin", -ENOTDIR, [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/map/x"); }},
+    {"a slash at the end", -ENOENT,
+     [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/x/"); }},
+    {"through a pin", -ENOTDIR,
+     [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/map/x"); }},
     {"a long name", -ENAMETOOLONG,
-     [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/" + std::string(256, 'x')); }},
+     [](auto& bpf, auto& root, long map, long) {
+       return pin(bpf, map, root + "/" + std::string(256, 'x'));
+     }},
     {"a bad pointer", -EFAULT,
      [](auto& bpf, auto&, long map, long) {
        auto attr = empty_attr();
@@ -42,19 +53,31 @@ const Rule kRules[] = {
        attr.bpf_fd = static_cast<uint32_t>(map);
        return bpf(BPF_OBJ_PIN, attr);
      }},
-    {"pin a bad descriptor", -EINVAL, [](auto& bpf, auto& root, long, long) { return pin(bpf, 999, root + "/x"); }},
-    {"pin a foreign descriptor", -EINVAL, [](auto& bpf, auto& root, long, long) { return pin(bpf, 0, root + "/x"); }},
+    {"pin a bad descriptor", -EINVAL,
+     [](auto& bpf, auto& root, long, long) { return pin(bpf, 999, root + "/x"); }},
+    {"pin a foreign descriptor", -EINVAL,
+     [](auto& bpf, auto& root, long, long) { return pin(bpf, 0, root + "/x"); }},
     {"pin with flags", -EINVAL,
-     [](auto& bpf, auto& root, long map, long) { return pin(bpf, map, root + "/x", BPF_F_RDONLY); }},
-    {"get with a descriptor", -EINVAL, [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/map", 0, 1); }},
+     [](auto& bpf, auto& root, long map, long) {
+       return pin(bpf, map, root + "/x", BPF_F_RDONLY);
+     }},
+    {"get with a descriptor", -EINVAL,
+     [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/map", 0, 1); }},
     {"get both ways", -EINVAL,
-     [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/map", BPF_F_RDONLY | BPF_F_WRONLY); }},
-    {"get with an unknown flag", -EINVAL, [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/map", 1); }},
-    {"get what is not there", -ENOENT, [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/nobody"); }},
+     [](auto& bpf, auto& root, long, long) {
+       return get(bpf, root + "/map", BPF_F_RDONLY | BPF_F_WRONLY);
+     }},
+    {"get with an unknown flag", -EINVAL,
+     [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/map", 1); }},
+    {"get what is not there", -ENOENT,
+     [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/nobody"); }},
     {"get an empty path", -ENOENT, [](auto& bpf, auto&, long, long) { return get(bpf, ""); }},
-    {"get a directory", -EACCES, [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/dir"); }},
-    {"get a file that is no pin", -EACCES, [](auto& bpf, auto&, long, long) { return get(bpf, "/etc/passwd"); }},
-    {"get through a pin", -ENOTDIR, [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/map/x"); }},
+    {"get a directory", -EACCES,
+     [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/dir"); }},
+    {"get a file that is no pin", -EACCES,
+     [](auto& bpf, auto&, long, long) { return get(bpf, "/etc/passwd"); }},
+    {"get through a pin", -ENOTDIR,
+     [](auto& bpf, auto& root, long, long) { return get(bpf, root + "/map/x"); }},
     {"get a program read-only", 0,
      [](auto& bpf, auto& root, long, long prog) -> long {
        EXPECT_EQ(pin(bpf, prog, root + "/prog"), 0);
@@ -93,7 +116,9 @@ const Rule kRules[] = {
        return fd < 0 ? fd : 0;
      }},
     {"a directory that is not empty stays", -ENOTEMPTY,
-     [](auto&, auto& root, long, long) -> long { return ::rmdir((root + "/dir").c_str()) == 0 ? 0 : -errno; }},
+     [](auto&, auto& root, long, long) -> long {
+       return ::rmdir((root + "/dir").c_str()) == 0 ? 0 : -errno;
+     }},
     {"the mode of a pin", 0600,
      [](auto&, auto& root, long, long) -> long {
        struct stat status {};
@@ -107,7 +132,8 @@ void run_rules(const BpfCall& bpf, const std::string& root, long prog) {
   ASSERT_GE(map, 0);
   ASSERT_EQ(pin(bpf, map, root + "/map"), 0);
   ASSERT_EQ(::mkdir((root + "/dir").c_str(), 0700), 0);
-  for (const Rule& rule : kRules) EXPECT_EQ(rule.act(bpf, root, map, prog), rule.expected) << rule.name;
+  for (const Rule& rule : kRules)
+    EXPECT_EQ(rule.act(bpf, root, map, prog), rule.expected) << rule.name;
   ::close(static_cast<int>(map));
 }
 
@@ -119,7 +145,9 @@ TEST(KernelPins, TheRulesAreTheKernels) {
   const std::string root = make_folder();
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(77);
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      ::_exit(77);
     if (::mount("none", root.c_str(), "bpf", 0, nullptr) != 0) ::_exit(77);
     const BpfCall bpf = [](int cmd, union bpf_attr attr) {
       const long result = ::syscall(__NR_bpf, cmd, &attr, sizeof attr);
@@ -134,7 +162,8 @@ TEST(KernelPins, TheRulesAreTheKernels) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   std::filesystem::remove_all(root);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) GTEST_SKIP() << "this process may not use the kernel's bpf(2)";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+    GTEST_SKIP() << "this process may not use the kernel's bpf(2)";
   EXPECT_EQ(status, 0) << "the kernel has other rules";
 }
 

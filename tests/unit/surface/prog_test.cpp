@@ -20,8 +20,9 @@ TEST(Licence, KernelPolicyRefusesAGplOnlyHelperToAProprietaryProgram) {
   LoadFailure failure;
   Client client{surface, {0, 0, &failure}};
   EXPECT_EQ(client.load(tracing_program(), "Proprietary"), -EINVAL);
-  EXPECT_EQ(failure.error.text,
-            "licence \"Proprietary\" is not GPL-compatible, but it calls bpf_trace_printk (gpl_only)");
+  EXPECT_EQ(
+      failure.error.text,
+      "licence \"Proprietary\" is not GPL-compatible, but it calls bpf_trace_printk (gpl_only)");
   EXPECT_GE(client.load(tracing_program(), "Dual BSD/GPL"), 0);
   EXPECT_GE(client.load(constant_program(1), "Proprietary"), 0);
 }
@@ -94,7 +95,8 @@ struct ProgCommands : testing::Test {
 };
 
 TEST_F(ProgCommands, ARejectedProgramLeavesLogAndReasonInTheBuffer) {
-  const std::vector<Insn> unset = {insn(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_0, BPF_REG_3), leave()};
+  const std::vector<Insn> unset = {insn(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_0, BPF_REG_3),
+                                   leave()};
   EXPECT_EQ(load_logged(unset, 1, sizeof log), -EACCES);
   EXPECT_NE(std::strstr(log, "R3 !read_ok"), nullptr) << log;
   EXPECT_NE(std::strstr(log, "reason: "), nullptr) << log;
@@ -102,7 +104,8 @@ TEST_F(ProgCommands, ARejectedProgramLeavesLogAndReasonInTheBuffer) {
 }
 
 TEST_F(ProgCommands, ALogBufferTooSmallIsEnospcAndEndsWithAZero) {
-  const std::vector<Insn> unset = {insn(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_0, BPF_REG_3), leave()};
+  const std::vector<Insn> unset = {insn(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_0, BPF_REG_3),
+                                   leave()};
   std::memset(log, 'x', sizeof log);
   EXPECT_EQ(load_logged(unset, 1, 16), -ENOSPC);
   EXPECT_EQ(log[15], '\0');
@@ -142,8 +145,8 @@ TEST_F(ProgCommands, MapsAreFoundByDescriptorAndByIndexAndStayWithTheProgram) {
   const long map = client.create(BPF_MAP_TYPE_ARRAY, 4, 8, 1);
   const int fds[2] = {-1, static_cast<int>(map)};
   const auto with = [](int source, int imm) {
-    return std::vector<Insn>{insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, source, 0, imm), insn(0), move(BPF_REG_0, 0),
-                             leave()};
+    return std::vector<Insn>{insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, source, 0, imm), insn(0),
+                             move(BPF_REG_0, 0), leave()};
   };
   const long by_fd = client.load(with(BPF_PSEUDO_MAP_FD, static_cast<int>(map)));
   ASSERT_GE(by_fd, 0);
@@ -161,8 +164,8 @@ TEST_F(ProgCommands, MapsAreFoundByDescriptorAndByIndexAndStayWithTheProgram) {
 TEST_F(ProgCommands, InfoShowsTagMapsAndInstructions) {
   const long map = client.create(BPF_MAP_TYPE_ARRAY, 4, 8, 1);
   const std::vector<Insn> insns = {
-      insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, static_cast<int>(map)), insn(0),
-      move(BPF_REG_0, 0), leave()};
+      insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, static_cast<int>(map)),
+      insn(0), move(BPF_REG_0, 0), leave()};
   auto attr = Client::program(insns);
   std::strcpy(attr.prog_name, "uses_a_map");
   const long fd = client.bpf(BPF_PROG_LOAD, attr);
@@ -190,7 +193,8 @@ TEST_F(ProgCommands, InfoShowsTagMapsAndInstructions) {
 
 TEST_F(ProgCommands, TheTagDoesNotDependOnTheDescriptorsNumber) {
   const auto with = [](int fd) {
-    return std::vector<Insn>{insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, fd), insn(0), leave()};
+    return std::vector<Insn>{insn(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, fd),
+                             insn(0), leave()};
   };
   EXPECT_EQ(program_tag(with(3)), program_tag(with(99)));
   EXPECT_NE(program_tag(constant_program(0)), program_tag(constant_program(1)));

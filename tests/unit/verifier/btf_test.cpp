@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::string_view kCtxNames[] = {"__sk_buff"};
 
-// int; struct __sk_buff; pointer to it; array [4] of int; pointer to that; int f(__sk_buff *, int *[4] , int).
+// int; struct __sk_buff; pointer to it; array [4] of int; pointer to that; int f(__sk_buff *, int
+// *[4] , int).
 std::vector<uint8_t> blob() {
   const std::string strings = std::string("\0int\0__sk_buff\0f\0a\0", 19);
   auto info = [](uint32_t kind, uint32_t vlen) { return kind << 24 | vlen; };
@@ -58,7 +59,8 @@ TEST(Btf, ADamagedBlobIsReadWithoutHarm) {
   size_t sound = 0;
   for (size_t at = 0; at < whole.size(); at++) {
     for (const uint8_t value : {0, 1, 7, 0x7f, 0xff}) {
-      auto bytes = std::make_unique<std::vector<uint8_t>>(whole);  // on the heap, so that ASan sees a step too far
+      // on the heap, so that ASan sees a step too far
+      auto bytes = std::make_unique<std::vector<uint8_t>>(whole);
       (*bytes)[at] = value;
       const BtfTypes types(*bytes);
       for (uint32_t id = 0; id <= types.count() + 1; id++) {

@@ -28,7 +28,9 @@ Insn load(uint8_t size, uint8_t dst, uint8_t src, int16_t off) {
 Insn store(uint8_t size, uint8_t dst, uint8_t src, int16_t off) {
   return insn(BPF_STX | BPF_MEM | size, dst, src, off, 0);
 }
-Insn jump_above(uint8_t dst, int32_t imm, int16_t off) { return insn(BPF_JMP | BPF_JGT | BPF_K, dst, 0, off, imm); }
+Insn jump_above(uint8_t dst, int32_t imm, int16_t off) {
+  return insn(BPF_JMP | BPF_JGT | BPF_K, dst, 0, off, imm);
+}
 Insn call(int32_t id) { return insn(BPF_JMP | BPF_CALL, 0, 0, 0, id); }
 Insn leave() { return insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
 
@@ -59,8 +61,9 @@ TEST(Facts, StackAccessCarriesOffsetAndDepth) {
 }
 
 TEST(Facts, AccessToTheFrameOfTheCallerSaysSo) {
-  const auto result = verify(input_of({copy(1, 10), add(1, -8), insn(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 1),
-                                       leave(), move(0, 1), store(BPF_DW, 1, 0, 0), leave()}));
+  const auto result =
+      verify(input_of({copy(1, 10), add(1, -8), insn(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 1),
+                       leave(), move(0, 1), store(BPF_DW, 1, 0, 0), leave()}));
   ASSERT_NE(result.program, nullptr) << result.report.reason;
   EXPECT_EQ(result.program->facts[5].region, Region::stack);
   EXPECT_EQ(result.program->facts[5].frame_up, 1);
@@ -72,26 +75,28 @@ TEST(Facts, AccessToTheFrameOfTheCallerSaysSo) {
 }
 
 TEST(Facts, OffsetsThatDifferBetweenPathsAreUnknown) {
-  const auto result = verify(input_of({load(BPF_W, 2, 1, 0), copy(3, 10), add(3, -8), jump_above(2, 5, 1), add(3, -8),
-                                       move(0, 1), store(BPF_DW, 3, 0, 0), leave()}));
+  const auto result =
+      verify(input_of({load(BPF_W, 2, 1, 0), copy(3, 10), add(3, -8), jump_above(2, 5, 1),
+                       add(3, -8), move(0, 1), store(BPF_DW, 3, 0, 0), leave()}));
   ASSERT_NE(result.program, nullptr) << result.report.reason;
   EXPECT_EQ(result.program->facts[6].region, Region::stack);
   EXPECT_EQ(result.program->facts[6].offset, kUnknownOffset);
 }
 
 TEST(Facts, RegionsThatDifferBetweenPathsAreMixed) {
-  const auto result = verify(input_of({load(BPF_W, 2, 1, 0), copy(3, 1), jump_above(2, 5, 2), copy(3, 10), add(3, -8),
-                                       load(BPF_W, 0, 3, 0), leave()}));
+  const auto result = verify(input_of({load(BPF_W, 2, 1, 0), copy(3, 1), jump_above(2, 5, 2),
+                                       copy(3, 10), add(3, -8), load(BPF_W, 0, 3, 0), leave()}));
   ASSERT_NE(result.program, nullptr) << result.report.reason;
   EXPECT_EQ(result.program->facts[5].region, Region::mixed);
   EXPECT_EQ(result.program->facts[5].offset, kUnknownOffset);
 }
 
 TEST(Facts, HelperCallCarriesMapAndArguments) {
-  VerifierInput input = input_of({move(2, 1), store(BPF_W, 10, 2, -4), copy(2, 10), add(2, -4),
-                                  insn(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, 0), insn(0, 0, 0, 0, 0),
-                                  call(BPF_FUNC_map_lookup_elem), insn(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1, 0),
-                                  load(BPF_DW, 0, 0, 0), leave()});
+  VerifierInput input =
+      input_of({move(2, 1), store(BPF_W, 10, 2, -4), copy(2, 10), add(2, -4),
+                insn(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, 0), insn(0, 0, 0, 0, 0),
+                call(BPF_FUNC_map_lookup_elem), insn(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1, 0),
+                load(BPF_DW, 0, 0, 0), leave()});
   input.maps.push_back(hash_map());
   const auto result = verify(input);
   ASSERT_NE(result.program, nullptr) << result.report.reason;
@@ -131,7 +136,8 @@ TEST(Facts, CodeThatNoPathReachesIsGone) {
 }
 
 TEST(Report, NamesInstructionReasonPathAndSuggestion) {
-  const auto result = verify(input_of({load(BPF_W, 2, 1, 0), move(0, 0), jump_above(2, 5, 1), copy(0, 4), leave()}));
+  const auto result = verify(
+      input_of({load(BPF_W, 2, 1, 0), move(0, 0), jump_above(2, 5, 1), copy(0, 4), leave()}));
   ASSERT_EQ(result.program, nullptr);
   EXPECT_EQ(result.report.code, EACCES);
   EXPECT_EQ(result.report.insn, 3u);
@@ -146,8 +152,9 @@ TEST(Report, NamesInstructionReasonPathAndSuggestion) {
 VerifierResult verify_format(const char* format, int32_t count) {
   auto map = *Map::create({"text", BPF_MAP_TYPE_ARRAY, 4, 64, 1, BPF_F_RDONLY_PROG});
   std::strcpy(reinterpret_cast<char*>(const_cast<uint8_t*>(map->core().values)), format);
-  auto input = input_of({copy(1, 10), add(1, -128), move(2, 32), insn(0x18, 3, BPF_PSEUDO_MAP_VALUE, 0, 0), Insn{},
-                         copy(4, 10), add(4, -96), move(5, count * 8), call(BPF_FUNC_snprintf), move(0, 0), leave()});
+  auto input = input_of(
+      {copy(1, 10), add(1, -128), move(2, 32), insn(0x18, 3, BPF_PSEUDO_MAP_VALUE, 0, 0), Insn{},
+       copy(4, 10), add(4, -96), move(5, count * 8), call(BPF_FUNC_snprintf), move(0, 0), leave()});
   input.maps = {map};
   input.frozen = {1};
   return verify(input);
@@ -159,12 +166,15 @@ TEST(Report, AFormatIsReadBeforeItIsUsed) {
     const char* format;
     int32_t count;
     bool good;
-  } const rows[] = {{"x", 0, true},      {"%d", 1, true},    {"%d", 0, false},   {"x", 1, true},    {"%d %d", 1, false},
-                    {"%", 1, false},     {"%%", 0, true},    {"%y", 1, false},   {"%-5d", 1, true}, {"%lld", 1, true},
-                    {"%llld", 1, false}, {"%hd", 1, false},  {"%pB", 1, true},   {"%pS", 1, true},  {"%pI7", 1, false},
-                    {"%pz", 1, false},   {"%.3d", 1, false}, {"%x%", 1, false},  {"\x80", 0, true}, {"\x01", 0, false},
-                    {"%*d", 1, false},   {"%lls", 1, false}, {"% d", 1, true},   {"%n", 1, false},  {"%5c", 1, true},
-                    {"%o", 1, false},    {"%-", 1, false},   {"%p4", 1, false},  {"%pks", 1, true}};
+  } const rows[] = {
+      {"x", 0, true},      {"%d", 1, true},    {"%d", 0, false},    {"x", 1, true},
+      {"%d %d", 1, false}, {"%", 1, false},    {"%%", 0, true},     {"%y", 1, false},
+      {"%-5d", 1, true},   {"%lld", 1, true},  {"%llld", 1, false}, {"%hd", 1, false},
+      {"%pB", 1, true},    {"%pS", 1, true},   {"%pI7", 1, false},  {"%pz", 1, false},
+      {"%.3d", 1, false},  {"%x%", 1, false},  {"\x80", 0, true},   {"\x01", 0, false},
+      {"%*d", 1, false},   {"%lls", 1, false}, {"% d", 1, true},    {"%n", 1, false},
+      {"%5c", 1, true},    {"%o", 1, false},   {"%-", 1, false},    {"%p4", 1, false},
+      {"%pks", 1, true}};
   for (const auto& row : rows) {
     const auto result = verify_format(row.format, row.count);
     EXPECT_EQ(result.program != nullptr, row.good) << row.format << " " << result.report.reason;
@@ -178,7 +188,9 @@ TEST(Report, LogEndsWithTheTotals) {
   input.log_level = 2;
   const auto result = verify(input);
   EXPECT_NE(result.log.find("0: (b7) r0 = 0"), std::string::npos) << result.log;
-  EXPECT_NE(result.log.find("processed 2 insns (limit 1000000) max_states_per_insn"), std::string::npos) << result.log;
+  EXPECT_NE(result.log.find("processed 2 insns (limit 1000000) max_states_per_insn"),
+            std::string::npos)
+      << result.log;
 }
 
 TEST(Report, UnknownTypeAndEmptyProgramAreEinval) {
@@ -189,7 +201,9 @@ TEST(Report, UnknownTypeAndEmptyProgramAreEinval) {
 }
 
 TEST(Budget, MillionInstructionsStopTheWalk) {
-  EXPECT_EQ(verify(input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JA, 0, 0, -2, 0), leave()})).program, nullptr);
+  EXPECT_EQ(verify(input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JA, 0, 0, -2, 0), leave()}))
+                .program,
+            nullptr);
   const VerifierInput counting =
       input_of({move(0, 0), add(0, 1), insn(BPF_JMP | BPF_JNE | BPF_K, 0, 0, -2, -7), leave()});
   EXPECT_EQ(verify(counting).report.code, E2BIG);

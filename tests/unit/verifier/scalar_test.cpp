@@ -73,7 +73,8 @@ class Source {
 
   uint64_t number() {
     static constexpr std::array<uint64_t, 12> kEdges{
-        0, 1, 7, 0x7f, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, INT64_MAX, 1ull << 63, ~0ull, ~0ull << 31};
+        0,          1,           7,         0x7f,       0x7fffffff, 0x80000000,
+        0xffffffff, 0x100000000, INT64_MAX, 1ull << 63, ~0ull,      ~0ull << 31};
     const uint64_t base = kEdges[random_() % kEdges.size()];
     switch (random_() % 4) {
       case 0: return base;
@@ -158,7 +159,8 @@ TEST(Scalar, ArithmeticCoversAllConcreteResults) {
     const uint8_t op = kAluOps[source() % kAluOps.size()];
     const bool is64 = source() % 2 == 0;
     const bool shifts = op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH;
-    if (shifts && source() % 4 != 0) b = {Scalar::constant(i % 70), {static_cast<uint64_t>(i % 70)}};
+    if (shifts && source() % 4 != 0)
+      b = {Scalar::constant(i % 70), {static_cast<uint64_t>(i % 70)}};
     const Scalar out = scalar_alu(op, is64, a.scalar, b.scalar);
     for (const uint64_t x : a.values) {
       for (const uint64_t y : b.values) {
@@ -182,7 +184,8 @@ TEST(Scalar, ComparisonsDecideOnlyWhatHoldsForAllValues) {
     if (known < 0) continue;
     for (const uint64_t x : a.values) {
       for (const uint64_t y : b.values) {
-        ASSERT_EQ(concrete_jump(op, is64, x, y), known == 1) << i << " op " << int{op} << " " << x << " " << y;
+        ASSERT_EQ(concrete_jump(op, is64, x, y), known == 1)
+            << i << " op " << int{op} << " " << x << " " << y;
       }
     }
   }
@@ -204,7 +207,8 @@ TEST(Scalar, BranchesKeepEveryValueThatTakesThem) {
         for (const uint64_t y : b.values) {
           if (concrete_jump(op, is64, x, y) != taken) continue;
           ASSERT_TRUE(left.contains(x) && right.contains(y))
-              << i << " op " << int{op} << (is64 ? " 64 " : " 32 ") << taken << " " << x << " " << y;
+              << i << " op " << int{op} << (is64 ? " 64 " : " 32 ") << taken << " " << x << " "
+              << y;
         }
       }
     }
@@ -223,10 +227,13 @@ TEST(Scalar, ExtensionsCoverAllConcreteResults) {
     (void)swap;
     for (const uint64_t x : a.values) {
       ASSERT_TRUE(zero.contains(x << shift >> shift)) << i << " " << x;
-      ASSERT_TRUE(sign.contains(static_cast<uint64_t>(static_cast<int64_t>(x << shift) >> shift))) << i << " " << x;
+      ASSERT_TRUE(sign.contains(static_cast<uint64_t>(static_cast<int64_t>(x << shift) >> shift)))
+          << i << " " << x;
       ASSERT_TRUE(scalar_swap(a.scalar, 64, true).contains(__builtin_bswap64(x)));
-      ASSERT_TRUE(scalar_swap(a.scalar, 32, true).contains(__builtin_bswap32(static_cast<uint32_t>(x))));
-      ASSERT_TRUE(scalar_swap(a.scalar, 16, true).contains(__builtin_bswap16(static_cast<uint16_t>(x))));
+      ASSERT_TRUE(
+          scalar_swap(a.scalar, 32, true).contains(__builtin_bswap32(static_cast<uint32_t>(x))));
+      ASSERT_TRUE(
+          scalar_swap(a.scalar, 16, true).contains(__builtin_bswap16(static_cast<uint16_t>(x))));
       ASSERT_TRUE(scalar_swap(a.scalar, 16, false).contains(static_cast<uint16_t>(x)));
     }
   }
@@ -237,7 +244,8 @@ TEST(Scalar, InclusionMeansEveryValueIsCovered) {
   int included = 0;
   for (int i = 0; i < 200000; i++) {
     const Sample a = source.sample();
-    const Sample b = source() % 2 == 0 ? source.sample() : Sample{Scalar::constant(a.values[0]), {a.values[0]}};
+    const Sample b =
+        source() % 2 == 0 ? source.sample() : Sample{Scalar::constant(a.values[0]), {a.values[0]}};
     if (!a.scalar.includes(b.scalar)) continue;
     included++;
     for (const uint64_t x : b.values) ASSERT_TRUE(a.scalar.contains(x));
@@ -246,9 +254,12 @@ TEST(Scalar, InclusionMeansEveryValueIsCovered) {
 }
 
 TEST(Scalar, KnownResultsAreExact) {
-  EXPECT_EQ(scalar_alu(BPF_ADD, true, Scalar::constant(2), Scalar::constant(3)), Scalar::constant(5));
-  EXPECT_EQ(scalar_alu(BPF_SUB, false, Scalar::constant(2), Scalar::constant(3)), Scalar::constant(0xffffffff));
-  EXPECT_EQ(scalar_alu(BPF_NEG, true, Scalar::constant(1), Scalar::constant(0)), Scalar::constant(~0ull));
+  EXPECT_EQ(scalar_alu(BPF_ADD, true, Scalar::constant(2), Scalar::constant(3)),
+            Scalar::constant(5));
+  EXPECT_EQ(scalar_alu(BPF_SUB, false, Scalar::constant(2), Scalar::constant(3)),
+            Scalar::constant(0xffffffff));
+  EXPECT_EQ(scalar_alu(BPF_NEG, true, Scalar::constant(1), Scalar::constant(0)),
+            Scalar::constant(~0ull));
   EXPECT_EQ(scalar_alu(BPF_AND, true, Scalar::unknown(), Scalar::constant(7)).wide.umax, 7u);
   EXPECT_EQ(Scalar::of_size(2).wide.umax, 0xffffu);
 }

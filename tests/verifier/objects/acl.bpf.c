@@ -32,7 +32,17 @@ struct subject {
   __u32 vlan;
   void *transport;
 };
-enum reason { R_SHORT, R_FRAGMENT, R_NO_PREFIX, R_NO_TENANT, R_NO_GROUP, R_RULE, R_OTHER_TYPE, R_BAD_FLAGS, R_REASONS };
+enum reason {
+  R_SHORT,
+  R_FRAGMENT,
+  R_NO_PREFIX,
+  R_NO_TENANT,
+  R_NO_GROUP,
+  R_RULE,
+  R_OTHER_TYPE,
+  R_BAD_FLAGS,
+  R_REASONS
+};
 #define TRIE(map_name, key_type)                \
   struct {                                      \
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);        \
@@ -79,7 +89,8 @@ static __always_inline int match(struct group *group, struct subject *subject) {
 }
 
 // The group's number, or 0; *reason says why.
-static __always_inline __u32 group_of_4(struct iphdr *ip, void *data_end, struct subject *subject, __u32 *reason) {
+static __always_inline __u32 group_of_4(struct iphdr* ip, void* data_end, struct subject* subject,
+                                        __u32* reason) {
   if ((void *)(ip + 1) > data_end || ip->ihl < 5) return *reason = R_SHORT, 0;
   if (ip->frag_off & bpf_htons(0x1fff)) return *reason = R_FRAGMENT, 0;
   struct prefix4 from = {32, ip->saddr};
@@ -90,7 +101,8 @@ static __always_inline __u32 group_of_4(struct iphdr *ip, void *data_end, struct
   return number ? *number : 0;
 }
 
-static __always_inline __u32 group_of_6(struct ipv6hdr *ip, void *data_end, struct subject *subject, __u32 *reason) {
+static __always_inline __u32 group_of_6(struct ipv6hdr* ip, void* data_end, struct subject* subject,
+                                        __u32* reason) {
   if ((void *)(ip + 1) > data_end) return *reason = R_SHORT, 0;
   __u8 next = ip->nexthdr;
   __u8 *at = (void *)(ip + 1);
@@ -117,7 +129,8 @@ static __always_inline int read_transport(struct subject *subject, void *data_en
     if ((void *)(tcp + 1) > data_end) return R_SHORT;
     subject->port = bpf_ntohs(tcp->dest);
     subject->flags = ((__u8 *)tcp)[13];
-    if ((subject->flags & 3) == 3 || (subject->flags & 6) == 6 || (subject->flags & 0x3f) == 0) return R_BAD_FLAGS;
+    if ((subject->flags & 3) == 3 || (subject->flags & 6) == 6 || (subject->flags & 0x3f) == 0)
+      return R_BAD_FLAGS;
   } else if (subject->protocol == IPPROTO_UDP) {
     struct udphdr *udp = subject->transport;
     if ((void *)(udp + 1) > data_end) return R_SHORT;

@@ -34,7 +34,9 @@ struct flow_key {
   __u8 pad[3];
 };
 
-static __always_inline __u32 rotate(__u32 value, __u32 by) { return (value << by) | (value >> (32 - by)); }
+static __always_inline __u32 rotate(__u32 value, __u32 by) {
+  return (value << by) | (value >> (32 - by));
+}
 
 // Jenkins' lookup3, final mixing.
 static __always_inline __u32 mix3(__u32 a, __u32 b, __u32 c) {

@@ -2,7 +2,16 @@
 // A TCP state machine: connections in both directions, windows, timeouts by state.
 #include "common.h"
 
-enum state { S_NONE, S_SYN_SENT, S_SYN_RECEIVED, S_ESTABLISHED, S_FIN_WAIT, S_CLOSE_WAIT, S_TIME_WAIT, S_CLOSED };
+enum state {
+  S_NONE,
+  S_SYN_SENT,
+  S_SYN_RECEIVED,
+  S_ESTABLISHED,
+  S_FIN_WAIT,
+  S_CLOSE_WAIT,
+  S_TIME_WAIT,
+  S_CLOSED
+};
 struct side {
   __u32 end;
   __u32 max_end;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Hands a packet on by tail calls: by link layer (VLAN, MPLS, PPPoE, ARP), then by IP protocol; each stage checks its
-// headers and leaves the offsets it found in cb[].
+// Hands a packet on by tail calls: by link layer (VLAN, MPLS, PPPoE, ARP), then by IP protocol;
+// each stage checks its headers and leaves the offsets it found in cb[].
 #include "common.h"
 
 enum { STAGE_IP = 0, STAGE_TCP = 1 };
@@ -110,7 +110,8 @@ static __always_inline int ip_options(struct iphdr *ip, void *data_end) {
   return -1;
 }
 
-static __always_inline int ip4(struct __sk_buff *skb, struct iphdr *ip, __u32 offset, void *data_end) {
+static __always_inline int ip4(struct __sk_buff* skb, struct iphdr* ip, __u32 offset,
+                               void* data_end) {
   if ((void *)(ip + 1) > data_end || ip->version != 4 || ip->ihl < 5) return T_BAD_HEADER;
   __u32 length = bpf_ntohs(ip->tot_len);
   if (length < ip->ihl * 4 || offset + length > skb->len) return T_BAD_HEADER;
@@ -135,7 +136,8 @@ static __always_inline int ip4(struct __sk_buff *skb, struct iphdr *ip, __u32 of
   return ip->protocol << 8;
 }
 
-static __always_inline int ip6(struct __sk_buff *skb, struct ipv6hdr *ip, __u32 offset, void *data_end) {
+static __always_inline int ip6(struct __sk_buff* skb, struct ipv6hdr* ip, __u32 offset,
+                               void* data_end) {
   if ((void *)(ip + 1) > data_end || ip->version != 6) return T_BAD_HEADER;
   if (ip->hop_limit == 0) return T_EXPIRED;
   if (ip->saddr.in6_u.u6_addr8[0] == 0xff) return T_MARTIAN;
@@ -163,7 +165,8 @@ int stage_ip(struct __sk_buff *skb) {
   __u32 offset = skb->cb[CB_OFFSET] & 127;
   int six = skb->cb[CB_FAMILY] == 6;
   tally(six ? T_IP6 : T_IP4, 0);
-  int found = six ? ip6(skb, data + offset, offset, data_end) : ip4(skb, data + offset, offset, data_end);
+  int found =
+      six ? ip6(skb, data + offset, offset, data_end) : ip4(skb, data + offset, offset, data_end);
   if (found == T_FRAGMENT_REST) return tally(found, TC_ACT_OK);
   if (found < TALLIES && found > 0) return tally(found, TC_ACT_SHOT);
   __u32 protocol = (found >> 8) & 0xff;
@@ -175,8 +178,9 @@ int stage_ip(struct __sk_buff *skb) {
 static __always_inline int check_arp(struct ethhdr *eth, struct arp *arp, void *data_end) {
   if ((void *)(arp + 1) > data_end) return tally(T_SHORT, TC_ACT_SHOT);
   tally(T_ARP, 0);
-  if (arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETH_P_IP) || arp->hardware_size != 6 ||
-      arp->protocol_size != 4) return tally(T_ARP_BAD, TC_ACT_SHOT);
+  if (arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETH_P_IP) ||
+      arp->hardware_size != 6 || arp->protocol_size != 4)
+    return tally(T_ARP_BAD, TC_ACT_SHOT);
   for (int i = 0; i < 6; i++) {
     if (arp->sender_mac[i] != eth->h_source[i]) return tally(T_ARP_BAD, TC_ACT_SHOT);
   }
@@ -223,7 +227,10 @@ int entry(struct __sk_buff *skb) {
   if (type == bpf_htons(ETH_P_PPP_SES)) {
     if ((void *)(at + 8) > data_end) return tally(T_SHORT, TC_ACT_SHOT);
     tally(T_PPPOE, 0);
-    type = at[6] != 0 ? 0 : at[7] == 0x21 ? bpf_htons(ETH_P_IP) : at[7] == 0x57 ? bpf_htons(ETH_P_IPV6) : 0;
+    type = at[6] != 0      ? 0
+           : at[7] == 0x21 ? bpf_htons(ETH_P_IP)
+           : at[7] == 0x57 ? bpf_htons(ETH_P_IPV6)
+                           : 0;
     at += 8;
   } else if (type == bpf_htons(ETH_P_MPLS_UC)) {
     tally(T_MPLS, 0);
@@ -238,7 +245,8 @@ int entry(struct __sk_buff *skb) {
   }
   skb->cb[CB_OFFSET] = (void *)at - data;
   skb->cb[CB_FAMILY] = type == bpf_htons(ETH_P_IPV6) ? 6 : 4;
-  if (type == bpf_htons(ETH_P_IP) || type == bpf_htons(ETH_P_IPV6)) bpf_tail_call(skb, &stages, STAGE_IP);
+  if (type == bpf_htons(ETH_P_IP) || type == bpf_htons(ETH_P_IPV6))
+    bpf_tail_call(skb, &stages, STAGE_IP);
   return tally(T_OTHER_TYPE, TC_ACT_OK);
 }
 

@@ -73,7 +73,8 @@ static __always_inline int because(__u32 reason, int action) {
 }
 
 // -1: *dns and *client are set; else the reason.
-static __always_inline int find_dns(void *data, void *data_end, struct client *client, struct dns_header **dns) {
+static __always_inline int find_dns(void* data, void* data_end, struct client* client,
+                                    struct dns_header** dns) {
   struct ethhdr *eth = data;
   if ((void *)(eth + 1) > data_end) return R_SHORT;
   __be16 type = eth->h_proto;
@@ -112,7 +113,8 @@ static __always_inline int find_dns(void *data, void *data_end, struct client *c
 static __always_inline int check_header(struct dns_header *dns) {
   if (dns->flags & bpf_htons(0x8000)) return R_ANSWER;
   if (dns->flags & bpf_htons(0x7800)) return R_OPCODE;
-  if (dns->questions != bpf_htons(1) || dns->answers || bpf_ntohs(dns->additional) > 2) return R_MANY;
+  if (dns->questions != bpf_htons(1) || dns->answers || bpf_ntohs(dns->additional) > 2)
+    return R_MANY;
   return -1;
 }
 

@@ -59,7 +59,8 @@ static __always_inline int too_big(struct xdp_md *ctx, __u32 source, __u32 desti
   icmp->check = fold_checksum(bpf_csum_diff(0, 0, (__be32 *)icmp, sizeof *icmp + 28, 0));
   ip->check = fold_checksum(bpf_csum_diff(0, 0, (__be32 *)ip, sizeof *ip, 0));
   __u32 length = data_end - data;
-  if (length > ETH_HLEN + room + 28) bpf_xdp_adjust_tail(ctx, (int)(ETH_HLEN + room + 28) - (int)length);
+  if (length > ETH_HLEN + room + 28)
+    bpf_xdp_adjust_tail(ctx, (int)(ETH_HLEN + room + 28) - (int)length);
   return XDP_TX;
 }
 
@@ -69,7 +70,8 @@ int errors(struct xdp_md *ctx) {
   void *data_end = (void *)(long)ctx->data_end;
   struct ethhdr *eth = data;
   struct iphdr *ip = (void *)(eth + 1);
-  if ((void *)(ip + 1) > data_end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->ihl != 5) return XDP_PASS;
+  if ((void*)(ip + 1) > data_end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->ihl != 5)
+    return XDP_PASS;
   if (ip->protocol == IPPROTO_ICMP) {
     struct icmp *icmp = (void *)(ip + 1);
     if ((void *)(icmp + 1) > data_end) return XDP_DROP;

@@ -9,7 +9,8 @@ struct histogram {
   __u64 slots[SLOTS];
 };
 struct pt_regs_x86 {
-  __u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+  __u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags,
+      sp, ss;
 };
 struct sched_switch {
   __u64 common;
@@ -59,7 +60,19 @@ struct task {
   __u32 cpu;
   __u32 pad;
 };
-enum outcome { O_DONE, O_SHORT, O_END, O_AGAIN, O_INTERRUPTED, O_FAULT, O_IO, O_OTHER, O_SLOW, O_LOST, OUTCOMES };
+enum outcome {
+  O_DONE,
+  O_SHORT,
+  O_END,
+  O_AGAIN,
+  O_INTERRUPTED,
+  O_FAULT,
+  O_IO,
+  O_OTHER,
+  O_SLOW,
+  O_LOST,
+  OUTCOMES
+};
 MAP(BPF_MAP_TYPE_HASH, starts, __u64, struct read, 10240);
 MAP(BPF_MAP_TYPE_LRU_HASH, streams, struct stream_key, struct stream, 10240);
 MAP(BPF_MAP_TYPE_ARRAY, filters, __u32, struct filter, 1);

@@ -31,7 +31,8 @@ MAP(BPF_MAP_TYPE_ARRAY, ring, __u32, __u32, RING_SIZE * 16);
 MAP(BPF_MAP_TYPE_ARRAY, servers, __u32, struct server, MAX_SERVERS);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, statistics, __u32, struct counters, 512);
 
-static __always_inline int parse_ports(void *data, void *data_end, __u64 offset, struct flow_key *flow, int *syn) {
+static __always_inline int parse_ports(void* data, void* data_end, __u64 offset,
+                                       struct flow_key* flow, int* syn) {
   if (flow->protocol == IPPROTO_TCP) {
     struct tcphdr *tcp = data + offset;
     if ((void *)(tcp + 1) > data_end) return -1;
@@ -50,7 +51,8 @@ static __always_inline int parse_ports(void *data, void *data_end, __u64 offset,
   return -1;
 }
 
-static __always_inline struct server *pick(struct flow_key *flow, struct service *service, int syn) {
+static __always_inline struct server* pick(struct flow_key* flow, struct service* service,
+                                           int syn) {
   __u32 number;
   __u32 *known = syn ? 0 : bpf_map_lookup_elem(&connections, flow);
   if (known) {
@@ -67,14 +69,16 @@ static __always_inline struct server *pick(struct flow_key *flow, struct service
   return bpf_map_lookup_elem(&servers, &number);
 }
 
-static __always_inline int encapsulate(struct xdp_md *ctx, __u32 source, __u32 destination, __u16 length) {
+static __always_inline int encapsulate(struct xdp_md* ctx, __u32 source, __u32 destination,
+                                       __u16 length) {
   if (bpf_xdp_adjust_head(ctx, -(int)sizeof(struct iphdr))) return XDP_DROP;
   void *data = (void *)(long)ctx->data;
   void *data_end = (void *)(long)ctx->data_end;
   struct ethhdr *outer = data;
   struct ethhdr *inner = data + sizeof(struct iphdr);
   struct iphdr *ip = data + sizeof(struct ethhdr);
-  if ((void *)(outer + 1) > data_end || (void *)(inner + 1) > data_end || (void *)(ip + 1) > data_end) return XDP_DROP;
+  if ((void*)(outer + 1) > data_end || (void*)(inner + 1) > data_end || (void*)(ip + 1) > data_end)
+    return XDP_DROP;
   __builtin_memcpy(outer->h_dest, inner->h_source, ETH_ALEN);
   __builtin_memcpy(outer->h_source, inner->h_dest, ETH_ALEN);
   outer->h_proto = bpf_htons(ETH_P_IP);

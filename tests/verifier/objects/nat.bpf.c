@@ -22,11 +22,13 @@ const volatile __u32 public_address = 0x0100000a;
 #define IP_SOURCE (ETH_HLEN + offsetof(struct iphdr, saddr))
 #define L4 (ETH_HLEN + sizeof(struct iphdr))
 
-static __always_inline int rewrite(struct __sk_buff *skb, __u8 protocol, __u32 old_address, __u32 address,
-                                   __u16 old_port, __u16 port) {
-  __u32 check = L4 + (protocol == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check));
+static __always_inline int rewrite(struct __sk_buff* skb, __u8 protocol, __u32 old_address,
+                                   __u32 address, __u16 old_port, __u16 port) {
+  __u32 check = L4 + (protocol == IPPROTO_TCP ? offsetof(struct tcphdr, check)
+                                              : offsetof(struct udphdr, check));
   __u64 flags = protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
-  if (bpf_l4_csum_replace(skb, check, old_address, address, flags | BPF_F_PSEUDO_HDR | 4)) return TC_ACT_SHOT;
+  if (bpf_l4_csum_replace(skb, check, old_address, address, flags | BPF_F_PSEUDO_HDR | 4))
+    return TC_ACT_SHOT;
   if (bpf_l4_csum_replace(skb, check, old_port, port, flags | 2)) return TC_ACT_SHOT;
   if (bpf_l3_csum_replace(skb, IP_CHECK, old_address, address, 4)) return TC_ACT_SHOT;
   if (bpf_skb_store_bytes(skb, IP_SOURCE, &address, 4, 0)) return TC_ACT_SHOT;
@@ -55,7 +57,8 @@ int translate(struct __sk_buff *skb) {
   struct translation *known = bpf_map_lookup_elem(&outward, &flow);
   if (known) {
     known->last_ns = now;
-    return rewrite(skb, flow.protocol, flow.source[0], known->address, flow.source_port, known->port);
+    return rewrite(skb, flow.protocol, flow.source[0], known->address, flow.source_port,
+                   known->port);
   }
   __u16 port = 0;
   if (bpf_map_pop_elem(&free_ports, &port)) return TC_ACT_SHOT;
@@ -66,7 +69,8 @@ int translate(struct __sk_buff *skb) {
   back.source_port = flow.destination_port;
   back.destination_port = fresh.port;
   back.protocol = flow.protocol;
-  struct translation original = {.address = flow.source[0], .port = flow.source_port, .last_ns = now};
+  struct translation original = {
+      .address = flow.source[0], .port = flow.source_port, .last_ns = now};
   if (bpf_map_update_elem(&outward, &flow, &fresh, BPF_NOEXIST) ||
       bpf_map_update_elem(&inward, &back, &original, BPF_NOEXIST)) {
     bpf_map_push_elem(&free_ports, &port, 0);

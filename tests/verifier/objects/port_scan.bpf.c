@@ -43,7 +43,8 @@ static __noinline __u32 count_bits(__u64 value) {
   return (value * 0x0101010101010101ull) >> 56;
 }
 
-static __always_inline enum probe probe_of(struct __sk_buff *skb, __u32 offset, __u8 protocol, __u16 *port) {
+static __always_inline enum probe probe_of(struct __sk_buff* skb, __u32 offset, __u8 protocol,
+                                           __u16* port) {
   if (protocol == IPPROTO_UDP) {
     struct udphdr udp;
     if (bpf_skb_load_bytes(skb, offset, &udp, sizeof udp) < 0) return P_NONE;
@@ -51,7 +52,8 @@ static __always_inline enum probe probe_of(struct __sk_buff *skb, __u32 offset, 
     return bpf_ntohs(udp.len) <= sizeof udp + 4 ? P_UDP : P_NONE;
   }
   struct tcphdr tcp;
-  if (protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, offset, &tcp, sizeof tcp) < 0) return P_NONE;
+  if (protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, offset, &tcp, sizeof tcp) < 0)
+    return P_NONE;
   *port = bpf_ntohs(tcp.dest);
   if (tcp.ack || tcp.rst) return P_NONE;
   if (tcp.fin && tcp.psh && tcp.urg) return P_XMAS;
@@ -59,7 +61,8 @@ static __always_inline enum probe probe_of(struct __sk_buff *skb, __u32 offset, 
   return tcp.syn ? P_SYN : P_NULL;
 }
 
-static __always_inline int addresses(struct __sk_buff *skb, struct address *from, struct address *to, __u8 *protocol) {
+static __always_inline int addresses(struct __sk_buff* skb, struct address* from,
+                                     struct address* to, __u8* protocol) {
   if (skb->protocol == bpf_htons(ETH_P_IP)) {
     struct iphdr ip;
     if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof ip) < 0 || ip.ihl < 5) return -1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Tags flows with short ids from a stack of free ones; a bloom filter keeps the slow way from the common packets. An id
-// returns when its connection closes, falls idle or has used its budget of bytes.
+// Tags flows with short ids from a stack of free ones; a bloom filter keeps the slow way from the
+// common packets. An id returns when its connection closes, falls idle or has used its budget of
+// bytes.
 #include "common.h"
 
 struct {
@@ -20,7 +21,19 @@ struct tag {
   __u64 bytes;
   __u64 last_ns;
 };
-enum reason { R_NOT_IP, R_SHORT, R_FRAGMENT, R_KNOWN, R_FRESH, R_NO_ID, R_RACE, R_CLOSED, R_SPENT, R_IDLE, R_REASONS };
+enum reason {
+  R_NOT_IP,
+  R_SHORT,
+  R_FRAGMENT,
+  R_KNOWN,
+  R_FRESH,
+  R_NO_ID,
+  R_RACE,
+  R_CLOSED,
+  R_SPENT,
+  R_IDLE,
+  R_REASONS
+};
 MAP(BPF_MAP_TYPE_HASH, tags, struct flow_key, struct tag, 1024);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, reasons, __u32, __u64, R_REASONS);
 const volatile __u64 budget_bytes = 1 << 30;

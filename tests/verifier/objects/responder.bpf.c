@@ -59,7 +59,7 @@ static __noinline int answer_echo(struct xdp_md *ctx) {
   void *data_end = (void *)(long)ctx->data_end;
   struct iphdr *ip = data + ETH_HLEN;
   struct echo *echo = (void *)(ip + 1);
-  if ((void *)(echo + 1) > data_end || ip->ihl != 5 || ip->protocol != IPPROTO_ICMP) return XDP_PASS;
+  if ((void*)(echo + 1) > data_end || ip->ihl != 5 || ip->protocol != IPPROTO_ICMP) return XDP_PASS;
   if (echo->type != 8 || !is_mine(ip->daddr)) return XDP_PASS;
   __be32 address = ip->saddr;
   ip->saddr = ip->daddr;

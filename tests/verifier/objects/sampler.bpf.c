@@ -5,7 +5,19 @@
 #include "common.h"
 
 #define INTERFACES 64
-enum kind { K_OTHER, K_TCP, K_TCP_SYN, K_UDP, K_DNS, K_ICMP, K_IP6, K_ARP, K_FRAGMENT, K_SHORT, KINDS };
+enum kind {
+  K_OTHER,
+  K_TCP,
+  K_TCP_SYN,
+  K_UDP,
+  K_DNS,
+  K_ICMP,
+  K_IP6,
+  K_ARP,
+  K_FRAGMENT,
+  K_SHORT,
+  KINDS
+};
 struct settings {
   __u32 rate[16];
   __u32 snap;
@@ -60,7 +72,8 @@ static __noinline __u32 log2_floor(__u64 value) {
   return result;
 }
 
-static __always_inline enum kind kind_of_transport(__u8 protocol, void *transport, void *data_end, enum kind other) {
+static __always_inline enum kind kind_of_transport(__u8 protocol, void* transport, void* data_end,
+                                                   enum kind other) {
   if (protocol == IPPROTO_TCP) {
     struct tcphdr *tcp = transport;
     if ((void *)(tcp + 1) > data_end) return K_SHORT;
@@ -143,10 +156,17 @@ int sample(struct xdp_md *ctx) {
   if (!within_budget(agent, now)) return XDP_PASS;
   __u64 snap = settings.snap;
   if (snap > length) snap = length;
-  struct record record = {.time_ns = now, .length = length, .snap = snap, .ingress = ctx->ingress_ifindex,
-                          .queue = ctx->rx_queue_index, .kind = kind, .rate = rate, .pool = agent->pool,
+  struct record record = {.time_ns = now,
+                          .length = length,
+                          .snap = snap,
+                          .ingress = ctx->ingress_ifindex,
+                          .queue = ctx->rx_queue_index,
+                          .kind = kind,
+                          .rate = rate,
+                          .pool = agent->pool,
                           .suppressed = agent->suppressed};
-  if (bpf_perf_event_output(ctx, &samples, BPF_F_CURRENT_CPU | (snap & 0xfffff) << 32, &record, sizeof record))
+  if (bpf_perf_event_output(ctx, &samples, BPF_F_CURRENT_CPU | (snap & 0xfffff) << 32, &record,
+                            sizeof record))
     agent->suppressed++;
   return XDP_PASS;
 }

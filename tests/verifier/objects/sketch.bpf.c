@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Heavy hitters: a count-min sketch, the top sources kept in a small table that is swept by bpf_for_each_map_elem.
+// Heavy hitters: a count-min sketch, the top sources kept in a small table that is swept by
+// bpf_for_each_map_elem.
 #include "common.h"
 
 #define ROWS 4

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// Finds the server name in a TLS ClientHello: walks the extensions with bpf_loop, compares with a table.
+// Finds the server name in a TLS ClientHello: walks the extensions with bpf_loop, compares with a
+// table.
 #include "common.h"
 
 #define HOST_MAX 64
@@ -39,7 +40,9 @@ int names(struct __sk_buff *skb) {
   if (bpf_skb_load_bytes(skb, offset, &tcp, sizeof tcp) < 0) return 0;
   offset += tcp.doff * 4;
   __u8 record[6];
-  if (bpf_skb_load_bytes(skb, offset, record, sizeof record) < 0 || record[0] != 22 || record[5] != 1) return 0;
+  if (bpf_skb_load_bytes(skb, offset, record, sizeof record) < 0 || record[0] != 22 ||
+      record[5] != 1)
+    return 0;
   offset += 5 + 4 + 2 + 32;
   __u8 small;
   if (bpf_skb_load_bytes(skb, offset, &small, 1) < 0) return 0;

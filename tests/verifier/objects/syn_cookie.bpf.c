@@ -42,7 +42,8 @@ static __always_inline __u32 cookie_of(struct iphdr *ip, struct tcphdr *tcp, __u
   return siphash(secret, first, second);
 }
 
-static __always_inline int answer(struct ethhdr *eth, struct iphdr *ip, struct tcphdr *tcp, __u32 cookie) {
+static __always_inline int answer(struct ethhdr* eth, struct iphdr* ip, struct tcphdr* tcp,
+                                  __u32 cookie) {
   __u8 mac[ETH_ALEN];
   __builtin_memcpy(mac, eth->h_source, ETH_ALEN);
   __builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
@@ -73,7 +74,8 @@ int guard(struct xdp_md *ctx) {
   struct iphdr *ip = data + sizeof *eth;
   struct tcphdr *tcp = (void *)(ip + 1);
   if ((void *)(tcp + 1) > data_end) return XDP_PASS;
-  if (eth->h_proto != bpf_htons(ETH_P_IP) || ip->ihl != 5 || ip->protocol != IPPROTO_TCP) return XDP_PASS;
+  if (eth->h_proto != bpf_htons(ETH_P_IP) || ip->ihl != 5 || ip->protocol != IPPROTO_TCP)
+    return XDP_PASS;
   struct flow_key flow = {};
   flow.source[0] = ip->saddr;
   flow.destination[0] = ip->daddr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// A rate limiter: two token buckets a source (committed and peak, as a three-colour marker has them) under a spin lock;
-// classes of service by DSCP, IPv6 sources by their /64. What exceeds the committed rate is marked down, not dropped.
+// A rate limiter: two token buckets a source (committed and peak, as a three-colour marker has
+// them) under a spin lock; classes of service by DSCP, IPv6 sources by their /64. What exceeds the
+// committed rate is marked down, not dropped.
 #include "common.h"
 
 #define DSCP_LOW_DROP 10
@@ -31,7 +32,8 @@ MAP(BPF_MAP_TYPE_HASH, buckets, struct source_key, struct bucket, 65536);
 MAP(BPF_MAP_TYPE_ARRAY, limits, __u32, struct limit, 64);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, totals, __u32, struct totals, 64);
 
-static __always_inline enum colour take(struct bucket *bucket, struct limit *limit, __u64 now, __u64 cost) {
+static __always_inline enum colour take(struct bucket* bucket, struct limit* limit, __u64 now,
+                                        __u64 cost) {
   enum colour colour = GREEN;
   __u64 per_ms = limit->bytes_per_ms, burst = limit->burst;
   __u64 peak_per_ms = limit->peak_per_ms, peak_burst = limit->peak_burst;
@@ -73,7 +75,8 @@ static __always_inline int mark_down(struct __sk_buff *skb, __u32 offset, int si
   __be16 old, fresh;
   if (bpf_skb_load_bytes(skb, offset, &old, 2) < 0) return TC_ACT_SHOT;
   fresh = (old & bpf_htons(0xff03)) | bpf_htons(dscp << 2);
-  if (bpf_l3_csum_replace(skb, offset + offsetof(struct iphdr, check), old, fresh, 2)) return TC_ACT_SHOT;
+  if (bpf_l3_csum_replace(skb, offset + offsetof(struct iphdr, check), old, fresh, 2))
+    return TC_ACT_SHOT;
   return bpf_skb_store_bytes(skb, offset, &fresh, 2, 0) ? TC_ACT_SHOT : TC_ACT_OK;
 }
 

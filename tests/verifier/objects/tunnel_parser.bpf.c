@@ -28,7 +28,9 @@ static __always_inline int eth_layer(struct __sk_buff *skb, struct cursor *at) {
     at->vlans++;
     proto = vlan.proto;
   }
-  at->layer = proto == bpf_htons(ETH_P_IP) ? L_IP4 : proto == bpf_htons(ETH_P_IPV6) ? L_IP6 : L_DONE;
+  at->layer = proto == bpf_htons(ETH_P_IP)     ? L_IP4
+              : proto == bpf_htons(ETH_P_IPV6) ? L_IP6
+                                               : L_DONE;
   return 0;
 }
 

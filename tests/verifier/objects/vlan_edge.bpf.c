@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-// The edge of a provider's network: customer VLANs are mapped to service tags and back, with learning of MAC addresses.
-// Link-local protocols stay at the edge, flooding and moving addresses are limited a VLAN, every reason is counted.
+// The edge of a provider's network: customer VLANs are mapped to service tags and back, with
+// learning of MAC addresses. Link-local protocols stay at the edge, flooding and moving addresses
+// are limited a VLAN, every reason is counted.
 #include "common.h"
 
 struct mac_key {
@@ -25,8 +26,22 @@ struct guard {
   __u32 stations;
   __u32 pad;
 };
-enum reason { R_SHORT, R_UNTAGGED, R_LINK_LOCAL, R_BAD_SOURCE, R_NO_SERVICE, R_WRONG_SERVICE, R_STORM, R_MOVING, R_FULL,
-              R_NO_ROOM, R_FLOODED, R_SAME_PORT, R_FORWARDED, R_REASONS };
+enum reason {
+  R_SHORT,
+  R_UNTAGGED,
+  R_LINK_LOCAL,
+  R_BAD_SOURCE,
+  R_NO_SERVICE,
+  R_WRONG_SERVICE,
+  R_STORM,
+  R_MOVING,
+  R_FULL,
+  R_NO_ROOM,
+  R_FLOODED,
+  R_SAME_PORT,
+  R_FORWARDED,
+  R_REASONS
+};
 #define WINDOW_NS 1000000000ull
 const volatile __u32 floods_max = 1000, moves_max = 8, stations_max = 256;
 MAP(BPF_MAP_TYPE_ARRAY, guards, __u32, struct guard, 4096);
@@ -65,11 +80,14 @@ static __always_inline int because(__u32 reason, int action) {
 
 // 01-80-C2-00-00-0x: spanning tree, LACP, LLDP and their like, which no bridge forwards.
 static __always_inline int is_link_local(const __u8 *mac) {
-  return mac[0] == 0x01 && mac[1] == 0x80 && mac[2] == 0xc2 && mac[3] == 0 && mac[4] == 0 && mac[5] < 16;
+  return mac[0] == 0x01 && mac[1] == 0x80 && mac[2] == 0xc2 && mac[3] == 0 && mac[4] == 0 &&
+         mac[5] < 16;
 }
 
-// The customer's VLAN is the tag's own at the customer's side and the inner one's at the provider's.
-static __always_inline int vlans_of(struct ethhdr *eth, void *data_end, __u32 *customer, __u32 *service) {
+// The customer's VLAN is the tag's own at the customer's side and the inner one's at the
+// provider's.
+static __always_inline int vlans_of(struct ethhdr* eth, void* data_end, __u32* customer,
+                                    __u32* service) {
   struct vlan_header *tag = (void *)(eth + 1);
   if ((void *)(tag + 1) > data_end) return R_SHORT;
   if (eth->h_proto == bpf_htons(ETH_P_8021Q)) {
@@ -87,7 +105,8 @@ static __always_inline int vlans_of(struct ethhdr *eth, void *data_end, __u32 *c
 }
 
 // -1: the source is known at this port from now on.
-static __always_inline int learn(struct mac_key *source, struct guard *guard, __u32 port, __u64 now) {
+static __always_inline int learn(struct mac_key* source, struct guard* guard, __u32 port,
+                                 __u64 now) {
   struct entry here = {.port = port, .seen_ns = now};
   struct entry *known = bpf_map_lookup_elem(&table, source);
   if (!known) {
@@ -97,7 +116,8 @@ static __always_inline int learn(struct mac_key *source, struct guard *guard, __
     return -1;
   }
   if (known->port != port) {
-    if (now - known->seen_ns < WINDOW_NS && __sync_fetch_and_add(&guard->moves, 1) >= moves_max) return R_MOVING;
+    if (now - known->seen_ns < WINDOW_NS && __sync_fetch_and_add(&guard->moves, 1) >= moves_max)
+      return R_MOVING;
     known->port = port;
   }
   known->seen_ns = now;
@@ -132,7 +152,8 @@ int edge(struct xdp_md *ctx) {
   wrong = learn(&source, guard, ctx->ingress_ifindex, now);
   if (wrong >= 0) return because(wrong, XDP_DROP);
   struct entry *there = destination.mac[0] & 1 ? 0 : bpf_map_lookup_elem(&table, &destination);
-  if (!there && __sync_fetch_and_add(&guard->floods, 1) >= floods_max) return because(R_STORM, XDP_DROP);
+  if (!there && __sync_fetch_and_add(&guard->floods, 1) >= floods_max)
+    return because(R_STORM, XDP_DROP);
   if (there && there->port == ctx->ingress_ifindex) return because(R_SAME_PORT, XDP_DROP);
   if (service) {
     if (pop_tag(ctx)) return because(R_NO_ROOM, XDP_ABORTED);
