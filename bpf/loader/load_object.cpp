@@ -37,6 +37,7 @@ Result<Object> open_object(LibbpfSession& session, const std::string& path,
   Object object(::bpf_object__open_mem(file.data(), file.size(), &options));
   const int code = errno;
   if (object == nullptr) return fail(code, with_messages(session, "not a valid BPF object"));
+  if (auto good = check_object_maps(object.get()); !good) return fail(std::move(good.error()));
   return object;
 }
 

@@ -1,7 +1,9 @@
 #include "bpf/loader/object_file.hpp"
 
+#include <bpf/libbpf.h>
 #include <elf.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +75,16 @@ Result<std::vector<char>> read_object_file(const std::string& path) {
   if (!checked) return fail(std::move(checked.error()));
   if (auto status = check_object_btf(file); !status) return fail(std::move(status.error()));
   return file;
+}
+
+Status check_object_maps(const bpf_object* object) {
+  const bpf_map* map = nullptr;
+  while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
+    if (::bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS) continue;
+    return fail(EOPNOTSUPP, std::string("map ") + ::bpf_map__name(map) +
+                                ": maps of type struct_ops are not supported");
+  }
+  return {};
 }
 
 }  // namespace sluice::bpf

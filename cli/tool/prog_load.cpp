@@ -205,6 +205,7 @@ Status load_object(Context& context, const Request& request, bool all) {
   const Object object(::bpf_object__open_mem(file->data(), file->size(), &options));
   if (object == nullptr)
     return fail(errno, "not a valid BPF object: " + context.connection.load_failure({}));
+  if (auto status = bpf::check_object_maps(object.get()); !status) return status;
   if (auto status = set_types(object.get(), request.type); !status) return status;
   if (auto status = replace_maps(object.get(), request.replacements); !status) return status;
   const auto names = program_names(object.get());

@@ -49,16 +49,19 @@ done
 # A replay that is told to stop leaves no unfinished capture beside the one it writes.
 for signal in INT TERM HUP; do
   mkdir "$folder/captures"
-  # By Python: a shell starts what runs beside it with SIGINT ignored.
+  # By Python: a shell starts what runs beside it with SIGINT ignored, nohup(1) with SIGHUP.
   python3 - "$sluice" "$capture" "$folder/captures/kept" "$signal" > "$out" 2>&1 << 'PYTHON' ||
 import os, signal, subprocess, sys, time
 sluice, capture, kept, name = sys.argv[1:]
-replay = subprocess.Popen([sluice, "replay", "--filter", "udp", capture, "-w", kept, "--loop", "1000000000"])
+number = getattr(signal, "SIG" + name)
+signal.signal(number, signal.SIG_DFL)
+replay = subprocess.Popen([sluice, "replay", "--filter", "udp", capture, "-w", kept,
+                           "--loop", "1000000000"])
 for _ in range(600):
     if os.listdir(os.path.dirname(kept)):
         break
     time.sleep(0.05)
-replay.send_signal(getattr(signal, "SIG" + name))
+replay.send_signal(number)
 sys.exit(replay.wait(60) < 0)
 PYTHON
     fail "SIG$signal kills the replay"

@@ -1,6 +1,7 @@
 // Objects whose BTF is damaged: libbpf 1.1 crashes on many, so that none may get there.
 #include <elf.h>
 #include <gtest/gtest.h>
+#include <linux/bpf.h>
 #include <linux/btf.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -171,6 +172,16 @@ TEST(ObjectBtf, AHeaderLongerThanTheSectionEndsInAnError) {
     put(btf.data() + offsetof(btf_header, hdr_len), 0x7fffffff);
   });
   EXPECT_NE(text.find("not a valid BPF object: BTF is cut off"), std::string::npos) << text;
+}
+
+// A map's type is the length of an array that a member of its definition points to.
+TEST(ObjectBtf, AMapThatSaysItIsOfStructOpsIsRefused) {
+  const std::string text = load_changed([&](const BtfTypes& types, std::span<uint8_t> btf) {
+    const uint32_t id = find_kind(types, BTF_KIND_ARRAY);
+    put(record(types, btf, id) + sizeof(btf_type) + offsetof(btf_array, nelems),
+        BPF_MAP_TYPE_STRUCT_OPS);
+  });
+  EXPECT_NE(text.find("maps of type struct_ops are not supported"), std::string::npos) << text;
 }
 
 TEST(ObjectBtf, DamagedTypesAreRefusedOrLoadedAndNeverCrash) {
