@@ -21,8 +21,19 @@ build socket $core bpf/verifier/*.cpp bpf/interp/*.cpp bpf/object/*.cpp bpf/surf
   control/api_connection.cpp control/remote_process.cpp
 build surface $core bpf/verifier/*.cpp bpf/interp/*.cpp bpf/object/*.cpp bpf/surface/*.cpp
 build words base/*.cpp cli/tool/words.cpp
-for target in verify classic config capture socket surface words; do
+build object $core bpf/verifier/*.cpp bpf/interp/*.cpp bpf/object/*.cpp bpf/surface/*.cpp bpf/client/*.cpp \
+  bpf/loader/libbpf_session.cpp bpf/loader/object_file.cpp bpf/loader/object_btf.cpp \
+  -Wl,--wrap=syscall,--wrap=uname,--wrap=gzopen64,--wrap=statfs64 -l:libbpf.a -lelf -lz
+object_seeds() {
+  for source in bpf/programs/*.bpf.c; do
+    seed="$1/$(basename "$source" .c).o"
+    clang-19 -O2 -g -target bpf -mcpu=v3 -isystem "/usr/include/$(uname -m)-linux-gnu" -c "$source" -o "$seed"
+    llvm-strip-19 -g "$seed"  # DWARF is nobody's here
+  done
+}
+for target in verify classic config capture socket surface words object; do
   mkdir -p "build-fuzz/corpus-$target"
+  [ "$target" != object ] || object_seeds "build-fuzz/corpus-$target"
   [ "$target" != capture ] || cp pcap-samples/dns.pcap "build-fuzz/corpus-$target/"
   [ "$target" != socket ] || python3 tests/fuzz/socket_seeds.py "build-fuzz/corpus-$target"
   echo "fuzz: $target for $seconds s"

@@ -67,7 +67,7 @@ int32_t prefetched_map(const ProgramImage& program);
 // One subprogram's body.
 class FunctionLowering {
  public:
-  // slice_of: the map whose lookup a slice is made for; -1: the whole function.
+  // slice_of: the map whose first use a slice is made for; -1: the whole function.
   FunctionLowering(ProgramLowering& owner, const Subprogram& subprogram, llvm::Function* function,
                    bool main, int32_t slice_of = -1);
   Status lower();

@@ -1,4 +1,4 @@
-// A slice: the main program once more, up to its first lookup in one map, whose bucket it
+// A slice: the main program once more, up to its first use of one map by a key, whose bucket it
 // prefetches. It changes nothing but the cache: it ends before anything that somebody could see,
 // and before it would go backwards.
 #include "bpf/jit/lower.hpp"
@@ -11,6 +11,13 @@ namespace {
 
 bool is_hash(uint32_t type) {
   return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH || is_per_cpu_hash(type);
+}
+
+// The key is their second argument.
+bool takes_key(const Insn& call) {
+  return is_helper_call(call) &&
+         (call.imm == BPF_FUNC_map_lookup_elem || call.imm == BPF_FUNC_map_update_elem ||
+          call.imm == BPF_FUNC_map_delete_elem);
 }
 
 }  // namespace
@@ -60,8 +67,7 @@ bool FunctionLowering::ends_slice(uint32_t index) const {
 
 bool FunctionLowering::lower_slice_end(uint32_t index) {
   const Insn& here = insn(index);
-  if (is_helper_call(here) && here.imm == BPF_FUNC_map_lookup_elem &&
-      fact(index).map_index == slice_of_) {
+  if (takes_key(here) && fact(index).map_index == slice_of_) {
     const uint32_t key_size = owner_.program().maps[static_cast<size_t>(slice_of_)].core.key_size;
     auto* operation = owner_.map_operation("sluice_rt_prefetch_bucket", slice_of_);
     b_.CreateRet(b_.CreateCall(operation, {ctx_, memory_argument(index, 1, key_size, true)}));

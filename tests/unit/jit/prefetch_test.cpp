@@ -66,6 +66,28 @@ TEST(Prefetch, AMapThatFitsIntoTheCacheIsNotLookedAheadIn) {
   }
 }
 
+// Map 0 at the packet's first word, without a look at it before.
+Code one_call(uint32_t helper) {
+  Code code;
+  code << mov(2, 0) << mov_reg(3, 10) << alu(BPF_ADD, 3, -8) << mov(4, 4)
+       << call(BPF_FUNC_skb_load_bytes) << jump(BPF_JNE, 0, 0, 8);
+  code << map_fd(1, 0) << mov_reg(2, 10) << alu(BPF_ADD, 2, -8) << mov_reg(3, 2) << mov(4, BPF_ANY)
+       << call(helper) << mov(0, 1) << exit();
+  return code;
+}
+
+TEST(Prefetch, UpdatesAndDeletesAreLookedAheadForToo) {
+  for (const uint32_t helper : {BPF_FUNC_map_update_elem, BPF_FUNC_map_delete_elem}) {
+    const Maps maps = {make(BPF_MAP_TYPE_HASH, 4, kLarge * 4)};
+    auto result = verify_insns(one_call(helper), maps);
+    ASSERT_NE(result.program, nullptr) << result.report.reason;
+    const auto program = with_maps(*result.program, maps);
+    auto compiled = jit::compile(ChainSpec{{program}, kLinearLayout}, {.keep_ir = true});
+    ASSERT_TRUE(compiled) << compiled.error().text;
+    EXPECT_NE(compiled->ir.find("call void @llvm.prefetch"), std::string::npos) << helper;
+  }
+}
+
 // Keys repeat within a burst, and some come in only there: what the programs do stays in order.
 TEST(Prefetch, VerdictsAndMapsAreThoseOfTheInterpreter) {
   const Maps maps[] = {maps_of(kLarge), maps_of(kLarge)};
