@@ -20,7 +20,7 @@ void bench_filter(Bench& bench);       // and filter_mbuf
 void bench_program(Bench& bench);
 void bench_hardening(Bench& bench);
 void bench_counters(Bench& bench);
-void bench_map_lookup(Bench& bench);   // and map_lookup_burst
+void bench_map_lookup(Bench& bench);   // and the bursts
 void bench_map_update(Bench& bench);
 void bench_load(Bench& bench);
 void bench_verify(Bench& bench);

@@ -1,5 +1,6 @@
-// libFuzzer target: any bytes as an object file, opened and loaded through libbpf as `load` does. A
-// message, never a crash: what libbpf follows without looking is checked before it (object_btf.hpp).
+// libFuzzer target: any bytes as an object file, opened and loaded through libbpf as `load` does.
+// A message, never a crash: what libbpf follows without looking is checked before it
+// (object_btf.hpp).
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
 #include <unistd.h>
