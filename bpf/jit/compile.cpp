@@ -19,6 +19,7 @@ Result<ObjectCode> compile(const ChainImage& image, const CompileOptions& option
   } else {
     add_program_entry(**module, chain->programs.front());
   }
+  if (auto good = check_lowered(**module); !good) return tl::unexpected<Error>(good.error());
   if (auto done = read_used_bodies(**module); !done) return tl::unexpected<Error>(done.error());
   if (auto done = optimise(**module, **target, *chain); !done)
     return tl::unexpected<Error>(done.error());

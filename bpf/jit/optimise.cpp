@@ -6,8 +6,11 @@
 #include <llvm/Passes/PassBuilder.h>
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/raw_ostream.h>
+#include <llvm/Transforms/Utils/Cloning.h>
 
+#include <set>
 #include <string_view>
+#include <vector>
 
 #include "bpf/jit/chain_ir.hpp"
 #include "bpf/jit/runtime_bitcode.hpp"
@@ -15,7 +18,7 @@
 namespace sluice::bpf::jit {
 namespace {
 
-constexpr const char* kInlining = "always-inline,globaldce";
+constexpr const char* kAfterInlining = "globaldce";
 constexpr const char* kOfProgram =
     "sroa<modify-cfg>,early-cse<memssa>,jump-threading,correlated-propagation,instcombine<no-"
     "verify-fixpoint>,simplifycfg,"
@@ -38,12 +41,32 @@ void fit_body(llvm::Function& function) {
     function.addFnAttr(llvm::Attribute::AlwaysInline);
 }
 
-Status check(const llvm::Module& module) {
-  std::string text;
-  llvm::raw_string_ostream out(text);
-  if (llvm::verifyModule(module, &out)) return fail(EINVAL, "jit: invalid IR: " + text);
-  return {};
-}
+// What LLVM's own pass does, without the block frequencies it works out again for each call, and
+// callees first, so that each body is whole when it is copied. No function calls itself.
+class Inliner {
+ public:
+  void visit(llvm::Function& function) {
+    if (!visited_.insert(&function).second) return;
+    std::vector<llvm::CallBase*> calls;
+    for (auto& block : function) {
+      for (auto& insn : block) {
+        auto* call = llvm::dyn_cast<llvm::CallBase>(&insn);
+        if (call == nullptr) continue;
+        auto* callee = call->getCalledFunction();
+        if (callee == nullptr || callee->isDeclaration()) continue;
+        visit(*callee);
+        if (callee->hasFnAttribute(llvm::Attribute::AlwaysInline)) calls.push_back(call);
+      }
+    }
+    for (auto* call : calls) {
+      llvm::InlineFunctionInfo info;
+      (void)llvm::InlineFunction(*call, info, true);  // what it cannot do stays a call
+    }
+  }
+
+ private:
+  std::set<llvm::Function*> visited_;
+};
 
 class Optimiser {
  public:
@@ -63,12 +86,15 @@ class Optimiser {
   // Inlines, then simplifies the functions that `wanted` says.
   template <class Wanted>
   Status run(llvm::Module& module, const char* simplification, Wanted wanted) {
-    llvm::ModulePassManager inlining;
+    llvm::ModulePassManager cleaning;
     llvm::FunctionPassManager simplifying;
-    auto error = llvm::joinErrors(builder_.parsePassPipeline(inlining, kInlining),
+    auto error = llvm::joinErrors(builder_.parsePassPipeline(cleaning, kAfterInlining),
                                   builder_.parsePassPipeline(simplifying, simplification));
     if (error) return fail(EINVAL, "jit: pass pipeline: " + llvm::toString(std::move(error)));
-    inlining.run(module, modules_);
+    Inliner inliner;
+    for (auto& function : module) inliner.visit(function);
+    cleaning.run(module, modules_);
+    functions_.clear();
     for (auto& function : module) {
       if (function.isDeclaration() || !wanted(function)) continue;
       functions_.invalidate(function, simplifying.run(function, functions_));
@@ -103,6 +129,13 @@ Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context,
   return module;
 }
 
+Status check_lowered(const llvm::Module& module) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  if (llvm::verifyModule(module, &out)) return fail(EINVAL, "jit: invalid IR: " + text);
+  return {};
+}
+
 Status read_used_bodies(llvm::Module& module) {
   for (bool more = true; more;) {
     more = false;
@@ -125,7 +158,6 @@ Status read_used_bodies(llvm::Module& module) {
 }
 
 Status optimise(llvm::Module& module, llvm::TargetMachine& target, const LoweredChain& chain) {
-  if (auto good = check(module); !good) return good;
   Optimiser optimiser(target);
   const auto is_entry = [](const llvm::Function& function) {
     return function.hasExternalLinkage();
