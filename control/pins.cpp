@@ -58,11 +58,14 @@ Result<std::shared_ptr<ProgramObject>> pinned_program(bpf::BpfSurface& surface,
 Status put_pin(bpf::BpfSurface& surface, const std::string& path, size_t root,
                const std::shared_ptr<ProgramObject>& program) {
   if (Status made = make_directories(path, root, 0755); !made) return made;
-  const std::string next = path + "~";
-  ::unlink(next.c_str());
   const int fd = surface.objects().open({program});
   if (fd < 0) return fail(errno_error(-fd, "pin " + path));
-  const long pinned = call(surface, BPF_OBJ_PIN, path_attr(next, static_cast<uint32_t>(fd)));
+  std::string next = path;
+  long pinned;
+  do {
+    next += '~';  // a name that nobody has
+    pinned = call(surface, BPF_OBJ_PIN, path_attr(next, static_cast<uint32_t>(fd)));
+  } while (pinned == -EEXIST);
   surface.close(fd);
   if (pinned < 0) return fail(errno_error(static_cast<int>(-pinned), "pin " + path));
   if (std::rename(next.c_str(), path.c_str()) != 0)

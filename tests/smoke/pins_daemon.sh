@@ -44,9 +44,12 @@ kill -9 "$daemon"; wait "$daemon" 2> /dev/null; daemon=
 inode=$(stat -c %i "$pins/counters/count")
 start_daemon "$sluice" "$(yaml proto_count.bpf.o with)"
 [ "$(stat -c %i "$pins/counters/count")" = "$inode" ] || fail 'the same program is pinned anew'
+tool map create "$pins/counters/count~" type array key 4 value 8 entries 1 name tilde
 stop_daemon
 start_daemon "$sluice" "$(yaml port_filter.bpf.o with)"
 [ "$(stat -c %i "$pins/counters/count")" != "$inode" ] || fail 'another program does not take the pin'
+[ "$(ls "$pins/counters" | tr '\n' ' ')" = 'count count~ ' ] || fail "somebody's pin beside it is not as it was"
+rm "$pins/counters/count~"
 stop_daemon
 
 # One that cannot start after all ends with a message, whatever its pins let go of then.
