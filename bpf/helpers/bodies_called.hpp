@@ -2,7 +2,11 @@
 // bodies_called.cpp.
 #pragma once
 
+#include <linux/bpf.h>
+
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 
 #include "bpf/progs/packet_context.hpp"
 
@@ -40,3 +44,18 @@ uint64_t sluice_helper_spin_unlock(sluice::bpf::PacketContext*, uint64_t lock, u
                                    uint64_t, uint64_t);
 
 }  // extern "C"
+
+namespace sluice::bpf {
+
+// Those that never look at the context: callers may pass none.
+inline constexpr uint32_t kContextFree[] = {
+    BPF_FUNC_ktime_get_ns,     BPF_FUNC_ktime_get_boot_ns, BPF_FUNC_ktime_get_coarse_ns,
+    BPF_FUNC_ktime_get_tai_ns, BPF_FUNC_jiffies64,         BPF_FUNC_get_numa_node_id,
+    BPF_FUNC_snprintf,         BPF_FUNC_strncmp,           BPF_FUNC_spin_lock,
+    BPF_FUNC_spin_unlock,
+};
+inline bool is_context_free(uint32_t helper) {
+  return std::ranges::find(kContextFree, helper) != std::end(kContextFree);
+}
+
+}  // namespace sluice::bpf

@@ -1,6 +1,7 @@
 // Calls: of helpers (bodies from the bitcode, or the binary's by address) and of subprograms. A
 // pointer into this frame at a constant offset is passed as a copy, so that a body that is not
 // inlined does not pin the frame in memory.
+#include "bpf/helpers/bodies_called.hpp"
 #include "bpf/jit/lower.hpp"
 #include "bpf/progs/tail_target.hpp"
 
@@ -137,7 +138,9 @@ llvm::Value* FunctionLowering::call_body(uint32_t index, const Helper& helper) {
   auto* i64 = b_.getInt64Ty();
   auto* type = llvm::FunctionType::get(i64, {b_.getPtrTy(), i64, i64, i64, i64, i64}, false);
   auto callee = owner_.module().getOrInsertFunction(std::string(helper.symbol), type);
-  std::vector<Value*> arguments{ctx_};
+  // A context whose address leaves the burst is in memory for every packet, not in registers.
+  std::vector<Value*> arguments{
+      is_context_free(helper.id) ? llvm::ConstantPointerNull::get(b_.getPtrTy()) : ctx_};
   Value* copies[5] = {};
   for (int i = 0; i < 5; i++) {
     const Arg kind = helper.arguments[static_cast<size_t>(i)];
