@@ -27,6 +27,27 @@ std::atomic<int> used{0};  // guards before this one may be in use
 std::atomic<uint64_t> lost_pages{0};  // handler: w
 std::mutex changes;
 
+// Pages that were replaced, the first ones: a thread that trapped on one beside the thread that
+// replaced it must not replace what that one has written since. 0: free.
+constexpr size_t kMaxPages = 4096;
+std::array<std::atomic<uintptr_t>, kMaxPages> replaced;  // handler: w; control threads: clear
+
+// False: another thread has it, or had it, replaced.
+bool claim_page(uintptr_t page) {
+  for (auto& place : replaced) {
+    uintptr_t there = 0;
+    if (place.compare_exchange_strong(there, page)) return true;
+    if (there == page) return false;
+  }
+  return true;
+}
+
+void forget_pages(uintptr_t from, uintptr_t to) {
+  for (auto& place : replaced) {
+    if (place.load() >= from && place.load() < to) place.store(0);
+  }
+}
+
 Guard* guard_of(uintptr_t address) {
   for (int i = 0; i < used.load(); i++) {
     if (address >= guards[i].start.load() && address < guards[i].end.load()) return &guards[i];
@@ -44,7 +65,9 @@ FileLoss loss_at(const Guard& guard, uintptr_t address) {
 void on_bus_error(int, siginfo_t* info, void*) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
   Guard* guard = guard_of(address);
-  auto* page = reinterpret_cast<void*>(address & ~(kPage - 1));
+  const uintptr_t start = address & ~(kPage - 1);
+  auto* page = reinterpret_cast<void*>(start);
+  if (guard != nullptr && !claim_page(start)) return;  // mapped by now, or at the next try
   if (guard != nullptr && ::mmap(page, kPage, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
     const FileLoss loss = loss_at(*guard, address);
@@ -72,8 +95,8 @@ int guard_bus_errors(void* start, size_t bytes, int file) {
     if (guards[i].start.load() != 0) continue;
     guards[i].loss.store(FileLoss::none);
     guards[i].file.store(file);
-    guards[i].end.store(reinterpret_cast<uintptr_t>(start) + bytes);
     guards[i].start.store(reinterpret_cast<uintptr_t>(start));
+    guards[i].end.store(reinterpret_cast<uintptr_t>(start) + bytes);
     if (i >= used.load()) used.store(i + 1);
     return i;
   }
@@ -82,8 +105,10 @@ int guard_bus_errors(void* start, size_t bytes, int file) {
 
 void unguard_bus_errors(int guard) {
   std::lock_guard lock(changes);
-  guards[guard].start.store(0);
+  const uintptr_t ends = guards[guard].end.load();
   guards[guard].end.store(0);
+  forget_pages(guards[guard].start.load(), ends);
+  guards[guard].start.store(0);
 }
 
 FileLoss file_loss(int guard) { return guards[guard].loss.load(); }

@@ -18,6 +18,7 @@ void GraceQueue::follow(dataplane::Dataplane* dataplane) {
 
 void GraceQueue::retire(std::shared_ptr<const void> reference) {
   const std::lock_guard guard(lock_);
+  if (entered_) kept_.push_back(reference);
   if (dataplane_ != nullptr) waiting_.push_back({dataplane_->begin_grace(), std::move(reference)});
 }
 
@@ -31,6 +32,18 @@ void GraceQueue::wait() {
     ::usleep(kPollMicroseconds);
     guard.lock();
   }
+}
+
+void GraceQueue::enter() {
+  const std::lock_guard guard(lock_);
+  entered_ = true;
+}
+
+void GraceQueue::leave() {
+  std::vector<std::shared_ptr<const void>> freed;  // after the lock: what goes may retire more
+  const std::lock_guard guard(lock_);
+  entered_ = false;
+  freed.swap(kept_);
 }
 
 void GraceQueue::reclaim() {

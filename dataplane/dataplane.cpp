@@ -55,6 +55,11 @@ struct WorkerThread {
 };
 
 struct Dataplane::State {
+  // A port's transmit rings hold packets of other ports' pools: all close before any pool goes.
+  ~State() {
+    for (Port& port : ports) port.close();
+  }
+
   std::vector<Port> ports;
   std::deque<WorkerThread> threads;
   std::deque<PortRxQueue> rx;

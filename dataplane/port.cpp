@@ -91,6 +91,8 @@ Status Port::configure(uint16_t tx_queues) {
   }
   tx_queues_ = std::min(tx_queues, info.max_tx_queues);
   rte_eth_conf conf{};
+  // Packets in several segments are sent as they came.
+  conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
   if (spec_.rx_queues > 1 && info.flow_type_rss_offloads != 0) {
     conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     conf.rx_adv_conf.rss_conf.rss_hf =
@@ -156,6 +158,11 @@ Port::Port(Port&& other) noexcept
       rss_(other.rss_) {}
 
 Port::~Port() {
+  close();
+  rte_mempool_free(pool_);
+}
+
+void Port::close() {
   if (id_ == UINT16_MAX) return;
   rte_eth_dev_info info{};
   const bool known = rte_eth_dev_info_get(id_, &info) == 0;
@@ -163,7 +170,7 @@ Port::~Port() {
   rte_eth_dev_close(id_);
   // The device goes as well, so that its name is free again.
   if (known && info.device != nullptr) rte_dev_remove(info.device);
-  rte_mempool_free(pool_);
+  id_ = UINT16_MAX;
 }
 
 bool Port::link_up() const {

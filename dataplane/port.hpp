@@ -44,6 +44,8 @@ class Port {
   Port(Port&& other) noexcept;
   Port& operator=(Port&&) = delete;
   ~Port();
+  // Ends the device; the memory of its packets, some of which other ports may hold, goes with this.
+  void close();
 
   [[nodiscard]] const PortSpec& spec() const { return spec_; }
   [[nodiscard]] uint16_t id() const { return id_; }  // DPDK's

@@ -36,9 +36,10 @@ long print_line(PacketContext* ctx, uint64_t format_address, uint64_t size64,
                 const uint64_t* values, uint32_t count) {
   const auto* format = reinterpret_cast<const char*>(format_address);
   const auto size = static_cast<uint32_t>(size64);
+  // The format may lie where others write: it ends with its memory, whatever they do.
   if (size == 0 || format[size - 1] != 0) return -EINVAL;
   char text[TraceSink::kLineLength + 1];
-  const long length = format_text(text, sizeof text, format, values, count);
+  const long length = format_text(text, sizeof text, {format, size - 1}, values, count);
   if (length < 0) return length;
   uint32_t kept = length < long{TraceSink::kLineLength} ? static_cast<uint32_t>(length)
                                                         : TraceSink::kLineLength;

@@ -1,5 +1,6 @@
 #include "bpf/helpers/text.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
@@ -41,6 +42,21 @@ struct Conversion {
   uint32_t bytes = 4;
 };
 
+// A place in the format. Behind the format's end there are zeros.
+class Cursor {
+ public:
+  explicit Cursor(std::string_view format) : at_(format.data()), end_(at_ + format.size()) {}
+  char operator[](size_t i) const {
+    return i < static_cast<size_t>(end_ - at_) ? at_[i] : '\0';
+  }
+  char operator*() const { return (*this)[0]; }
+  void skip(size_t count) { at_ += std::min(count, static_cast<size_t>(end_ - at_)); }
+
+ private:
+  const char* at_;
+  const char* end_;
+};
+
 bool ends_word(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return c == 0 || std::isspace(byte) != 0 || std::ispunct(byte) != 0;
@@ -48,14 +64,14 @@ bool ends_word(char c) {
 
 // Linux prints what follows a pointer's conversion only from the first character that is neither
 // letter nor digit.
-void skip_alphanumeric(const char*& at) {
-  while (std::isalnum(static_cast<unsigned char>(*at)) != 0) at++;
+void skip_alphanumeric(Cursor& at) {
+  while (std::isalnum(static_cast<unsigned char>(*at)) != 0) at.skip(1);
 }
 
 // Behind "%p". False: no form of it that we know.
-bool parse_pointer(const char*& at, Conversion* out) {
+bool parse_pointer(Cursor& at, Conversion* out) {
   if ((at[0] == 'k' || at[0] == 'u') && at[1] == 's') {
-    at += 2;
+    at.skip(2);
     out->kind = Kind::text;
     return ends_word(*at);
   }
@@ -75,24 +91,29 @@ bool parse_pointer(const char*& at, Conversion* out) {
 }
 
 // Behind the '%', which is no "%%". Leaves `at` behind the conversion. False: unknown.
-bool parse_conversion(const char*& at, Conversion* out) {
-  for (; *at == '0' || *at == '+' || *at == '-' || *at == ' '; at++) {
+bool parse_conversion(Cursor& at, Conversion* out) {
+  for (; *at == '0' || *at == '+' || *at == '-' || *at == ' '; at.skip(1)) {
     out->zero |= *at == '0';
     out->plus |= *at == '+';
     out->left |= *at == '-';
     out->space |= *at == ' ';
   }
-  for (; *at >= '0' && *at <= '9'; at++) {
+  for (; *at >= '0' && *at <= '9'; at.skip(1)) {
     if (out->width < 10000) out->width = out->width * 10 + static_cast<uint32_t>(*at - '0');
   }
-  if (*at == 'p') return parse_pointer(++at, out);
+  if (*at == 'p') {
+    at.skip(1);
+    return parse_pointer(at, out);
+  }
   if (*at == 's' || *at == 'c') {
     out->kind = *at == 's' ? Kind::text : Kind::character;
-    at++;
+    at.skip(1);
     return out->kind == Kind::character || ends_word(*at);
   }
-  for (int longs = 0; *at == 'l' && longs < 2; longs++, at++) out->bytes = 8;
-  switch (*at++) {
+  for (int longs = 0; *at == 'l' && longs < 2; longs++, at.skip(1)) out->bytes = 8;
+  const char letter = *at;
+  at.skip(1);
+  switch (letter) {
     case 'd':
     case 'i': out->kind = Kind::signed_number; return true;
     case 'u': out->kind = Kind::unsigned_number; return true;
@@ -237,25 +258,27 @@ void put_argument(Output& out, const Conversion& how, uint64_t value) {
 
 }  // namespace
 
-bool is_format(const char* format, uint32_t count) {
+bool is_format(std::string_view format, uint32_t count) {
   const uint64_t nothing[kMaxFormatArguments] = {};
   return count <= kMaxFormatArguments && format_text(nullptr, 0, format, nothing, count) >= 0;
 }
 
-long format_text(char* text, uint32_t room, const char* format, const uint64_t* arguments,
+long format_text(char* text, uint32_t room, std::string_view format, const uint64_t* arguments,
                  uint32_t count) {
   Output out{text, room};
   uint32_t next = 0;
-  for (const char* at = format; *at != 0;) {
+  for (Cursor at(format);;) {
     const auto byte = static_cast<unsigned char>(*at);
+    if (byte == 0) break;
     if (byte < 0x80 && std::isprint(byte) == 0 && std::isspace(byte) == 0) return -EINVAL;
-    if (*at != '%' || at[1] == '%') {
-      at += *at == '%' ? 2 : 1;
+    if (byte != '%' || at[1] == '%') {
+      at.skip(byte == '%' ? 2 : 1);
       out.put(static_cast<char>(byte));
       continue;
     }
     Conversion how;
-    if (next >= count || !parse_conversion(++at, &how)) return -EINVAL;
+    at.skip(1);
+    if (next >= count || !parse_conversion(at, &how)) return -EINVAL;
     put_argument(out, how, arguments[next++]);
   }
   out.finish();

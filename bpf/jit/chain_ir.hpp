@@ -27,7 +27,8 @@ Result<std::unique_ptr<llvm::Module>> load_runtime(llvm::LLVMContext& context,
 // load_runtime leaves the bodies unread, this reads those in use, makes them inlinable and drops
 // the others.
 Status read_used_bodies(llvm::Module& module);
-// Whether what was added to the runtime is valid IR. Before read_used_bodies(): clang checked those.
+// Whether what was added to the runtime is valid IR. Before read_used_bodies(): clang checked
+// those.
 Status check_lowered(const llvm::Module& module);
 // What runs over the burst before its programs do, to have a large map's lines in the cache by
 // then: lower_slice.cpp. The first program's, since those behind it may not run. `slice` null: no

@@ -14,6 +14,10 @@ class Grace {
   virtual void retire(std::shared_ptr<const void> reference) = 0;
   // Returns once every worker has been quiescent since the call.
   virtual void wait() = 0;
+  // Between the two the caller runs programs beside the workers, for as long as it likes: what is
+  // retired meanwhile stays until it leaves. One thread at a time.
+  virtual void enter() {}
+  virtual void leave() {}
 };
 
 }  // namespace sluice::bpf

@@ -35,28 +35,32 @@ struct BatchWriter {
   uint32_t room;
   uint32_t value_size;
 
-  int put(const std::vector<uint32_t>& references) {
+  int put(const std::vector<uint32_t>& references, uint64_t flags) {
     uint32_t at = batch.count;
     for (uint32_t reference : references) {
       copy_out(static_cast<uint8_t*>(batch.keys) + size_t{at} * core->key_size,
                hash_key_of(hash_element(core, reference)), core->key_size);
       auto* value = static_cast<uint8_t*>(batch.values) + size_t{at} * value_size;
-      if (int error = hash_read_value(core, reference, value, batch.element_flags); error != 0)
+      if (int error = hash_read_value(core, reference, value, flags); error != 0)
         return error;
       at++;
     }
     return 0;
   }
 
+  // Erased is erased: a value whose bpf_spin_lock a program does not let go of is copied as it is.
+  int put_erased(const std::vector<uint32_t>& references) {
+    const int error = put(references, batch.element_flags);
+    return error == -EBUSY ? put(references, batch.element_flags & ~uint64_t{BPF_F_LOCK}) : error;
+  }
+
   // A copy from a moment when the bucket did not change.
   int copy(HashBucket* bucket, std::vector<uint32_t>& references) {
-    for (;;) {
-      const uint32_t before = bucket_sequence(bucket);
+    return read_bucket(bucket, -EBUSY, [&] {
       references_in(core, bucket, room - batch.count, references);
       const bool fits = references.size() <= room - batch.count;
-      const int error = fits ? put(references) : -ENOSPC;
-      if (bucket_sequence(bucket) == before) return error;
-    }
+      return fits ? put(references, batch.element_flags) : -ENOSPC;
+    });
   }
 
   // Emptied first, then copied: until they are given back the elements are this thread's.
@@ -73,7 +77,7 @@ struct BatchWriter {
     }
     unlock(bucket);
     if (!fits) return -ENOSPC;
-    const int error = put(references);
+    const int error = put_erased(references);
     for (uint32_t reference : references) hash_release(core, reference, kNoWorker);
     return error;
   }
@@ -135,9 +139,11 @@ int hash_lookup_and_erase(const MapCore* core, HashKey key, void* value, uint64_
   const uint32_t reference = hash_remove(core, bucket, key, hash);
   unlock(bucket);
   if (reference == 0) return -ENOENT;
-  const int error = hash_read_value(core, reference, value, flags);
+  // Erased is erased: a value whose bpf_spin_lock a program does not let go of is copied as it is.
+  if (hash_read_value(core, reference, value, flags) != 0)
+    (void)hash_read_value(core, reference, value, flags & ~uint64_t{BPF_F_LOCK});
   hash_release(core, reference, kNoWorker);
-  return error;
+  return 0;
 }
 
 int hash_lookup_batch(const MapCore* core, Batch& batch, bool and_erase) {

@@ -9,6 +9,20 @@
 namespace sluice::bpf {
 
 bool lock_patiently(HashBucket* bucket);
+// What `read` finds in a bucket that does not change meanwhile: unlocked as long as workers leave
+// it the time, then under the lock. `busy`: that is not to be had.
+template <class Result, class Read>
+Result read_bucket(HashBucket* bucket, Result busy, Read read) {
+  for (uint32_t i = 0; i < kReadTries; i++) {
+    const uint32_t before = bucket_sequence(bucket);
+    const Result result = read();
+    if (bucket_sequence(bucket) == before) return result;
+  }
+  if (!lock_patiently(bucket)) return busy;
+  const Result result = read();
+  unlock(bucket);
+  return result;
+}
 // Element's value as bpf(2) moves it. flags: BPF_F_LOCK (EBUSY).
 int hash_read_value(const MapCore* core, uint32_t reference, void* value, uint64_t flags);
 // Into an element nobody sees yet.

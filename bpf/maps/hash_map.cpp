@@ -81,12 +81,10 @@ class HashMap final : public Map {
     const HashKey wanted = key_for(&core_, key);
     uint64_t hash = hash_of(&core_, wanted);
     HashBucket* bucket = bucket_of(&core_, hash);
-    for (;;) {
-      uint32_t before = bucket_sequence(bucket);
+    return read_bucket(bucket, -EBUSY, [&] {
       uint32_t reference = hash_scan(&core_, bucket, wanted, hash).reference;
-      int error = reference == 0 ? -ENOENT : hash_read_value(&core_, reference, value, flags);
-      if (bucket_sequence(bucket) == before) return error;
-    }
+      return reference == 0 ? -ENOENT : hash_read_value(&core_, reference, value, flags);
+    });
   }
 
   int update(const void* given, const void* value, uint64_t flags) override {
@@ -141,10 +139,13 @@ class HashMap final : public Map {
       uint64_t hash = hash_of(&core_, last);
       Step step = step_in(bucket_of(&core_, hash), last, hash, next);
       if (step == Step::found) return 0;
+      if (step == Step::busy) return -EBUSY;
       if (step == Step::end) index = (hash & core_.bucket_mask) + 1;
     }
     for (; index <= core_.bucket_mask; index++) {
-      if (step_in(hash_bucket(&core_, index), {}, 0, next) == Step::found) return 0;
+      const Step step = step_in(hash_bucket(&core_, index), {}, 0, next);
+      if (step == Step::found) return 0;
+      if (step == Step::busy) return -EBUSY;
     }
     return -ENOENT;
   }
@@ -161,7 +162,8 @@ class HashMap final : public Map {
   }
 
  private:
-  enum class Step { found, end, absent };  // absent: the key to go on from is not in the bucket
+  // absent: the key to go on from is not in the bucket
+  enum class Step { found, end, absent, busy };
 
   int put(HashKey key, const void* value, uint64_t flags) {
     uint64_t hash = hash_of(&core_, key);
@@ -193,8 +195,7 @@ class HashMap final : public Map {
   // Copies out the key after `key` (no bytes: the first) in bucket order, from a moment when the
   // bucket did not change.
   Step step_in(HashBucket* bucket, HashKey key, uint64_t hash, void* next) const {
-    for (;;) {
-      uint32_t before = bucket_sequence(bucket);
+    return read_bucket(bucket, Step::busy, [&] {
       HashPlace place;
       if (key.bytes != nullptr) place = hash_scan(&core_, bucket, key, hash);
       Step step = Step::absent;
@@ -204,8 +205,8 @@ class HashMap final : public Map {
           copy_out(next, hash_key_of(hash_element(&core_, reference)), core_.key_size);
         step = reference != 0 ? Step::found : Step::end;
       }
-      if (bucket_sequence(bucket) == before) return step;
-    }
+      return step;
+    });
   }
 
   // Order: the lanes, then the list. A place without reference is before the first.

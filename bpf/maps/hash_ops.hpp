@@ -47,7 +47,8 @@ inline bool try_lock(HashBucket* bucket) {
 }
 inline void unlock(HashBucket* bucket) {
   uint32_t sequence = __atomic_load_n(&bucket->sequence, __ATOMIC_RELAXED);
-  __atomic_store_n(&bucket->sequence, sequence + 1, __ATOMIC_RELEASE);
+  // free whatever it was: the page may have been lost meanwhile (base/bus_error.hpp)
+  __atomic_store_n(&bucket->sequence, (sequence | 1) + 1, __ATOMIC_RELEASE);
 }
 
 // Lock held. Hangs an element that is not in the bucket into a free lane, else onto the list.
@@ -165,6 +166,24 @@ inline long hash_refuses(const MapCore* map, HashBucket* bucket, const HashLook&
   return error;
 }
 
+// A program's key may lie where others write: what is hashed must be what is put in. Keys of up to
+// kChainBytes are copied first; longer ones are looked at again in the element.
+struct HashKeyCopy {
+  uint8_t bytes[kChainBytes];
+
+  [[gnu::always_inline]] HashKey take(HashKey key) {
+    if (key.size > kChainBytes) return key;
+    __builtin_memcpy(bytes, key.bytes, key.size);
+    return {bytes, key.size};
+  }
+};
+[[gnu::always_inline]] inline bool hash_key_moved(const MapCore* map, uint32_t reference,
+                                                  uint64_t hash) {
+  return map->key_size > kChainBytes &&
+         hash_storage(map->hash_key, hash_key_of(hash_element(map, reference)), map->key_size) !=
+             hash;
+}
+
 inline long hash_update_once(const MapCore* map, HashKey key, const void* value, uint64_t flags,
                              uint32_t writer) {
   if (flags > BPF_EXIST) return -EINVAL;
@@ -178,7 +197,7 @@ inline long hash_update_once(const MapCore* map, HashKey key, const void* value,
   init_value(map, hash_value_of(map, reference, 0), value);
   uint32_t leftover = reference;
   long error = -EBUSY;
-  if (hash_lock_found(map, bucket, key, hash, &look)) {
+  if (!hash_key_moved(map, reference, hash) && hash_lock_found(map, bucket, key, hash, &look)) {
     error = hash_publish(map, bucket, look.place, hash, reference, flags, writer, &leftover);
     unlock(bucket);
   }
@@ -222,7 +241,7 @@ inline long hash_update_per_cpu_once(const MapCore* map, HashKey key, const void
   copy_in(hash_value_of(map, reference, slot), value, map->value_size);
   uint32_t leftover = reference;
   long error = -EBUSY;
-  if (hash_lock_found(map, bucket, key, hash, &look)) {
+  if (!hash_key_moved(map, reference, hash) && hash_lock_found(map, bucket, key, hash, &look)) {
     // Another worker may have put the key in meanwhile.
     error = hash_write_slot(map, look.place, value, flags, slot);
     if (error == -ENOENT)
@@ -297,14 +316,18 @@ template <class Update>
 }
 
 // `writer`: the index of the worker this runs on, or kNoWorker. No two threads share one.
-inline long hash_update(const MapCore* map, HashKey key, const void* value, uint64_t flags,
+inline long hash_update(const MapCore* map, HashKey given, const void* value, uint64_t flags,
                         uint32_t writer) {
+  HashKeyCopy copy;
+  const HashKey key = copy.take(given);
   const auto once = [&] { return hash_update_once(map, key, value, flags, writer); };
   return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }
 
-inline long hash_update_per_cpu(const MapCore* map, HashKey key, const void* value, uint64_t flags,
-                                uint32_t slot, uint32_t writer) {
+inline long hash_update_per_cpu(const MapCore* map, HashKey given, const void* value,
+                                uint64_t flags, uint32_t slot, uint32_t writer) {
+  HashKeyCopy copy;
+  const HashKey key = copy.take(given);
   const auto once = [&] { return hash_update_per_cpu_once(map, key, value, flags, slot, writer); };
   return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }

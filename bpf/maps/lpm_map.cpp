@@ -70,24 +70,31 @@ class LpmMap final : public Map {
     if (flags != 0) return -EINVAL;
     const TrieKey wanted = trie_key(key);
     if (wanted.bits > trie_data_bytes(&core_) * 8) return -ENOENT;
-    for (;;) {
-      const uint64_t before = changes();
+    const auto copy = [&] {
       const uint32_t found = trie_descend(&core_, wanted);
       if (found != 0)
         copy_out(value, trie_value(&core_, trie_node(&core_, found)), core_.value_size);
-      if (changes() == before) return found == 0 ? -ENOENT : 0;
+      return found == 0 ? -ENOENT : 0;
+    };
+    for (uint32_t i = 0; i < kTrieReadTries; i++) {
+      const uint64_t before = changes();
+      const int error = copy();
+      if (changes() == before) return error;
     }
+    return locked(copy);
   }
 
-  int update(const void* key, const void* value, uint64_t flags) override {
+  int update(const void* given, const void* value, uint64_t flags) override {
+    const TrieKey key = trie_key(given);
     if (long error = lpm_check_update(&core_, key, flags); error != 0)
       return static_cast<int>(error);
-    return locked([&] { return trie_put(&core_, trie_key(key), value, flags); });
+    return locked([&] { return trie_put(&core_, key, value, flags); });
   }
 
-  int erase(const void* key) override {
+  int erase(const void* given) override {
+    const TrieKey key = trie_key(given);
     if (long error = lpm_check_update(&core_, key, 0); error != 0) return static_cast<int>(error);
-    return locked([&] { return trie_remove(&core_, trie_key(key)); });
+    return locked([&] { return trie_remove(&core_, key); });
   }
 
   // Children before their parent, left before right, so that longer prefixes come first, as in

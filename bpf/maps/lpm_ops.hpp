@@ -321,26 +321,40 @@ inline long trie_remove(const MapCore* map, const TrieKey& key) {
   return 0;
 }
 
-inline long lpm_check_update(const MapCore* map, const void* key, uint64_t flags) {
-  return flags > BPF_EXIST || trie_key(key).bits > trie_data_bytes(map) * 8 ? -EINVAL : 0;
+inline long lpm_check_update(const MapCore* map, TrieKey key, uint64_t flags) {
+  return flags > BPF_EXIST || key.bits > trie_data_bytes(map) * 8 ? -EINVAL : 0;
 }
 
+// A program's key may lie where others write: what is checked and what is put in is one copy.
+struct TrieKeyCopy {
+  uint8_t bytes[kTrieMaxKey];
+
+  TrieKey take(const MapCore* map, const void* key) {
+    __builtin_memcpy(bytes, key, map->key_size);
+    return trie_key(bytes);
+  }
+};
+
 // 0, EINVAL (flags, prefix too long), EEXIST, ENOENT, ENOSPC (full), EBUSY.
-inline long lpm_update(const MapCore* map, const void* key, const void* value, uint64_t flags) {
+inline long lpm_update(const MapCore* map, const void* given, const void* value, uint64_t flags) {
+  TrieKeyCopy copy;
+  const TrieKey key = copy.take(map, given);
   if (long error = lpm_check_update(map, key, flags); error != 0) return error;
   TrieTable* table = trie_table(map);
   if (!spin_try_lock(&table->lock, kTrieLockTries)) return -EBUSY;
-  const long error = trie_put(map, trie_key(key), value, flags);
+  const long error = trie_put(map, key, value, flags);
   spin_unlock(&table->lock);
   return error;
 }
 
 // 0, EINVAL (prefix too long), ENOENT, EBUSY.
-inline long lpm_delete(const MapCore* map, const void* key) {
+inline long lpm_delete(const MapCore* map, const void* given) {
+  TrieKeyCopy copy;
+  const TrieKey key = copy.take(map, given);
   if (long error = lpm_check_update(map, key, 0); error != 0) return error;
   TrieTable* table = trie_table(map);
   if (!spin_try_lock(&table->lock, kTrieLockTries)) return -EBUSY;
-  const long error = trie_remove(map, trie_key(key));
+  const long error = trie_remove(map, key);
   spin_unlock(&table->lock);
   return error;
 }

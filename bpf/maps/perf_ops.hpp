@@ -1,5 +1,6 @@
 // bpf_perf_event_output. Shared by the binary and the JIT's bitcode. A ring belongs to one slot,
-// and a slot to one thread at a time, so there is one writer and no lock. The reader can write to
+// and a slot to one thread at a time, so there is one writer and no lock (a test run takes the
+// highest slot, which is a worker's too where every possible CPU has one). The reader can write to
 // what it maps: its position says only how much is free.
 #pragma once
 

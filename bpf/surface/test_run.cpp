@@ -6,6 +6,7 @@
 
 #include "base/limits.hpp"
 #include "bpf/interp/interp.hpp"
+#include "bpf/maps/grace.hpp"
 #include "bpf/progs/chain_step.hpp"
 #include "bpf/surface/machine_code.hpp"
 #include "bpf/surface/test_context.hpp"
@@ -37,6 +38,22 @@ bool interrupted(const Call& call) {
   return call.caller.cancelled != nullptr && call.caller.cancelled->load(std::memory_order_relaxed);
 }
 
+// What maps let go of while a program runs here stays until it is done.
+class GraceVisit {
+ public:
+  explicit GraceVisit(Grace* grace) : grace_(grace) {
+    if (grace_ != nullptr) grace_->enter();
+  }
+  ~GraceVisit() {
+    if (grace_ != nullptr) grace_->leave();
+  }
+  GraceVisit(const GraceVisit&) = delete;
+  GraceVisit& operator=(const GraceVisit&) = delete;
+
+ private:
+  Grace* grace_;
+};
+
 // Runs it on the packet, which it may change, as often as asked for or until interrupted. R0 of the
 // last run.
 uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, TestContext& context,
@@ -44,6 +61,7 @@ uint64_t run(Call& call, ProgramObject& program, std::vector<uint8_t>& frame, Te
   const auto code = machine_code_of(call.options, call.caller, program);
   const uint32_t repeat = std::max(call.attr.test.repeat, 1u);
   std::lock_guard guard(call.state.test_run_lock);
+  const GraceVisit visit(call.options.grace);
   RunEnv env;
   env.slot = call.state.map_slots - 1;  // workers take slots from 0 up
   context.prepare(&env);

@@ -86,6 +86,17 @@ long print(char* out, uint64_t room, const char* format, const std::vector<uint6
                                                   address(arguments.data()), arguments.size() * 8));
 }
 
+// What is printed may be changed by others while it is read: its last byte too.
+TEST(Text, AFormatEndsWithItsMemory) {
+  char out[16];
+  const uint64_t nothing[kMaxFormatArguments] = {};
+  EXPECT_EQ(format_text(out, sizeof out, {"abcdef", 3}, nothing, 0), 3);
+  EXPECT_STREQ(out, "abc");
+  for (const std::string_view cut : {"%", "%l", "%0", "%12", "%pI"}) {
+    EXPECT_EQ(format_text(out, sizeof out, cut, nothing, 1), kRefused) << cut;
+  }
+}
+
 TEST(Snprintf, AnswersAsLinuxDoes) {
   for (const Case& each : kCases) {
     SCOPED_TRACE(each.format);

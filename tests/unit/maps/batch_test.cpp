@@ -140,6 +140,32 @@ TEST(SpinLock, ValuesAreCopiedAroundTheLock) {
   }
 }
 
+TEST(SpinLock, AnElementThatIsErasedUnderAHeldLockIsGivenToo) {
+  MapSpec spec = spec_of(BPF_MAP_TYPE_HASH, 4, sizeof(Locked), 4);
+  spec.spin_lock_offset = offsetof(Locked, lock);
+  auto map = make(spec);
+  const uint32_t key = 1;
+  const Locked in{7, 0, {8, 9}};
+  for (const bool batched : {false, true}) {
+    ASSERT_EQ(map->update(&key, &in, BPF_ANY), 0);
+    auto* value = static_cast<Locked*>(map_lookup_elem(&map->core(), &key, 0));
+    spin_lock(&value->lock);
+    Locked out{};
+    uint32_t found = 0, token = 0;
+    if (batched) {
+      Batch batch{.out = &token, .keys = &found, .values = &out, .count = 1};
+      batch.element_flags = BPF_F_LOCK;
+      EXPECT_EQ(map->lookup_batch(batch, true), -ENOENT);
+      EXPECT_EQ(batch.count, 1u);
+    } else {
+      EXPECT_EQ(map->lookup_and_erase(&key, &out, BPF_F_LOCK), 0);
+    }
+    spin_unlock(&value->lock);
+    EXPECT_EQ(out.body[1], 9u);
+    EXPECT_EQ(map->entries(), 0u);
+  }
+}
+
 TEST(SpinLock, FlagNeedsALockInTheValue) {
   for (uint32_t type : {BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_ARRAY}) {
     auto map = make(spec_of(type, 4, 8, 4));

@@ -224,6 +224,35 @@ TEST_F(ProgCommands, ATestRunGivesTheVerdictAndTheWholeFrame) {
   EXPECT_EQ(client.bpf(BPF_PROG_TEST_RUN, attr), -EINVAL);
 }
 
+class VisitedGrace final : public Grace {
+ public:
+  void retire(std::shared_ptr<const void>) override {}
+  void wait() override {}
+  void enter() override { entered = true; }
+  void leave() override {
+    entered = false;
+    visits++;
+  }
+  bool entered = false;
+  int visits = 0;
+};
+
+TEST(TestRun, IsWaitedForByWhatMapsLetGoOf) {
+  VisitedGrace grace;
+  BpfSurface surface({.grace = &grace});
+  Client client{surface};
+  const long fd = client.load(constant_program(3));
+  ASSERT_GE(fd, 0);
+  const std::vector<uint8_t> frame(64);
+  auto attr = empty_attr();
+  attr.test.prog_fd = static_cast<uint32_t>(fd);
+  attr.test.data_in = address(frame.data());
+  attr.test.data_size_in = static_cast<uint32_t>(frame.size());
+  EXPECT_EQ(surface.bpf({}, BPF_PROG_TEST_RUN, &attr, sizeof attr), 0);
+  EXPECT_EQ(grace.visits, 1);
+  EXPECT_FALSE(grace.entered);
+}
+
 TEST_F(ProgCommands, ABoundMapLivesWithTheProgram) {
   const long map = client.create(BPF_MAP_TYPE_ARRAY, 4, 8, 1);
   const long program = client.load(constant_program(1));
