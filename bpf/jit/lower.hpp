@@ -128,6 +128,8 @@ class FunctionLowering {
   Value* call_body(uint32_t index, const Helper& helper);
   void lower_tail_call();
   Value* memory_argument(uint32_t index, int argument, uint32_t size, bool copy_in);
+  Value* make_local(uint32_t size);
+  Value* own_key(uint32_t index, uint32_t size);
   void copy_back(uint32_t index, int argument, Value* copy, uint32_t size);
 
   ProgramLowering& owner_;

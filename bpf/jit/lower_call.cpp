@@ -3,6 +3,7 @@
 // inlined does not pin the frame in memory.
 #include "bpf/helpers/bodies_called.hpp"
 #include "bpf/jit/lower.hpp"
+#include "bpf/maps/map_bytes.hpp"
 #include "bpf/progs/tail_target.hpp"
 
 namespace sluice::bpf::jit {
@@ -72,10 +73,24 @@ llvm::Value* FunctionLowering::memory_argument(uint32_t index, int argument, uin
   if (offset == kUnknownOffset || size == 0) {
     return b_.CreateIntToPtr(read(static_cast<uint32_t>(argument) + 1), b_.getPtrTy());
   }
-  llvm::IRBuilder<> entry(&function_->getEntryBlock(), function_->getEntryBlock().begin());
-  auto* copy = entry.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), size));
-  copy->setAlignment(llvm::Align(8));
+  Value* copy = make_local(size);
   if (copy_in) b_.CreateMemCpy(copy, llvm::Align(1), stack_at(offset), llvm::Align(1), size);
+  return copy;
+}
+
+llvm::Value* FunctionLowering::make_local(uint32_t size) {
+  llvm::IRBuilder<> entry(&function_->getEntryBlock(), function_->getEntryBlock().begin());
+  auto* local = entry.CreateAlloca(llvm::ArrayType::get(b_.getInt8Ty(), size));
+  local->setAlignment(llvm::Align(8));
+  return local;
+}
+
+// Of an update: memory that nobody else writes to, as hash_update wants it.
+llvm::Value* FunctionLowering::own_key(uint32_t index, uint32_t size) {
+  Value* key = memory_argument(index, 1, size, true);
+  if (fact(index).argument_stack_offset[1] != kUnknownOffset || size > kChainBytes) return key;
+  Value* copy = make_local(size);
+  b_.CreateMemCpy(copy, llvm::Align(1), key, llvm::Align(1), size);
   return copy;
 }
 
@@ -100,7 +115,7 @@ llvm::Value* FunctionLowering::call_map_operation(uint32_t index, const Helper& 
     case BPF_FUNC_map_lookup_elem:
       return b_.CreatePtrToInt(b_.CreateCall(operation, {ctx_, key()}), b_.getInt64Ty());
     case BPF_FUNC_map_update_elem: {
-      Value* from = key();
+      Value* from = own_key(index, core.key_size);
       Value* value = memory_argument(index, 2, core.value_size, true);
       return b_.CreateCall(operation, {ctx_, from, value, read(4)});
     }

@@ -166,8 +166,8 @@ inline long hash_refuses(const MapCore* map, HashBucket* bucket, const HashLook&
   return error;
 }
 
-// A program's key may lie where others write: what is hashed must be what is put in. Keys of up to
-// kChainBytes are copied first; longer ones are looked at again in the element.
+// A program's key may lie where others write: what is hashed must be what is put in. Callers copy
+// keys of up to kChainBytes first; longer ones are looked at again in the element.
 struct HashKeyCopy {
   uint8_t bytes[kChainBytes];
 
@@ -315,19 +315,16 @@ template <class Update>
   return -ENOMEM;
 }
 
-// `writer`: the index of the worker this runs on, or kNoWorker. No two threads share one.
-inline long hash_update(const MapCore* map, HashKey given, const void* value, uint64_t flags,
+// `writer`: the index of the worker this runs on, or kNoWorker. No two threads share one. `key`: a
+// HashKeyCopy, or memory of this thread's own.
+inline long hash_update(const MapCore* map, HashKey key, const void* value, uint64_t flags,
                         uint32_t writer) {
-  HashKeyCopy copy;
-  const HashKey key = copy.take(given);
   const auto once = [&] { return hash_update_once(map, key, value, flags, writer); };
   return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }
 
-inline long hash_update_per_cpu(const MapCore* map, HashKey given, const void* value,
-                                uint64_t flags, uint32_t slot, uint32_t writer) {
-  HashKeyCopy copy;
-  const HashKey key = copy.take(given);
+inline long hash_update_per_cpu(const MapCore* map, HashKey key, const void* value, uint64_t flags,
+                                uint32_t slot, uint32_t writer) {
   const auto once = [&] { return hash_update_per_cpu_once(map, key, value, flags, slot, writer); };
   return is_lru(map->type) ? lru_update(map, key, flags, writer, once) : once();
 }

@@ -53,15 +53,17 @@ namespace sluice::bpf {
 // (bucket taken); LPM: ENOSPC (full); LRU: ENOMEM (no element could be evicted).
 inline long map_update_elem(const MapCore* map, const void* key, const void* value, uint64_t flags,
                             uint32_t slot, uint32_t writer = kNoWorker) {
+  HashKeyCopy copy;
   switch (map->type) {
     case BPF_MAP_TYPE_ARRAY:
     case BPF_MAP_TYPE_PERCPU_ARRAY: return array_update(map, key, value, flags, slot);
     case BPF_MAP_TYPE_HASH:
-    case BPF_MAP_TYPE_LRU_HASH: return hash_update(map, key_for(map, key), value, flags, writer);
+    case BPF_MAP_TYPE_LRU_HASH:
+      return hash_update(map, copy.take(key_for(map, key)), value, flags, writer);
     case BPF_MAP_TYPE_LPM_TRIE: return lpm_update(map, key, value, flags);
     case BPF_MAP_TYPE_PERCPU_HASH:
     case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-      return hash_update_per_cpu(map, key_for(map, key), value, flags, slot, writer);
+      return hash_update_per_cpu(map, copy.take(key_for(map, key)), value, flags, slot, writer);
     default: return -EOPNOTSUPP;
   }
 }
