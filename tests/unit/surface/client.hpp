@@ -42,6 +42,16 @@ struct Client {
     attr.flags = flags;
     return bpf(cmd, attr);
   }
+  // R0 of a run on 64 zero bytes.
+  uint32_t test_run(long fd) {
+    const uint8_t frame[64] = {};
+    auto attr = empty_attr();
+    attr.test.prog_fd = static_cast<uint32_t>(fd);
+    attr.test.data_in = address(frame);
+    attr.test.data_size_in = sizeof frame;
+    EXPECT_EQ(surface.bpf(caller, BPF_PROG_TEST_RUN, &attr, sizeof attr), 0);
+    return attr.test.retval;
+  }
   static union bpf_attr program(const std::vector<Insn>& insns, const char* licence = "GPL") {
     auto attr = empty_attr();
     attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;

@@ -79,15 +79,6 @@ struct Counting {
     EXPECT_EQ(client.element(BPF_MAP_LOOKUP_ELEM, map, &key, &value), 0);
     return value;
   }
-  uint32_t test_run(long fd) {
-    const std::vector<uint8_t> frame(64);
-    auto attr = empty_attr();
-    attr.test.prog_fd = static_cast<uint32_t>(fd);
-    attr.test.data_in = address(frame.data());
-    attr.test.data_size_in = static_cast<uint32_t>(frame.size());
-    EXPECT_EQ(surface.bpf({}, BPF_PROG_TEST_RUN, &attr, sizeof attr), 0);
-    return attr.test.retval;
-  }
 };
 
 TEST(Counters, WorkersCountApartAndLookupsSeeTheSum) {
@@ -95,7 +86,7 @@ TEST(Counters, WorkersCountApartAndLookupsSeeTheSum) {
   ASSERT_GE(test.program, 0);
   WorkerRun run(test.annotated(test.program));
   for (const uint32_t writer : {0u, 1u, 1u, 2u}) EXPECT_EQ(run(writer), 7u);
-  EXPECT_EQ(test.test_run(test.program), 7u);
+  EXPECT_EQ(test.client.test_run(test.program), 7u);
   EXPECT_EQ(test.lookup(), 5u);
   EXPECT_EQ(word_in_place(test.core_map(), 0), 1u) << "the test run's";
 }
@@ -117,9 +108,9 @@ TEST(Counters, AReadingProgramsLoadWaitsForTheWorkersAndItReadsAll) {
   const long reader = test.client.load(reading_program(test.map));
   ASSERT_GE(reader, 0);
   EXPECT_EQ(test.grace.waits, 1);
-  EXPECT_EQ(test.test_run(reader), 15u);
+  EXPECT_EQ(test.client.test_run(reader), 15u);
   run(0);
-  EXPECT_EQ(test.test_run(reader), 16u);
+  EXPECT_EQ(test.client.test_run(reader), 16u);
   EXPECT_EQ(WorkerRun(test.annotated(reader))(1), 16u);
   ASSERT_GE(test.client.load(reading_program(test.map)), 0);
   EXPECT_EQ(test.grace.waits, 1) << "once for all";
